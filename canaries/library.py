@@ -1,0 +1,107 @@
+"""A user's own patterns and word lists, read from a YAML file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from canaries.spaces import SPACES, WORD, CanaryError, SecretSpace, get_space
+from canaries.templates import CATALOG, Slots, parse_template
+
+T = TypeVar("T")
+
+_EXAMPLE = "patterns: {badge: 'my badge is {team} {digit*3}'}  spaces: {team: [red, blue]}"
+
+
+def load_patterns(path: str | Path) -> tuple[dict[str, str], dict[str, SecretSpace]]:
+    """Read the patterns and secret spaces of a YAML file.
+
+    Args:
+        path: a mapping with `patterns` (name: template), `spaces` (name: list of words, or the
+            name of a text file beside this one with one word a line), or both.
+
+    Returns:
+        The templates and the spaces, by name, as `get_pattern` takes them.
+
+    Raises:
+        CanaryError: names the file and the entry that is wrong.
+        OSError: when a file cannot be read.
+    """
+    path = Path(path)
+    text = _read(path)
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date
+        raise CanaryError(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, dict) or not content or not set(content) <= {"patterns", "spaces"}:
+        raise CanaryError(
+            f"{path} must be a mapping with 'patterns', 'spaces' or both, and nothing else, "
+            f"such as {_EXAMPLE}"
+        )
+
+    def name_space(name: str, value: Any) -> SecretSpace:
+        if name in SPACES or name == WORD:
+            raise CanaryError(f"a space called {name!r} exists already: choose another name")
+        return SecretSpace(name, tuple(_words(path, value)))
+
+    spaces = _entries(path, "spaces", content.get("spaces"), name_space)
+
+    def check_template(name: str, template: Any) -> str:
+        if name in CATALOG:
+            raise CanaryError(
+                f"a pattern called {name!r} exists already: choose another name, or use "
+                f"{name}:LENGTH if only the length differs"
+            )
+        if ":" in name or "{" in name or not name.strip():
+            raise CanaryError(f"{name!r} cannot name a pattern: leave out ':' and braces")
+        if not isinstance(template, str):
+            raise CanaryError(
+                f"{template!r} is not a template: write text such as 'my badge is {{digit*3}}' "
+                "in quotes"
+            )
+        for part in parse_template(template):
+            # The words of the corpus are not known yet, and need not be to check a name.
+            if isinstance(part, Slots) and part.space != WORD:
+                get_space(part.space, spaces=spaces)
+        return template
+
+    return _entries(path, "patterns", content.get("patterns"), check_template), spaces
+
+
+def _entries(
+    path: Path, section: str, entries: Any, build: Callable[[str, Any], T]
+) -> dict[str, T]:
+    """Build each entry of a section, naming file, section and entry in whatever goes wrong."""
+    if entries is None:
+        return {}
+    if not isinstance(entries, dict):
+        raise CanaryError(f"{section!r} of {path} must map names to values, such as {_EXAMPLE}")
+    built = {}
+    for name, value in entries.items():
+        try:
+            if not isinstance(name, str):
+                raise CanaryError(f"the name {name!r} is not text: put it in quotes")
+            built[name] = build(name, value)
+        except CanaryError as error:
+            raise CanaryError(f"{path}, {section}, {name}: {error}") from error
+    return built
+
+
+def _words(path: Path, value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str):
+        lines = _read(path.parent / value).splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    raise CanaryError(
+        f"{value!r} is not a word list: give a list of words, or the name of a text file with "
+        "one word a line"
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CanaryError(f"{path} is not UTF-8 text ({error}): save it as UTF-8") from error

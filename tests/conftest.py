@@ -1,0 +1,24 @@
+"""Fixtures that every test shares."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real corpora in their original formats; tests that need it skip without it."""
+    folder = Path(os.environ.get("MODIVA_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
+    if not folder.is_dir():
+        pytest.skip(f"no real corpora at {folder}: set MODIVA_CORPORA to the folder that holds them")
+    return folder
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread a process: workers run side by side, and results do not depend on the machine."""
+    import torch
+
+    torch.set_num_threads(1)
