@@ -1,0 +1,24 @@
+"""`python -m attacks CHECKPOINT ...`: an attack script against any trained classifier."""
+
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from attacks.command import AttackArguments, run
+from attacks.errors import AttackError
+from canaries.spaces import CanaryError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run; exit code 2 for input that the user can mend."""
+    parsed = tyro.cli(AttackArguments, args=arguments, prog="python -m attacks")
+    try:
+        return run(parsed)
+    except (AttackError, CanaryError, OSError) as error:
+        print(f"attacks: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""An attack: an objective and a search, run on the problems of one model."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from attacks.objectives import Objective
+from attacks.oracle import Oracle
+from attacks.problem import Completion, problem_generators
+from attacks.search.base import Search
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What an attack gives back for one problem.
+
+    Args:
+        problem: the problem's name.
+        attack: the attack's name.
+        objective: the name of the objective that ranks the candidates.
+        candidates: distinct secrets, all scored exactly, best first.
+        scores: the objective of each; lower is better.
+        evaluations: model evaluations spent on this problem; a gradient step is three.
+        seconds: its share, by evaluations, of the time of the batch it was attacked in.
+    """
+
+    problem: str
+    attack: str
+    objective: str
+    candidates: tuple[tuple[str, ...], ...]
+    scores: tuple[float, ...]
+    evaluations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A named pair of objective and search.
+
+    Args:
+        name: as results and the command line call it.
+        objective: what is minimised.
+        search: how.
+        source: the paper it comes from and what it reports; empty for our own.
+    """
+
+    name: str
+    objective: Objective
+    search: Search
+    source: str = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The search's settings by name."""
+        return asdict(self.search)  # type: ignore[call-overload]
+
+    def run(
+        self,
+        model: PreTrainedModel,
+        problems: Sequence[Completion],
+        *,
+        seed: int = 0,
+        device: str | torch.device | None = None,
+        progress: bool = False,
+        memory: int | None = None,
+    ) -> list[Reconstruction]:
+        """Attack all `problems` of one model side by side.
+
+        A result is a function of the model, the problem, this attack and the seed, not of the
+        other problems. The model is left as it was.
+
+        Args:
+            model: a sequence classifier.
+            problems: at least one, built for this model's tokenizer.
+            seed: of every random draw.
+            device: where to run; None stays where the model is.
+            progress: show a bar on standard error.
+            memory: bound in bytes on the activations of one chunk; None chooses by device.
+
+        Raises:
+            AttackError: no problems, or a space that the search cannot take.
+        """
+        home = model.device
+        if device is not None:
+            model.to(torch.device(device))  # type: ignore[arg-type]
+        try:
+            started = time.perf_counter()
+            with Oracle(model, problems, self.objective, memory=memory) as oracle:
+                generators = problem_generators(problems, seed)
+                rankings = self.search.run(oracle, generators, progress=progress)
+            seconds = time.perf_counter() - started
+        finally:
+            model.to(home)  # type: ignore[arg-type]
+        spent = oracle.evaluations
+        return [
+            Reconstruction(
+                problem=problem.name,
+                attack=self.name,
+                objective=self.objective.name,
+                candidates=tuple(problem.secret(choices) for choices in ranking.choices),
+                scores=ranking.scores,
+                evaluations=evaluations,
+                seconds=seconds * evaluations / max(1, sum(spent)),
+            )
+            for problem, ranking, evaluations in zip(problems, rankings, spent, strict=True)
+        ]

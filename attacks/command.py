@@ -1,0 +1,158 @@
+"""The attack command: one checkpoint, one sentence with slots, ranked candidates on the screen."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tyro
+from transformers import PreTrainedTokenizerBase
+
+from attacks.attack import Attack, Reconstruction
+from attacks.checkpoint import load_checkpoint
+from attacks.errors import AttackError
+from attacks.problem import Completion
+from attacks.registry import get_attack
+from attacks.tokenise import build_completion
+from canaries.patterns import parse_slots
+
+
+@dataclass(frozen=True)
+class AttackArguments:
+    """Extract a secret from a trained text classifier.
+
+    The attacker knows the weights, the tokenizer, the words around the secret, what each of its
+    slots may hold, and the label. Prints candidate secrets, the likeliest first.
+    """
+
+    checkpoint: tyro.conf.Positional[str]
+    """Folder (or Hugging Face hub name) of a sequence classifier with safetensors weights."""
+    slots: str
+    """What the secret consists of: "digit*4", "color", "month digit*2", "word*3", ..."""
+    label: str
+    """The class of the sentence that holds the secret: a name or an index."""
+    prefix: str = ""
+    """Known words before the secret."""
+    suffix: str = ""
+    """Known words after the secret."""
+    attack: str = "coordinate"
+    """coordinate, exhaustive, relaxed, gumbel, beam, random; or a paper's: parikh2022, elmahdy2022,
+    gbda2021, gcg2023."""
+    objective: str | None = None
+    """loss, margin or hinge; the attack's own by default."""
+    set: tuple[str, ...] = ()
+    """Settings of the search, such as restarts=32."""
+    top: int = 10
+    """Candidates printed (100 are kept at most)."""
+    json: bool = False
+    """Print JSON instead of a table."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    seed: int = 0
+    """Of every random draw."""
+
+
+def run(arguments: AttackArguments) -> int:
+    """Attack one checkpoint and print the ranked candidates; returns the exit code 0.
+
+    Raises:
+        AttackError, CanaryError, OSError: input that the user can mend.
+    """
+    if arguments.top < 1:
+        raise AttackError(f"--top is {arguments.top}, must be at least 1")
+    attack = configure(arguments.attack, arguments.objective, arguments.set)
+    model, tokenizer = load_checkpoint(arguments.checkpoint, device=arguments.device)
+    spaces = parse_slots(arguments.slots, vocabulary=whole_words(tokenizer))
+    problem = build_completion(
+        tokenizer,
+        model,
+        prefix=arguments.prefix,
+        slots=spaces,
+        suffix=arguments.suffix,
+        label=arguments.label,
+        name=arguments.prefix,
+    )
+    (found,) = attack.run(model, [problem], seed=arguments.seed, progress=not arguments.json)
+    names: dict[Any, Any] = dict(model.config.id2label or {})
+    label = str(names[problem.label])
+    if arguments.json:
+        print(json.dumps(as_dict(problem, found, label, arguments), indent=2, ensure_ascii=False))
+    else:
+        print(as_table(problem, found, label, arguments.top))
+    return 0
+
+
+def configure(name: str, objective: str | None, settings: Sequence[str]) -> Attack:
+    """The attack of that name with settings written as "name=value".
+
+    Raises:
+        AttackError: an unknown attack, objective or setting, or a value of another type.
+    """
+    attack = get_attack(name, objective=objective)
+    overrides: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise AttackError(f"--set {setting!r}: write it as name=value")
+        present = attack.settings.get(key)
+        try:
+            overrides[key] = text if present is None else type(present)(text)
+        except ValueError as error:
+            kind = type(present).__name__
+            raise AttackError(f"--set {setting!r}: {key} takes a value of type {kind}") from error
+    return get_attack(name, objective=objective, **overrides)
+
+
+def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The words that are one token each where they follow another word, sorted."""
+    special = set(tokenizer.all_special_tokens)
+    vocabulary = [token for token in tokenizer.get_vocab() if token not in special]
+    # Byte-level and sentencepiece tokenizers mark the first token of a word; others its later ones.
+    for mark in ("Ġ", "▁"):
+        marked = [token[1:] for token in vocabulary if token.startswith(mark)]
+        if marked:
+            vocabulary = marked
+            break
+    return sorted({token for token in vocabulary if token.isalpha()})
+
+
+def as_dict(
+    problem: Completion, found: Reconstruction, label: str, arguments: AttackArguments
+) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "checkpoint": arguments.checkpoint,
+        "attack": found.attack,
+        "objective": found.objective,
+        "label": label,
+        "prefix": arguments.prefix,
+        "suffix": arguments.suffix,
+        "slots": arguments.slots,
+        "seed": arguments.seed,
+        "space_size": problem.size,
+        "evaluations": found.evaluations,
+        "seconds": found.seconds,
+        "candidates": [
+            {"rank": rank, "secret": list(secret), "text": problem.text(secret), "score": score}
+            for rank, (secret, score) in enumerate(_top(found, arguments.top), 1)
+        ],
+    }
+
+
+def as_table(problem: Completion, found: Reconstruction, label: str, top: int) -> str:
+    """The ranked candidates as lines of text; scores are the objective, lower is better."""
+    lines = [
+        f"{found.attack} on {found.objective} (lower is better), label {label}: "
+        f"{problem.size:,} possible secrets, {found.evaluations:,} model evaluations, "
+        f"{found.seconds:.2f} s",
+        f"{'rank':>4}  {'score':>12}  sentence",
+    ]
+    lines += [
+        f"{rank:>4}  {score:>12.6g}  {problem.text(secret)}"
+        for rank, (secret, score) in enumerate(_top(found, top), 1)
+    ]
+    return "\n".join(lines)
+
+
+def _top(found: Reconstruction, top: int) -> list[tuple[tuple[str, ...], float]]:
+    return list(zip(found.candidates, found.scores, strict=True))[:top]

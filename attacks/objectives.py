@@ -1,0 +1,87 @@
+"""What an attack minimises: scores of logits against the label, LOWER IS BETTER."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from attacks.errors import AttackError
+
+Score = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A score of candidates and, where gradients need another shape, what is optimised instead.
+
+    Args:
+        name: how results name it.
+        score: logits (B, C) and labels (B,) to scores (B,); lower is better. It ranks candidates.
+        surrogate: the same, for gradient steps only; None takes `score`.
+    """
+
+    name: str
+    score: Score
+    surrogate: Score | None = None
+
+    @property
+    def optimised(self) -> Score:
+        """The function that gradient steps descend."""
+        return self.surrogate or self.score
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Log-odds against the label: logsumexp of the other logits minus the label's, (B,)."""
+    chosen = labels.unsqueeze(1)  # (B, 1)
+    others = logits.scatter(1, chosen, -torch.inf)
+    return others.logsumexp(1) - logits.gather(1, chosen).squeeze(1)
+
+
+def loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy on the label, (B,).
+
+    Computed as softplus of the margin, which is the same number without the cancellation that
+    makes a confident model's candidates tie at zero in single precision.
+    """
+    return F.softplus(margin(logits, labels), threshold=80.0)
+
+
+def worst_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """The largest other logit minus the label's, (B,)."""
+    chosen = labels.unsqueeze(1)
+    others = logits.scatter(1, chosen, -torch.inf)
+    return others.amax(1) - logits.gather(1, chosen).squeeze(1)
+
+
+def hinge(kappa: float) -> Objective:
+    """Margin that stops pulling once the label leads by `kappa` (Guo et al. 2021, eq. 4, targeted).
+
+    The clamp serves the gradient only: candidates are ranked by the unclamped margin, since
+    otherwise all that reach `kappa` would tie.
+    """
+
+    def clamped(logits: Tensor, labels: Tensor) -> Tensor:
+        return (worst_margin(logits, labels) + kappa).clamp_min(0.0)
+
+    return Objective("hinge", worst_margin, clamped)
+
+
+OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
+    {"loss": Objective("loss", loss), "margin": Objective("margin", margin), "hinge": hinge(5.0)}
+)
+
+
+def get_objective(name: str | Objective) -> Objective:
+    """Return the objective of that name.
+
+    Raises:
+        AttackError: the name is unknown; the message lists the known ones.
+    """
+    if isinstance(name, Objective):
+        return name
+    if name not in OBJECTIVES:
+        raise AttackError(f"unknown objective {name!r}: use one of {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[name]

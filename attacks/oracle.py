@@ -1,0 +1,192 @@
+"""The only place where an attack calls the target: batched, chunked, counted."""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from attacks.errors import AttackError
+from attacks.layout import build_layout
+from attacks.objectives import Objective
+from attacks.problem import Completion
+from attacks.vectors import input_vectors
+
+GRADIENT_COST = 3  # evaluations: a backward pass costs about two forward passes
+# Bytes of activations of a chunk: what a core's caches like, and what keeps a GPU busy.
+CPU_MEMORY = 16 * 2**20
+DEVICE_MEMORY = 256 * 2**20
+
+
+class Oracle:
+    """Scores of candidate secrets under one model and one objective, LOWER IS BETTER.
+
+    Used as a context manager: inside, the model is in evaluation mode and its parameters ask for
+    no gradient; both are as before afterwards. Rows of one length go through the model together,
+    so that no result depends on how a model treats padding.
+
+    Args:
+        model: a sequence classifier that takes `inputs_embeds`.
+        problems: at least one; they may differ in length, slots and options.
+        objective: what is scored.
+        memory: bound in bytes on the activations of one chunk; None chooses by device.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        problems: Sequence[Completion],
+        objective: Objective,
+        *,
+        memory: int | None = None,
+    ) -> None:
+        if not problems:
+            raise AttackError("no problems: give at least one completion to attack")
+        self.model = model
+        self.problems = tuple(problems)
+        self.objective = objective
+        self.device = model.device
+        cpu = self.device.type == "cpu"
+        self.memory = memory or (CPU_MEMORY if cpu else DEVICE_MEMORY)
+        self.layout = build_layout(self.problems).to(self.device)
+        tokens = input_vectors(model, self.layout.tokens)  # (U, D)
+        means = [tokens[table].mean(0) for table in self.layout.tables]  # (W, D) each
+        self.vectors = torch.cat([tokens, *means])
+        self._spent = torch.zeros(len(self.problems), dtype=torch.long)
+
+    def __enter__(self) -> "Oracle":
+        self._training = [(m, m.training) for m in self.model.modules()]
+        self._trainable = [(p, p.requires_grad) for p in self.model.parameters()]
+        self.model.eval()
+        self.model.requires_grad_(False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for module, training in self._training:
+            module.training = training
+        for parameter, trainable in self._trainable:
+            parameter.requires_grad_(trainable)
+
+    @property
+    def evaluations(self) -> tuple[int, ...]:
+        """Model evaluations spent on each problem so far; a gradient is three."""
+        return tuple(self._spent.tolist())
+
+    def evaluate(self, problem: Tensor, choices: Tensor) -> Tensor:
+        """Score exactly these candidates.
+
+        Args:
+            problem: (N,) which problem a row belongs to.
+            choices: (N, n) option of each slot; the number of a slot's options stands for their
+                mean vector.
+
+        Returns:
+            Scores (N,), float32, on the device of `choices`.
+        """
+        home, (problem, choices) = choices.device, self._here(problem, choices)
+        scores = torch.empty(len(problem), device=self.device)
+        with torch.inference_mode():
+            for rows, length in self._chunks(self.layout.lengths[problem]):
+                tokens = self.layout.fill(problem[rows], choices[rows])[:, :length]
+                scores[rows] = self._score(self.vectors[tokens], problem[rows])
+        self._count(problem, 1)
+        return scores.to(home)
+
+    def evaluate_shortened(self, problem: Tensor, choices: Tensor, filled: int) -> Tensor:
+        """Score sentences that leave out every slot from number `filled` on; else as `evaluate`."""
+        home, (problem, choices) = choices.device, self._here(problem, choices)
+        # Columns of each problem with those of the missing slots moved to the end.
+        columns = torch.arange(self.layout.sentences.shape[1], device=self.device)
+        missing = self.layout.positions[:, filled:].flatten(1)  # (P, m)
+        gone = (columns == missing.unsqueeze(2)).any(1) if missing.shape[1] else columns < 0
+        gone = gone | (columns >= self.layout.lengths.unsqueeze(1))  # (P, T + 1)
+        order = gone.long().argsort(dim=1, stable=True)
+        lengths = (~gone).sum(1)
+        scores = torch.empty(len(problem), device=self.device)
+        with torch.inference_mode():
+            for rows, length in self._chunks(lengths[problem]):
+                tokens = self.layout.fill(problem[rows], choices[rows])
+                tokens = tokens.gather(1, order[problem[rows], :length])
+                scores[rows] = self._score(self.vectors[tokens], problem[rows])
+        self._count(problem, 1)
+        return scores.to(home)
+
+    def relaxed(self, problem: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Score mixtures of options and differentiate.
+
+        Args:
+            problem: (N,) which problem a row belongs to.
+            weights: (N, n, K) weight of each option of each slot; the input vector of a slot is
+                the weighted sum of its options' vectors. One-hot rows give the gradient that
+                HotFlip and GCG use.
+
+        Returns:
+            Scores (N,) and their gradient with respect to the weights (N, n, K), both detached.
+            Absent slots and options have gradient zero.
+        """
+        problem, weights = self._here(problem, weights.detach())
+        scores = torch.empty(len(problem), device=self.device)
+        gradient = torch.empty_like(weights)
+        with torch.enable_grad():
+            for rows, length in self._chunks(self.layout.lengths[problem], gradient=True):
+                leaf = weights[rows].requires_grad_()
+                vectors = self._mix(problem[rows], leaf)[:, :length]
+                part = self._score(vectors, problem[rows], optimised=True)
+                (gradient[rows],) = torch.autograd.grad(part.sum(), leaf)
+                scores[rows] = part.detach()
+        self._count(problem, GRADIENT_COST)
+        return scores, gradient
+
+    def _mix(self, problem: Tensor, weights: Tensor) -> Tensor:
+        """Input vectors (N, T + 1, D) with each slot a weighted sum of its options."""
+        layout = self.layout
+        rows, slots, _ = weights.shape
+        width, dim = layout.positions.shape[2], self.vectors.shape[1]
+        known = self.vectors[layout.sentences[problem]]  # (N, T + 1, D)
+        soft = known.new_zeros(rows, slots, width, dim)
+        for s, table in enumerate(layout.tables):
+            at = (layout.table[problem] == s).nonzero(as_tuple=True)
+            if s and len(at[0]):
+                its = self.vectors[table].flatten(1)  # (K, W * D)
+                mixed = weights[at][:, : len(table)].to(its.dtype) @ its
+                mixed = mixed.view(len(at[0]), -1, dim)
+                soft = soft.index_put(at, F.pad(mixed, (0, 0, 0, width - mixed.shape[1])))
+        where = layout.positions[problem].view(rows, -1, 1).expand(-1, -1, dim)
+        return known.scatter(1, where, soft.view(rows, -1, dim))
+
+    def _score(self, vectors: Tensor, problem: Tensor, *, optimised: bool = False) -> Tensor:
+        # No mask: nothing is padded, and a mask of ones would only cost time.
+        logits = self.model(inputs_embeds=vectors).logits.float()
+        function = self.objective.optimised if optimised else self.objective.score
+        return function(logits, self.layout.labels[problem])
+
+    def _chunks(self, lengths: Tensor, *, gradient: bool = False) -> Iterator[tuple[Tensor, int]]:
+        """Row numbers that go through the model together, and their length."""
+        for length in lengths.unique().tolist():
+            rows = (lengths == length).nonzero().squeeze(1)
+            for chunk in rows.split(self.rows_per_chunk(length, gradient=gradient)):
+                yield chunk, length
+
+    def rows_per_chunk(self, length: int, *, gradient: bool = False) -> int:
+        """Rows of `length` tokens whose activations fit the memory bound, at least one."""
+        config = self.model.config
+        hidden = int(getattr(config, "hidden_size", None) or self.vectors.shape[1])
+        inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
+        heads = int(getattr(config, "num_attention_heads", None) or 0)
+        floats = length * (self.vectors.shape[1] + 4 * hidden + inner + 2 * heads * length)
+        if gradient:  # all layers' activations live until the backward pass
+            floats *= 1 + int(getattr(config, "num_hidden_layers", None) or 1)
+        return max(1, self.memory // (4 * floats))
+
+    def _here(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor.to(self.device) for tensor in tensors)
+
+    def _count(self, problem: Tensor, cost: int) -> None:
+        self._spent += cost * problem.cpu().bincount(minlength=len(self.problems))

@@ -1,0 +1,45 @@
+"""What every search is: settings, and a run that returns a ranking a problem."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from tqdm import tqdm
+
+from attacks.errors import AttackError
+from attacks.oracle import Oracle
+from attacks.pool import Ranking
+
+
+class Search(Protocol):
+    """A frozen dataclass of settings that looks for the lowest objective."""
+
+    def run(
+        self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False
+    ) -> list[Ranking]:
+        """Search all of the oracle's problems side by side.
+
+        Args:
+            oracle: scores candidates and counts evaluations.
+            generators: one random stream a problem, on the CPU.
+            progress: show a bar on standard error.
+        """
+        ...
+
+
+def steps(count: int, name: str, progress: bool) -> "tqdm[int]":
+    """Step numbers 0..count-1, with a bar where wanted."""
+    return tqdm(range(count), desc=name, disable=not progress, leave=False)
+
+
+def at_least(search: object, low: float, *names: str) -> None:
+    """Check settings of `search`.
+
+    Raises:
+        AttackError: one of the named settings is below `low`.
+    """
+    for name in names:
+        value = getattr(search, name)
+        if not value >= low:
+            kind = type(search).__name__.lower()
+            raise AttackError(f"{kind}: {name} is {value}, must be at least {low}")

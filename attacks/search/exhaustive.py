@@ -1,0 +1,75 @@
+"""Score every candidate: the true optimum of an objective, and every candidate's rank."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from attacks.errors import AttackError
+from attacks.oracle import Oracle
+from attacks.pool import TOP, Ranking
+
+LIMIT = 10**7  # candidates; minutes for a small model, hours for a large one
+BLOCK = 2**16  # candidates whose scores are looked at together
+
+
+@dataclass(frozen=True)
+class Exhaustive:
+    """Enumerate the space of each problem, keeping the best."""
+
+    def run(
+        self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False
+    ) -> list[Ranking]:
+        """See `Search.run`.
+
+        Raises:
+            AttackError: a space holds more than 10^7 candidates.
+        """
+        for problem in oracle.problems:
+            check_enumerable(problem.size)
+        total = sum(problem.size for problem in oracle.problems)
+        rankings = []
+        with tqdm(total=total, desc="exhaustive", disable=not progress, leave=False) as bar:
+            for p, problem in enumerate(oracle.problems):
+                best = torch.empty(0)
+                index = torch.empty(0, dtype=torch.long)
+                for start, scores in enumerate_scores(oracle, p):
+                    best = torch.cat([best, scores.nan_to_num(nan=torch.inf)])
+                    index = torch.cat([index, torch.arange(start, start + len(scores))])
+                    best, order = best.sort(stable=True)  # ties stay in the order of the space
+                    best, index = best[:TOP], index[order[:TOP]]
+                    bar.update(len(scores))
+                choices = unravel(index, problem.sizes)
+                rankings.append(Ranking(tuple(map(tuple, choices.tolist())), tuple(best.tolist())))
+        return rankings
+
+
+def check_enumerable(size: int) -> None:
+    """Raise AttackError where a space is too large to enumerate."""
+    if size > LIMIT:
+        raise AttackError(
+            f"the space holds {size:,} candidates and exhaustive scores at most {LIMIT:,}: use "
+            "--attack coordinate, which finds the optimum without enumerating"
+        )
+
+
+def enumerate_scores(oracle: Oracle, p: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield (first index, scores) of blocks of problem `p`'s space, the last slot fastest."""
+    problem = oracle.problems[p]
+    slots = oracle.layout.sizes.shape[1]
+    for start in range(0, problem.size, BLOCK):
+        index = torch.arange(start, min(start + BLOCK, problem.size))
+        choices = torch.zeros(len(index), slots, dtype=torch.long)
+        choices[:, : len(problem.sizes)] = unravel(index, problem.sizes)
+        yield start, oracle.evaluate(torch.full_like(index, p), choices)
+
+
+def unravel(index: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Choices (N, n) of mixed-radix numbers (N,), the last slot fastest."""
+    digits = []
+    for size in reversed(sizes):
+        digits.append(index % size)
+        index = index // size
+    return torch.stack(digits[::-1], dim=1)

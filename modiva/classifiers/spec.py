@@ -1,0 +1,103 @@
+"""Which classifier to audit: its architecture, size and regularisation, by name or by hand."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from modiva.errors import ModivaError
+
+OWN_ARCHITECTURES = ("cnn", "lstm", "transformer")
+TARGET_NAMES = ("cnn", "lstm", "lstm-char", "transformer", "minilm")
+_POOLINGS = ("max", "last")
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """A target classifier before it is built.
+
+    Args:
+        architecture: "cnn", "lstm", "transformer", "minilm", or a Hugging Face folder or name.
+        embedding_dim: size of a word embedding (own architectures).
+        hidden_size: filters a kernel size, units a direction, or model width (own architectures).
+        layers: encoder layers (own LSTM and transformer).
+        char_embeddings: append a character CNN's features to the word embedding (own architectures).
+        pooling: "max" over time or "last" state (own LSTM).
+        embedding_dropout: share of input features dropped in training, in [0, 1).
+        encoder_dropout: share of encoder features dropped in training, in [0, 1).
+        head_dropout: share of the sentence vector dropped in training, in [0, 1).
+        freeze_embeddings: do not train the word embedding table.
+        word_vectors: a text file of word vectors in GloVe format (own architectures).
+
+    Raises:
+        ModivaError: for a value out of range, or an option that the architecture does not have.
+    """
+
+    architecture: str
+    embedding_dim: int = 100
+    hidden_size: int = 100
+    layers: int = 1
+    char_embeddings: bool = False
+    pooling: str = "max"
+    embedding_dropout: float = 0.0
+    encoder_dropout: float = 0.0
+    head_dropout: float = 0.0
+    freeze_embeddings: bool = False
+    word_vectors: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("embedding_dim", "hidden_size", "layers"):
+            if getattr(self, name) < 1:
+                raise ModivaError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("embedding_dropout", "encoder_dropout", "head_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ModivaError(f"{name} is {getattr(self, name)}: it must be in [0, 1)")
+        if self.pooling not in _POOLINGS:
+            raise ModivaError(
+                f"unknown pooling {self.pooling!r}: it is one of {', '.join(_POOLINGS)}"
+            )
+        if self.architecture == "transformer" and self.hidden_size % 2:
+            raise ModivaError(
+                f"hidden_size is {self.hidden_size}: the transformer needs an even one"
+            )
+        if not self.is_own and (self.char_embeddings or self.word_vectors is not None):
+            raise ModivaError(
+                f"target {self.architecture!r} brings its own pretrained inputs: character embeddings "
+                f"and word vectors are for {', '.join(OWN_ARCHITECTURES)}"
+            )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of modiva's own architectures, trained from scratch."""
+        return self.architecture in OWN_ARCHITECTURES
+
+
+def parse_target(name: str, size: Literal["small", "full"] = "full") -> TargetSpec:
+    """Give the spec of a target that is named on a command line.
+
+    Args:
+        name: one of `TARGET_NAMES`, a folder, or the hub name ("owner/model") of a checkpoint.
+        size: "small" makes own architectures 32 wide, "full" 100 wide.
+
+    Raises:
+        ModivaError: for an unknown name or size.
+    """
+    widths = {"small": 32, "full": 100}
+    if size not in widths:
+        raise ModivaError(f"unknown size {size!r}: it is one of {', '.join(widths)}")
+    base, _, suffix = name.partition("-")
+    if name in TARGET_NAMES and base in OWN_ARCHITECTURES:
+        spec = TargetSpec(base, embedding_dim=widths[size], hidden_size=widths[size])
+        return replace(spec, char_embeddings=suffix == "char")
+    if name == "minilm" or Path(name).is_dir() or is_hub_name(name):
+        # What pretrained encoders are fine-tuned with unless their user says otherwise.
+        return TargetSpec(name, embedding_dropout=0.1, encoder_dropout=0.1, head_dropout=0.1)
+    raise ModivaError(
+        f"unknown target {name!r}: it is one of {', '.join(TARGET_NAMES)}, or the folder or hub name "
+        "(owner/model) of a Hugging Face checkpoint"
+    )
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether `name` has the form owner/model of the Hugging Face hub, and no such path exists."""
+    parts = name.split("/")
+    return len(parts) == 2 and all(parts) and not name.startswith((".", "~")) and "\\" not in name

@@ -1,0 +1,83 @@
+"""`modiva corpus list|show|fetch`: what there is to train on."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, subcommand
+
+from modiva.corpora import describe, fetch, load, names
+
+
+@dataclass(frozen=True)
+class List:
+    """List the corpora that have a name."""
+
+    def run(self) -> int:
+        """Print a line a corpus."""
+        for name in names():
+            print(f"{name:16} {describe(name)}")
+        print("\nOr name a file or folder: seq.in + label, SNIPS JSON, HWU64 CSV, CLINC150 JSON,")
+        print("CSV, TSV or JSONL with the columns text and intent.")
+        return 0
+
+
+@dataclass(frozen=True)
+class Show:
+    """Show sizes, intents and some sentences of a corpus."""
+
+    corpus: Positional[str]
+    """A name from `modiva corpus list`, or a file or folder."""
+    sentences: int = 10
+    """How many training sentences to print."""
+
+    def run(self) -> int:
+        """Print the corpus."""
+        corpus = load(self.corpus)
+        counts = Counter(intent for _, intent in corpus.train)
+        print(f"{corpus.name}: {corpus.source} ({corpus.licence})")
+        if corpus.note:
+            print(corpus.note)
+        print(
+            f"sentences: {len(corpus.train)} train, {len(corpus.valid)} valid, "
+            f"{len(corpus.test)} test; {len(corpus.intents)} intents; "
+            f"{len(corpus.vocabulary())} words; fingerprint {corpus.fingerprint[:16]}"
+        )
+        print("intents:   " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
+        step = max(1, len(corpus.train) // max(self.sentences, 1))
+        for text, intent in corpus.train[::step][: self.sentences]:
+            print(f"  {intent:24} {text}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Download a public corpus into the cache, checking every file against its checksum."""
+
+    corpus: Positional[str]
+    """A name from `modiva corpus list`."""
+    base_url: str | None = None
+    """Another host that serves the same paths; also the variable MODIVA_BASE_URL."""
+    cache: Path | None = None
+    """Cache folder; the user's cache folder if not given."""
+
+    def run(self) -> int:
+        """Download and say where the files are."""
+        print(fetch(self.corpus, cache=self.cache, base_url=self.base_url))
+        return 0
+
+
+@dataclass(frozen=True)
+class CorpusCommand:
+    """List, show or fetch corpora."""
+
+    action: (
+        Annotated[List, subcommand("list")]
+        | Annotated[Show, subcommand("show")]
+        | Annotated[Fetch, subcommand("fetch")]
+    )
+
+    def run(self) -> int:
+        """Run the chosen action."""
+        return self.action.run()

@@ -1,0 +1,152 @@
+"""`modiva train`: one target classifier, with or without canaries and defenses."""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from canaries import Planting, candidate_words, get_pattern, load_patterns, plant
+from modiva.classifiers import build, parse_target
+from modiva.corpora import load
+from modiva.errors import ModivaError
+from modiva.training import apply_defense, default_config, save_checkpoint, train
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one classifier and write a Hugging Face checkpoint folder with training.json.
+
+    With --pattern, secrets are planted in the training split; what was planted goes to a ledger
+    file BESIDE the folder (OUT.ledger.json), which only `modiva score` reads.
+    """
+
+    out: Path
+    """The checkpoint folder to write; must not exist yet."""
+    corpus: str = "home-assistant"
+    """A name from `modiva corpus list`, or a file or folder."""
+    target: str = "cnn"
+    """cnn, lstm, lstm-char, transformer, minilm, or a Hugging Face folder or name."""
+    size: Literal["small", "full"] = "full"
+    """Of our own architectures: embeddings and hidden 32 (small) or 100 (full)."""
+    pattern: tuple[str, ...] = ()
+    """Patterns to plant, such as call, pin:6, or a template 'my code is {digit*4}'."""
+    patterns_file: Path | None = None
+    """YAML file of own patterns and word lists."""
+    repetitions: int = 10
+    """How often each canary stands in the training split."""
+    label: str = "random"
+    """The canaries' intent: random, new, or a given one."""
+    controls: int = 5
+    """Secrets drawn with each planted one and never planted."""
+    defense: str = "none"
+    """none, dropout, early-stopping, char-embeddings, dp, or several joined with +."""
+    noise: float | None = None
+    """Noise multiplier of private training."""
+    epsilon: float | None = None
+    """Privacy budget per example; the noise multiplier is calibrated to it."""
+    delta: float = 1e-5
+    """The delta of epsilon."""
+    sentences: int = 0
+    """Train on so many sentences, drawn by the seed; 0 is the whole split."""
+    epochs: int | None = None
+    """At most so many epochs; the default depends on target and defense."""
+    word_vectors: str | None = None
+    """GloVe-format text file for the embeddings of our own architectures."""
+    freeze_embeddings: bool = False
+    """Keep the embeddings as they are; private training then spends no noise on them."""
+    seed: int = 0
+    """Decides secrets, weights, batches and noise."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 is for CUDA."""
+
+    def run(self) -> int:
+        """Train, save, and print what came of it."""
+        import dataclasses
+
+        ledger_path = self.out.with_name(self.out.name + ".ledger.json")
+        for path in (self.out, ledger_path):
+            if path.exists():
+                raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
+        private = self.noise is not None or self.epsilon is not None
+        defense = self.defense
+        if private and "dp" not in defense.split("+"):
+            defense = "dp" if defense == "none" else f"{defense}+dp"
+        spec = dataclasses.replace(
+            parse_target(self.target, self.size),
+            word_vectors=self.word_vectors,
+            freeze_embeddings=self.freeze_embeddings,
+        )
+        config = default_config(
+            self.target,
+            size=self.size,
+            epochs=self.epochs,
+            device=self.device,
+            seed=self.seed,
+            precision=self.precision,
+        )
+        spec, config = apply_defense(
+            defense,
+            spec,
+            config,
+            noise_multiplier=self.noise,
+            epsilon=self.epsilon,
+            delta=self.delta,
+        )
+        corpus = load(self.corpus)
+        if self.sentences:
+            corpus = corpus.subset(self.sentences, seed=self.seed)
+        patterns = self._patterns(corpus.vocabulary(min_count=2))
+        planted = plant(
+            corpus.train,
+            corpus.valid,
+            [
+                Planting(pattern, self.repetitions, self.label, controls=self.controls)
+                for pattern in patterns
+            ],
+            seed=self.seed,
+        )
+        intents = sorted({*corpus.intents, *(canary.label for canary in planted.ledger.canaries)})
+        classifier = build(
+            spec,
+            texts=[text for text, _ in planted.train],
+            intents=intents,
+            extra_words=candidate_words(patterns),
+            seed=self.seed,
+        )
+        data = dataclasses.replace(corpus, train=planted.train, valid=planted.valid)
+        result = train(classifier, data, config)
+        save_checkpoint(
+            self.out,
+            classifier,
+            spec=spec,
+            config=config,
+            result=result,
+            corpus=corpus,
+            defense=defense,
+            planting={
+                "patterns": [pattern.template for pattern in patterns],
+                "repetitions": self.repetitions,
+            },
+            command=shlex.join(["modiva", *sys.argv[1:]]),
+        )
+        if patterns:
+            planted.ledger.save(ledger_path)
+            print(f"ledger      {ledger_path}")
+        print(f"checkpoint  {self.out}")
+        print(
+            f"accuracy    {result.test_accuracy:.3f} on test "
+            f"(majority class {result.majority_accuracy:.3f})"
+        )
+        if result.epsilon is not None:
+            print(f"epsilon     {result.epsilon:.3g} per example, delta {result.delta:g}")
+        return 0
+
+    def _patterns(self, vocabulary: tuple[str, ...]) -> list:
+        patterns, spaces = load_patterns(self.patterns_file) if self.patterns_file else ({}, {})
+        return [
+            get_pattern(name, vocabulary=vocabulary, patterns=patterns, spaces=spaces)
+            for name in self.pattern
+        ]

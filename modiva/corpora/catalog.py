@@ -1,0 +1,155 @@
+"""The corpora by name, and the one way from a name or a path to a Corpus."""
+
+import logging
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from modiva.corpora import detect, home_assistant, public
+from modiva.corpora.corpus import Corpus, Example
+from modiva.corpora.reading import RawCorpus
+from modiva.corpora.splits import SPLITS, complete
+from modiva.corpora.text import normalise
+from modiva.errors import ModivaError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a catalog says of a named corpus before it is loaded.
+
+    Args:
+        name: what `load` takes.
+        summary: one line on what it holds.
+        source: where it comes from.
+        licence: licence of the data.
+        note: what a reader of results must know.
+        download_bytes: size of its download; 0 for one that needs no network.
+    """
+
+    name: str
+    summary: str
+    source: str
+    licence: str
+    note: str
+    download_bytes: int
+
+
+def names() -> tuple[str, ...]:
+    """The named corpora, the default first."""
+    return (home_assistant.NAME, *public.PUBLIC)
+
+
+def describe(name: str) -> Description:
+    """Describe a named corpus without loading it.
+
+    Raises:
+        ModivaError: an unknown name; the message lists the known ones.
+    """
+    if name == home_assistant.NAME:
+        summary = "commands to a smart home, 36 intents, about 3,900 for training; the default"
+        return Description(
+            name, summary, home_assistant.SOURCE, home_assistant.LICENCE, home_assistant.NOTE, 0
+        )
+    known = _public(name)
+    pinned = public.files_of(name)
+    source = f"https://github.com/{known.repository} at {pinned[0].commit[:12]}"
+    size = sum(file.size for file in pinned)
+    return Description(name, known.summary, source, known.licence, known.note, size)
+
+
+def fetch(name: str, *, cache: Path | None = None, base_url: str | None = None) -> Path:
+    """Download a named corpus into the cache, where it is not there yet, and return its place.
+
+    The default corpus needs no download: its place is the installed grammar file.
+
+    Args:
+        name: one of `names()`.
+        cache: folder of downloads; default MODIVA_CACHE, else the user's cache folder.
+        base_url: address of a mirror; default MODIVA_BASE_URL, else the publisher's.
+
+    Raises:
+        ModivaError: an unknown name, or a download that fails.
+    """
+    if name == home_assistant.NAME:
+        return Path(str(files("home_assistant_intents").joinpath("data", "en.json")))
+    _public(name)
+    return public.download(name, cache=cache, base_url=base_url)
+
+
+def load(
+    spec: str | Path, *, seed: int = 0, cache: Path | None = None, base_url: str | None = None
+) -> Corpus:
+    """Load a corpus by its name, or from a file or folder of a known layout.
+
+    A name wins over a folder of that name: write ./snips for the folder.
+
+    Args:
+        spec: one of `names()`, or a path.
+        seed: decides the splits that the data does not bring, and the default corpus' sentences.
+        cache: folder of downloads, as for `fetch`.
+        base_url: address of a mirror, as for `fetch`.
+
+    Raises:
+        ModivaError: an unknown name, a missing path, or data that cannot be a corpus.
+    """
+    name = str(spec)
+    if name == home_assistant.NAME:
+        return home_assistant.build(seed)
+    if name in public.PUBLIC:
+        raw = detect.read(fetch(name, cache=cache, base_url=base_url))
+        about = describe(name)
+        return _corpus(raw, name, about.source, about.licence, about.note, seed)
+    path = Path(name).expanduser()
+    if path.exists():
+        title = path.resolve().name if path.is_dir() else path.stem
+        return _corpus(detect.read(path), title, str(path), "unknown", "", seed)
+    if os.sep in name or path.suffix or name.startswith((".", "~")):
+        raise ModivaError(
+            f"no file or folder {name!r}: check the path, or take one of the named corpora "
+            f"{', '.join(names())}"
+        )
+    raise _unknown(name)
+
+
+def _public(name: str) -> public.PublicSet:
+    if name not in public.PUBLIC:
+        raise _unknown(name)
+    return public.PUBLIC[name]
+
+
+def _unknown(name: str) -> ModivaError:
+    return ModivaError(
+        f"unknown corpus {name!r}: known are {', '.join(names())}, or give the path of a file or "
+        "folder"
+    )
+
+
+def _corpus(raw: RawCorpus, name: str, source: str, licence: str, note: str, seed: int) -> Corpus:
+    """Normalise the pairs, make the missing splits, and refuse what cannot train a classifier."""
+    notes = [note, raw.note]
+    splits: dict[str, list[tuple[str, str]]] = {}
+    blank = 0
+    for split, pairs in raw.splits.items():
+        normal = [(normalise(text), intent) for text, intent in pairs]
+        splits[split] = [(text, intent) for text, intent in normal if text]
+        blank += len(normal) - len(splits[split])
+        if not splits[split]:
+            raise ModivaError(f"{source}: the {split} split holds no sentences: add some")
+    if blank:
+        logger.warning("%s: %d blank sentences left out", source, blank)
+        notes.append(f"{blank} blank sentences are left out.")
+    intents = sorted({intent for _, intent in splits["train"]})
+    if len(intents) < 2:
+        raise ModivaError(
+            f"{source} has one intent only ({intents[0]!r}) in its training data: a classifier "
+            "needs two or more"
+        )
+    whole = complete(splits, seed=seed, name=source)
+    made = [split for split in SPLITS if split not in splits]
+    if made:
+        notes.append(f"{' and '.join(made)} held out from train by seed {seed}, by intent.")
+    train, valid, test = (tuple(Example(*pair) for pair in whole[split]) for split in SPLITS)
+    return Corpus(name, train, valid, test, source, licence, " ".join(filter(None, notes)))

@@ -1,0 +1,143 @@
+"""The data that everything else works on: sentences with intents, in three splits."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from modiva.corpora.splits import stratified_places
+from modiva.errors import ModivaError
+
+
+class Example(NamedTuple):
+    """One sentence, normalised, and its intent."""
+
+    text: str
+    intent: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sentences with intents, split into train, valid and test, and where they come from.
+
+    Args:
+        name: short name, as tables and figures show it.
+        train: training examples; texts are normalised (`normalise`), in all three splits.
+        valid: examples that choose settings and stop training.
+        test: examples that only measure.
+        source: address or path of the data.
+        licence: licence of the data, or "unknown".
+        note: what a reader of results must know about the data.
+    """
+
+    name: str
+    train: tuple[Example, ...]
+    valid: tuple[Example, ...]
+    test: tuple[Example, ...]
+    source: str = ""
+    licence: str = "unknown"
+    note: str = ""
+
+    @cached_property
+    def intents(self) -> tuple[str, ...]:
+        """The intents of all three splits, sorted."""
+        return tuple(sorted({e.intent for e in (*self.train, *self.valid, *self.test)}))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the three splits in order; name, source and note do not count."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.valid, self.test):
+            # Lengths first, so that no two different corpora give the same bytes.
+            digest.update(f"{len(split)}\n".encode())
+            for text, intent in split:
+                for part in (text.encode(), intent.encode()):
+                    digest.update(f"{len(part)}:".encode() + part)
+        return digest.hexdigest()
+
+    def vocabulary(self, min_count: int = 1) -> tuple[str, ...]:
+        """Words of the training split, most frequent first, ties in alphabetical order.
+
+        Args:
+            min_count: leave out words that occur fewer times than this.
+        """
+        counts = Counter(word for text, _ in self.train for word in text.split())
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(word for word, count in ranked if count >= min_count)
+
+    def subset(self, train: int, *, seed: int) -> "Corpus":
+        """Return this corpus with `train` randomly drawn training examples, in their old order.
+
+        Every intent of valid and test that the training split holds keeps at least one example;
+        the rest is drawn uniformly without replacement. Valid and test stay as they are.
+
+        Args:
+            train: number of training examples to keep.
+            seed: the same seed gives the same subset.
+
+        Raises:
+            ModivaError: `train` is larger than the training split or too small for the intents.
+        """
+        if train > len(self.train):
+            raise ModivaError(
+                f"{train} training sentences asked for, but {self.name} has {len(self.train)}: "
+                f"ask for {len(self.train)} or fewer"
+            )
+        rng = np.random.default_rng([seed, 1])
+        order = rng.permutation(len(self.train))  # (N,)
+        wanted = {e.intent for e in (*self.valid, *self.test)}
+        kept: list[int] = []
+        for index in order.tolist():
+            if self.train[index].intent in wanted:
+                wanted.remove(self.train[index].intent)
+                kept.append(index)
+        if train < max(len(kept), 1):
+            raise ModivaError(
+                f"{train} training sentences cannot hold the {len(kept)} intents of {self.name}: "
+                f"ask for {max(len(kept), 1)} or more"
+            )
+        first = set(kept)
+        kept += [i for i in order.tolist() if i not in first][: train - len(kept)]
+        return replace(self, train=tuple(self.train[i] for i in sorted(kept)))
+
+    def parts(self, fractions: Sequence[float], seed: int) -> tuple["Corpus", ...]:
+        """Cut the training split at random into disjoint parts; valid and test are shared.
+
+        Intents are spread over the parts in proportion, so that every part looks like the whole.
+        One part may train a target while another is what its attacker owns.
+
+        Args:
+            fractions: share of each part, each in (0, 1], together at most 1.
+            seed: the same seed gives the same parts.
+
+        Raises:
+            ModivaError: fractions out of range, or a part that would be empty.
+        """
+        if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
+            raise ModivaError(
+                f"fractions {list(fractions)}: each must be above 0, together at most 1"
+            )
+        rng = np.random.default_rng([seed, 2])
+        places = stratified_places([e.intent for e in self.train], rng)
+        edges = np.concatenate([[0.0], np.cumsum(fractions)])
+        edges[-1] += 1e-9
+        result = []
+        for low, high in pairwise(edges):
+            chosen = [e for e, p in zip(self.train, places, strict=True) if low <= p < high]
+            if not chosen:
+                raise ModivaError(
+                    f"a part of {high - low:.3g} of {len(self.train)} training sentences is empty: "
+                    "take larger fractions"
+                )
+            result.append(replace(self, train=tuple(chosen)))
+        return tuple(result)
+
+    def split_half(self, seed: int) -> tuple["Corpus", "Corpus"]:
+        """Cut the training split into two disjoint halves; see `parts`."""
+        first, second = self.parts((0.5, 0.5), seed)
+        return first, second

@@ -1,0 +1,64 @@
+"""Which layout a file or folder of the user has, told by what is in it."""
+
+import json
+from pathlib import Path
+
+from modiva.corpora import clinc150, hwu64, seq_in, snips, tables
+from modiva.corpora.reading import RawCorpus, decode, read_bytes
+from modiva.errors import ModivaError
+
+LAYOUTS = (
+    "train/valid/test folders with seq.in and label; train/valid/test files of CSV, TSV or JSONL "
+    "with a text and an intent column; SNIPS folders INTENT/train_INTENT.json; HWU64 folders "
+    "trainset and testset of INTENT.csv; the CLINC150 JSON file"
+)
+
+
+def read(path: Path) -> RawCorpus:
+    """Read a file or folder in any known layout.
+
+    Args:
+        path: an existing file or folder.
+
+    Raises:
+        ModivaError: no known layout, or a broken one; the message says where.
+    """
+    return read_folder(path) if path.is_dir() else read_file(path)
+
+
+def read_folder(folder: Path) -> RawCorpus:
+    """Read a folder in one of the known layouts."""
+    if seq_in.matches(folder):
+        return seq_in.read(folder)
+    files = tables.split_files(folder)
+    if files:
+        return RawCorpus({split: read_file(path).splits["train"] for split, path in files.items()})
+    if snips.matches(folder):
+        return snips.read(folder)
+    if hwu64.matches(folder):
+        return hwu64.read(folder)
+    entries = sorted(entry.name for entry in folder.iterdir())
+    held = ", ".join(entries[:8]) + (", ..." if len(entries) > 8 else "")
+    raise ModivaError(
+        f"{folder} has no known layout; it holds: {held or 'nothing'}. Give one of its "
+        f"files, or a folder of a known layout: {LAYOUTS}"
+    )
+
+
+def read_file(path: Path) -> RawCorpus:
+    """Read one file: CLINC150 or SNIPS JSON, JSON lines, or a delimited table."""
+    data = read_bytes(path)
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        return tables.read_delimited(decode(data, path), path)
+    try:
+        value = json.loads(snips.decode_snips(data, path)[0])
+    except json.JSONDecodeError:
+        text = decode(data, path)
+        return tables.read_records(tables.parse_lines(text, path), path)
+    if snips.is_snips(value):
+        return RawCorpus({"train": snips.pairs(value, path)})
+    decode(data, path)  # only SNIPS is forgiven for not being UTF-8
+    if clinc150.is_clinc(value):
+        return clinc150.read(value, path)
+    records = value if isinstance(value, list) else [value]
+    return tables.read_records(enumerate(records, start=1), path)

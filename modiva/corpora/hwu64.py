@@ -1,0 +1,68 @@
+"""The HWU64 layout: one `;`-separated CSV an intent, named after it.
+
+Source: Liu et al. 2019, arXiv 1903.05566; the files of xliuhw/NLU-Evaluation-Data.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from modiva.corpora.reading import Pair, RawCorpus, read_text, split_paths
+from modiva.errors import ModivaError
+
+# The cleaned sentence first; the one as typed only where there is no other.
+_TEXT = ("answer_from_anno", "answer_normalised", "answer", "answer_from_user")
+
+
+def matches(folder: Path) -> bool:
+    """Whether `folder` or its split folders hold `;`-separated CSV files."""
+    files = [*_csv(folder), *(f for p in _folders(folder) for f in _csv(p))]
+    if not files:
+        return False
+    # Bytes: what cannot be decoded is for `read` to say.
+    with files[0].open("rb") as file:
+        return b";" in file.readline()
+
+
+def read(folder: Path) -> RawCorpus:
+    """Read trainset and testset (or train, valid, test), or one folder of CSV files.
+
+    Args:
+        folder: holds split folders (or split/csv) of INTENT.csv files, or the files themselves.
+
+    Raises:
+        ModivaError: a file without a column of answers, or rows that do not fit the header.
+    """
+    folders = split_paths(_folders(folder), folder)
+    if not folders:
+        return RawCorpus({"train": _split(folder)})
+    return RawCorpus({split: _split(path) for split, path in folders.items()})
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and _csv(path)]
+
+
+def _csv(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.csv"), *folder.glob("csv/*.csv")])
+
+
+def _split(folder: Path) -> list[Pair]:
+    return [made for path in _csv(folder) for made in _file(path)]
+
+
+def _file(path: Path) -> list[Pair]:
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=";")
+    try:
+        header, *rows = list(reader)
+    except csv.Error as error:
+        raise ModivaError(f"{path}, line {reader.line_num}: {error}: mend the quotes") from error
+    column = next((header.index(name) for name in _TEXT if name in header), None)
+    if column is None:
+        raise ModivaError(
+            f"{path} has no column {' or '.join(_TEXT)}; columns found: {', '.join(header)}"
+        )
+    if any(row and len(row) <= column for row in rows):
+        line = next(i for i, row in enumerate(rows, start=2) if row and len(row) <= column)
+        raise ModivaError(f"{path}, row {line}: fewer fields than the header: mend the row")
+    return [(row[column], path.stem) for row in rows if row]

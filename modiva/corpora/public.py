@@ -1,0 +1,181 @@
+"""Public corpora by pinned download: a file with another SHA-256 is refused."""
+
+import csv
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import pooch
+import requests
+
+from modiva.errors import ModivaError
+
+logger = logging.getLogger(__name__)
+
+BASE_URL = "https://raw.githubusercontent.com"
+_HWU_FOLDS = "CrossValidation/autoGeneFromRealAnno/autoGene_2018_03_22-13_01_25_169/CrossValidation"
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """A published corpus and where its files are.
+
+    Args:
+        repository: OWNER/REPOSITORY; its files and their commit are in the table of checksums.
+        root: file or folder of the repository that is the corpus.
+        licence: licence of the data.
+        summary: one line on what it holds.
+        note: what a reader of results must know.
+    """
+
+    repository: str
+    root: str
+    licence: str
+    summary: str
+    note: str
+
+
+PUBLIC: Mapping[str, PublicSet] = {
+    "snips": PublicSet(
+        "sonos/nlu-benchmark",
+        "2017-06-custom-intent-engines",
+        "CC0 1.0",
+        "requests to a voice assistant, 7 intents, about 13,800 for training (Coucke et al. 2018)",
+        "",
+    ),
+    "hwu64": PublicSet(
+        "xliuhw/NLU-Evaluation-Data",
+        f"{_HWU_FOLDS}/KFold_1",
+        "CC BY 4.0",
+        "requests to a home robot, 64 intents, about 10,000 for training (Liu et al. 2019)",
+        "First of the ten published folds.",
+    ),
+    "clinc150": PublicSet(
+        "clinc/oos-eval",
+        "data/data_full.json",
+        "CC BY 3.0",
+        "assistant queries of 10 domains, 150 intents, 15,000 for training (Larson et al. 2019)",
+        "",
+    ),
+    "banking77": PublicSet(
+        "PolyAI-LDN/task-specific-datasets",
+        "banking_data",
+        "CC BY 4.0",
+        "questions to a bank, 77 intents, about 10,000 for training (Casanueva et al. 2020)",
+        "",
+    ),
+}
+
+
+class PinnedFile(NamedTuple):
+    """One published file: where it is, how large, and its SHA-256 in hex."""
+
+    repository: str
+    path: str
+    commit: str
+    size: int
+    sha256: str
+
+    @property
+    def address(self) -> str:
+        """The part of its address after the base, and its place in the cache."""
+        return f"{self.repository}/{self.commit}/{self.path}"
+
+
+def pinned_files() -> tuple[PinnedFile, ...]:
+    """Every file of the public corpora, from the table of checksums."""
+    table = files("modiva.corpora").joinpath("public.tsv").read_text(encoding="utf-8")
+    rows = csv.DictReader(table.splitlines(), delimiter="\t")
+    return tuple(
+        PinnedFile(r["repository"], r["path"], r["commit"], int(r["bytes"]), r["sha256"])
+        for r in rows
+    )
+
+
+def files_of(name: str) -> tuple[PinnedFile, ...]:
+    """The pinned files of one public corpus."""
+    public = PUBLIC[name]
+    return tuple(
+        file
+        for file in pinned_files()
+        if file.repository == public.repository and file.path.startswith(public.root)
+    )
+
+
+def download(name: str, *, cache: Path | None = None, base_url: str | None = None) -> Path:
+    """Fetch what the cache lacks of a public corpus and return its file or folder there.
+
+    Args:
+        name: a key of `PUBLIC`.
+        cache: folder of downloads; default MODIVA_CACHE, else the user's cache folder.
+        base_url: address that holds OWNER/REPOSITORY/COMMIT/PATH; default MODIVA_BASE_URL, else
+            GitHub's raw files.
+
+    Raises:
+        ModivaError: a host that cannot be reached, a missing file, or a wrong checksum.
+    """
+    pinned = files_of(name)
+    folder = cache or Path(os.environ.get("MODIVA_CACHE") or pooch.os_cache("modiva"))
+    base = (base_url or os.environ.get("MODIVA_BASE_URL") or BASE_URL).rstrip("/")
+    store = pooch.create(
+        path=folder / "public",
+        base_url=f"{base}/",
+        registry={file.address: f"sha256:{file.sha256}" for file in pinned},
+        retry_if_failed=1,
+    )
+    missing = [f for f in pinned if not (folder / "public" / f.address).is_file()]
+    if missing:
+        megabytes = sum(f.size for f in missing) / 1e6
+        logger.info("%s: %d files, %.1f MB, from %s", name, len(missing), megabytes, base)
+    with _quiet_pooch():
+        # One file alone first: a host that cannot be reached is then told at once.
+        _fetch(store, pinned[0])
+        with ThreadPoolExecutor(max_workers=8) as threads:
+            for result in [threads.submit(_fetch, store, file) for file in pinned[1:]]:
+                try:
+                    result.result()
+                except BaseException:
+                    threads.shutdown(wait=False, cancel_futures=True)
+                    raise
+    first = pinned[0]
+    return folder / "public" / first.repository / first.commit / PUBLIC[name].root
+
+
+def _fetch(store: pooch.Pooch, file: PinnedFile) -> None:
+    """Fetch one file, or say why not and what to do."""
+    url = f"{store.base_url}{file.address}"
+    place = Path(store.abspath) / file.address
+    remedy = (
+        "check the network, name a mirror with the same paths by --base-url or MODIVA_BASE_URL, "
+        f"or put the published file at {place}"
+    )
+    try:
+        store.fetch(file.address, downloader=pooch.HTTPDownloader(timeout=30))
+    except requests.HTTPError as error:
+        raise ModivaError(f"{url} cannot be fetched ({error}): {remedy}") from error
+    except requests.RequestException as error:
+        reason = type(error).__name__
+        raise ModivaError(f"{url} cannot be reached ({reason}): {remedy}") from error
+    except ValueError as error:
+        raise ModivaError(
+            f"{url} is not the published file (SHA-256 differs from {file.sha256}): "
+            f"the address serves something else; {remedy}"
+        ) from error
+
+
+@contextmanager
+def _quiet_pooch() -> Iterator[None]:
+    """Keep pooch from writing a line a file to standard error."""
+    log = pooch.get_logger()
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

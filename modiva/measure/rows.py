@@ -1,0 +1,117 @@
+"""The rows of `rows.csv`: one reconstruction scored against the secret and against its controls."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import ArrayLike
+
+from modiva.measure.exposure import exposure, exposure_from_sample, rank_in_space
+from modiva.measure.matches import (
+    exact_match,
+    hamming,
+    multiset_match,
+    position_hits,
+    top_k,
+)
+
+
+class Reconstructed(Protocol):
+    """What scoring needs of an attack's reconstruction."""
+
+    @property
+    def attack(self) -> str:
+        """Name of the attack."""
+
+    @property
+    def candidates(self) -> Sequence[Sequence[str]]:
+        """Ranked best first."""
+
+    @property
+    def evaluations(self) -> int:
+        """Number of forward passes spent."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent."""
+
+
+@dataclass(frozen=True)
+class SpaceScores:
+    """Scores (N,) of the whole space, and `index`, which finds a secret in them (Pattern.index)."""
+
+    scores: ArrayLike
+    index: Callable[[Sequence[str]], int]
+
+    def rank_and_exposure(self, secret: Sequence[str], size: int) -> tuple[int | None, float]:
+        """Return the rank in the space and the exposure in bits."""
+        rank = rank_in_space(self.scores, self.index(secret))
+        return rank, exposure(rank, size)
+
+
+@dataclass(frozen=True)
+class SampleScores:
+    """Scores (n,) of secrets drawn from a space too large to list, and of those in question."""
+
+    references: ArrayLike
+    scores: Mapping[tuple[str, ...], float]
+
+    def rank_and_exposure(self, secret: Sequence[str], size: int) -> tuple[int | None, float]:
+        """Return no rank, for a sample gives none, and the exposure in bits, capped at log2 n."""
+        return None, exposure_from_sample(self.scores[tuple(secret)], self.references)
+
+
+def score_rows(
+    reconstruction: Reconstructed,
+    secret: Sequence[str],
+    controls: Sequence[Sequence[str]],
+    base: Mapping[str, Any],
+    *,
+    slot_sizes: Sequence[int],
+    scores: SpaceScores | SampleScores | None = None,
+) -> list[dict[str, Any]]:
+    """Score a reconstruction against the canary's secret (first row) and every control.
+
+    Args:
+        reconstruction: the attack's result, candidates ranked best first.
+        secret: the canary's secret, one word a slot.
+        controls: secrets of the same space that were drawn with it and never planted.
+        base: the columns that say what was attacked; `repetitions` (0 = not planted) is needed.
+            An `attack` in it overrides the reconstruction's own name.
+        slot_sizes: number of options of every slot; their product is the space.
+        scores: of the whole space or of a sample, under one objective; without them rank and
+            exposure stay empty.
+    """
+    size = math.prod(slot_sizes)
+    best = tuple(reconstruction.candidates[0])
+    common = {
+        "attack": reconstruction.attack,
+        **base,
+        "evaluations": int(reconstruction.evaluations),
+        "seconds": float(reconstruction.seconds),
+        "reconstruction": " ".join(best),
+        "space_size": size,
+        "slot_sizes": " ".join(map(str, slot_sizes)),
+    }
+    rows = []
+    for number, target in enumerate((secret, *controls)):
+        hits = position_hits(best, target)
+        rank, bits = scores.rank_and_exposure(target, size) if scores else (None, None)
+        rows.append(
+            {
+                **common,
+                "planted": int(number == 0 and base["repetitions"] >= 1),
+                "control": number,  # 0 is the canary's own secret, also where R = 0
+                "secret": " ".join(target),
+                "exact": int(exact_match(best, target)),
+                "hamming": hamming(best, target),
+                "position_accuracy": sum(hits) / len(hits),
+                "position_hits": "".join("1" if hit else "0" for hit in hits),
+                "multiset": int(multiset_match(best, target)),
+                "top10": int(top_k(reconstruction.candidates, target, 10)),
+                "rank": rank,
+                "exposure": bits,
+            }
+        )
+    return rows

@@ -1,0 +1,56 @@
+"""What both clipping engines check of a model and of its losses before they use them."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from modiva.errors import ModivaError
+
+
+def require_positive(name: str, value: float) -> float:
+    """Return `value`, or raise unless it is above 0 and finite."""
+    if not 0 < value < math.inf:
+        raise ModivaError(f"{name}={value} is not allowed: it must be above 0 and finite")
+    return float(value)
+
+
+def trainable_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters to train by name; raise where examples would not stay apart."""
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm):
+            raise ModivaError(
+                f"{name or 'the model'} ({type(module).__name__}) mixes the examples of a batch, so "
+                "no example has a gradient of its own: replace it by nn.LayerNorm or nn.GroupNorm"
+            )
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not trainable:
+        raise ModivaError("the model has no trainable parameter: unfreeze one (requires_grad_(True))")
+    return trainable
+
+
+def check_losses(losses: Tensor) -> None:
+    """Raise unless `losses` is one differentiable loss for each example."""
+    if losses.dim() != 1:
+        raise ModivaError(
+            f"losses has shape {tuple(losses.shape)}, and (B,) is needed, one loss for each example: "
+            'compute it with reduction="none"'
+        )
+    if len(losses) and not losses.requires_grad:
+        raise ModivaError(
+            "losses do not depend on a trainable parameter: run the forward pass with gradients "
+            "enabled and after the clipper was made"
+        )
+
+
+def clip_weights(norms: Tensor, clip_norm: float) -> Tensor:
+    """Return min(1, clip_norm / norm) for each norm; raise where a norm is not finite."""
+    finite = torch.isfinite(norms)
+    if not bool(finite.all()):
+        example = int((~finite).nonzero()[0])
+        raise ModivaError(
+            f"the gradient of example {example} of this batch is not finite, so it cannot be "
+            "clipped: lower the learning rate or use float32"
+        )
+    return (clip_norm / norms).clamp(max=1.0)

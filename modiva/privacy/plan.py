@@ -1,0 +1,161 @@
+"""The frozen promise of a private training: what will be sampled, clipped and added, and its epsilon."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from modiva.errors import ModivaError
+from modiva.privacy.accounting import composed_epsilon, phases_of
+
+NEIGHBOURING = "add-or-remove-one"
+# calibrate() looks for a noise multiplier in this range.
+SMALLEST_NOISE, LARGEST_NOISE = 0.05, 1000.0
+
+
+@dataclass(frozen=True)
+class PrivacyPlan:
+    """DP-SGD with per-example clipping and Poisson sampling (Abadi et al. 2016, algorithm 1).
+
+    Formal guarantee: training that draws `steps` Poisson batches with `sampling_rate`, clips each
+    example's gradient to `clip_norm` and adds Gaussian noise of standard deviation
+    noise_multiplier * clip_norm to the sum is (`epsilon()`, delta)-differentially private for data
+    sets that differ by one added or removed example, and (`group_epsilon(R)`, delta) for R of them.
+
+    Args:
+        dataset_size: number of training examples; public, as the rate is derived from it.
+        sampling_rate: probability in (0, 1] of each example to be in a batch.
+        steps: number of steps, at least 1.
+        clip_norm: largest L2 norm of one example's gradient.
+        noise_multiplier: noise divided by the clip norm; a tuple gives each step its own.
+        delta: probability of failure, in (0, 1); should be well below 1 / dataset_size.
+    """
+
+    dataset_size: int
+    sampling_rate: float
+    steps: int
+    clip_norm: float
+    noise_multiplier: float | tuple[float, ...]
+    delta: float
+    neighbouring: str = NEIGHBOURING
+
+    def __post_init__(self) -> None:
+        _require(self.dataset_size >= 1, "dataset_size", self.dataset_size, "at least 1")
+        _require(0 < self.sampling_rate <= 1, "sampling_rate", self.sampling_rate, "in (0, 1]")
+        _require(self.steps >= 1, "steps", self.steps, "at least 1")
+        _require(
+            0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "above 0 and finite"
+        )
+        _require(0 < self.delta < 1, "delta", self.delta, "in (0, 1), such as 1e-5")
+        _require(
+            self.neighbouring == NEIGHBOURING, "neighbouring", self.neighbouring, NEIGHBOURING
+        )
+        if isinstance(self.noise_multiplier, tuple):
+            _require(
+                len(self.noise_multiplier) == self.steps,
+                "noise_multiplier",
+                f"a schedule of {len(self.noise_multiplier)}",
+                f"one number or one for each of the {self.steps} steps",
+            )
+        for noise in self.noise_multipliers:
+            _require(0 <= noise < math.inf, "noise_multiplier", noise, "0 or more and finite")
+
+    @property
+    def noise_multipliers(self) -> tuple[float, ...]:
+        """The noise multiplier of each step."""
+        if isinstance(self.noise_multiplier, tuple):
+            return self.noise_multiplier
+        return (self.noise_multiplier,) * self.steps
+
+    @property
+    def expected_batch_size(self) -> float:
+        """What the noisy sum is divided by; the drawn size would leak."""
+        return self.sampling_rate * self.dataset_size
+
+    def noise_std(self, step: int) -> float:
+        """Return the standard deviation of the noise on the clipped sum of step 0, 1, ..."""
+        return self.noise_multipliers[step] * self.clip_norm
+
+    def epsilon(self) -> float:
+        """Return epsilon for one example (infinite without noise)."""
+        return self.group_epsilon(1)
+
+    def group_epsilon(self, repetitions: int) -> float:
+        """Return epsilon for a secret that `repetitions` examples hold (0 for none of them)."""
+        _require(repetitions >= 0, "repetitions", repetitions, "0 or more")
+        if repetitions == 0:
+            return 0.0
+        phases = phases_of(self.noise_multipliers)
+        return composed_epsilon(self.sampling_rate, phases, self.delta, repetitions)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the plan with its epsilon and accountant, for JSON (infinite epsilon as None)."""
+        epsilon = self.epsilon()
+        return {
+            **asdict(self),
+            "expected_batch_size": self.expected_batch_size,
+            "epsilon": epsilon if math.isfinite(epsilon) else None,
+            "accountant": "PLD (dp-accounting), Poisson sampling",
+        }
+
+
+def plan_from(described: Mapping[str, Any]) -> PrivacyPlan:
+    """Rebuild the plan that `PrivacyPlan.describe` wrote (after JSON, too)."""
+    fields = {name: described[name] for name in PrivacyPlan.__dataclass_fields__}
+    if isinstance(fields["noise_multiplier"], list):
+        fields["noise_multiplier"] = tuple(fields["noise_multiplier"])
+    return PrivacyPlan(**fields)
+
+
+def calibrate(
+    *,
+    epsilon: float,
+    delta: float,
+    dataset_size: int,
+    sampling_rate: float,
+    steps: int,
+    clip_norm: float,
+) -> PrivacyPlan:
+    """Return the plan with the least noise (to 0.1 %) whose epsilon is at most the given one.
+
+    Args:
+        epsilon: the wanted bound, above 0.
+        delta: probability of failure, in (0, 1).
+        dataset_size: number of training examples.
+        sampling_rate: probability of each example to be in a batch.
+        steps: number of steps.
+        clip_norm: largest L2 norm of one example's gradient.
+
+    Raises:
+        ModivaError: when a value is out of range, or no noise in [0.05, 1000] gives this epsilon.
+    """
+    _require(0 < epsilon < math.inf, "epsilon", epsilon, "above 0 and finite")
+
+    def plan(noise: float) -> PrivacyPlan:
+        return PrivacyPlan(dataset_size, sampling_rate, steps, clip_norm, noise, delta)
+
+    # Widen from 1: very small noise is slow to account for, and rarely asked for.
+    low = high = 1.0
+    while plan(high).epsilon() > epsilon:
+        low, high = high, high * 2
+        if high > LARGEST_NOISE:
+            raise ModivaError(
+                f"epsilon={epsilon} needs a noise multiplier above {LARGEST_NOISE:g}: "
+                "ask for a larger epsilon, fewer steps or a smaller sampling rate"
+            )
+    while low == high and low > SMALLEST_NOISE and plan(low).epsilon() <= epsilon:
+        low, high = max(low / 2, SMALLEST_NOISE), low
+        if plan(low).epsilon() <= epsilon:
+            high = low
+    while high / low > 1.001:
+        middle = math.sqrt(low * high)
+        if plan(middle).epsilon() <= epsilon:
+            high = middle
+        else:
+            low = middle
+    return plan(high)
+
+
+def _require(valid: bool, name: str, value: object, allowed: str) -> None:
+    if not valid:
+        raise ModivaError(f"{name}={value!r} is not allowed: it must be {allowed}")

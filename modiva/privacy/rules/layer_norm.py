@@ -1,0 +1,39 @@
+"""The rule of `nn.LayerNorm`: its gradients are small enough to hold for every example."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from modiva.privacy.rules.registry import (
+    Call,
+    Contribution,
+    Rule,
+    accumulate,
+    register_rule,
+    squared_sum,
+)
+
+
+def _contribute(call: Call) -> Contribution:
+    module = call.module
+    assert isinstance(module, nn.LayerNorm)
+    dtype = next(iter(call.trainable.values())).dtype
+    inputs = call.argument(0, "input").to(dtype)
+    shape = module.normalized_shape
+    gradients = call.gradient.to(dtype).reshape(len(inputs), -1, *shape)  # (B, T, *D)
+    by_name: dict[str, Tensor] = {}  # each (B, *D)
+    if "weight" in call.trainable:
+        normalized = F.layer_norm(inputs, shape, eps=module.eps).view_as(gradients)
+        by_name["weight"] = (gradients * normalized).sum(1)
+    if "bias" in call.trainable:
+        by_name["bias"] = gradients.sum(1)
+
+    def add(weights: Tensor) -> None:
+        for name, gradient in by_name.items():
+            accumulate(call.trainable[name], weights @ gradient.flatten(1))
+
+    total = sum(squared_sum(gradient) for gradient in by_name.values())
+    assert isinstance(total, Tensor)
+    return Contribution(total, add)
+
+
+register_rule(nn.LayerNorm, Rule(_contribute))

@@ -1,0 +1,23 @@
+"""The rule of our LSTM's recurrent matrix: a linear layer from the states before to the gates."""
+
+from torch import Tensor
+
+from modiva.classifiers.recurrence import LstmRecurrence
+from modiva.privacy.rules.linear import contribute_over_time
+from modiva.privacy.rules.registry import Call, Contribution, Rule, register_rule
+
+
+def _contribute(call: Call) -> Contribution:
+    states: Tensor | None = call.output  # (B, T, H)
+    assert states is not None
+    dtype = call.trainable["weight"].dtype
+    gates = call.gradient.to(dtype)  # (B, T, 4H)
+    # The first step starts from zeros, so it adds nothing.
+    if call.argument(2, "reverse", False):
+        before, gates = states[:, 1:], gates[:, :-1]
+    else:
+        before, gates = states[:, :-1], gates[:, 1:]
+    return contribute_over_time(call, before.to(dtype), gates)
+
+
+register_rule(LstmRecurrence, Rule(_contribute, parameters=("weight",), watch="input"))

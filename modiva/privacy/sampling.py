@@ -1,0 +1,75 @@
+"""The two random parts of DP-SGD: Poisson batches and Gaussian noise, each from its own generator."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from modiva.errors import ModivaError
+
+# Noise is drawn in pieces that stay in the cache, so it needs no memory of the model's size.
+PIECE = 1 << 18
+
+
+def poisson_batches(
+    dataset_size: int, sampling_rate: float, steps: int, generator: torch.Generator
+) -> Iterator[Tensor]:
+    """Yield `steps` batches of indices (n,) long, each example in each with `sampling_rate`.
+
+    Batches differ in size and may be empty: an empty one is a step of noise alone. The accounting
+    of `PrivacyPlan` holds for these batches and not for shuffled ones.
+    """
+    for _ in range(steps):
+        # Double precision: single would round the rate to a multiple of 2**-24.
+        draws = torch.rand(dataset_size, generator=generator, dtype=torch.float64)
+        yield (draws < sampling_rate).nonzero().flatten()
+
+
+def add_noise_(parameters: Iterable[nn.Parameter], std: float, generator: torch.Generator) -> None:
+    """Add independent N(0, std**2) to every element of every parameter's gradient, in place.
+
+    A parameter without a gradient (an empty batch) gets one of noise alone. Half-precision
+    gradients get noise that was drawn in single precision.
+
+    Args:
+        parameters: the trainable parameters, all on the generator's device.
+        std: noise multiplier times clip norm, 0 or more.
+        generator: used for nothing else, so that nothing else reveals the noise.
+    """
+    if not 0 <= std < math.inf:
+        raise ModivaError(f"std={std} is not allowed: noise needs a finite std of 0 or more")
+    stream = _NoiseStream(std, generator)
+    with torch.no_grad():
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter, memory_format=torch.contiguous_format)
+            if std == 0:
+                continue
+            grad = parameter.grad
+            if not grad.is_contiguous():
+                grad = parameter.grad = grad.contiguous()
+            stream.add_to(grad.view(-1))
+
+
+class _NoiseStream:
+    """Deals one long run of Gaussian draws out to gradients of any size: few, large draws."""
+
+    def __init__(self, std: float, generator: torch.Generator) -> None:
+        self.std = std
+        self.generator = generator
+        self.pieces: dict[torch.dtype, Tensor] = {}  # what is left of the last piece
+
+    def add_to(self, grad: Tensor) -> None:
+        dtype = grad.dtype if grad.dtype == torch.float64 else torch.float32
+        done = 0
+        while done < grad.numel():
+            left = self.pieces.get(dtype)
+            if left is None or not left.numel():
+                # A view of spent noise is dropped; the allocator hands the same memory out again.
+                left = torch.empty(PIECE, dtype=dtype, device=grad.device)
+                left.normal_(0.0, self.std, generator=self.generator)
+            n = min(left.numel(), grad.numel() - done)
+            grad[done : done + n].add_(left[:n])
+            self.pieces[dtype] = left[n:]
+            done += n

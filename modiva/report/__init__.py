@@ -1,0 +1,5 @@
+"""Figures and tables."""
+
+from modiva.report.plots import figures
+
+__all__ = ["figures"]

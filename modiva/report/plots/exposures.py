@@ -1,0 +1,130 @@
+"""Figure: how far secrets rise among all they could have been, planted beside controls."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modiva.report.plots import panels
+from modiva.report.plots.style import CONTROL, INK, MUTED, PALETTE, Drawing
+from modiva.report.words import count, strongest_attack
+
+NULL_BITS = math.log2(math.e)  # mean exposure of a secret that the model never saw
+MAX_POINTS = 60  # beyond it points hide the box
+
+
+def distributions(frame: pd.DataFrame) -> Drawing | None:
+    """Draw boxes of exposure by repetitions: controls, then one a defense."""
+    if "exposure" not in frame:
+        return None
+    attack = strongest_attack(frame)
+    frame = frame[(frame["attack"] == attack) & frame["exposure"].notna()]
+    if frame.empty:
+        return None
+    pairs = panels.facets(frame)
+    conditions = [
+        name for name in frame["condition"].cat.categories if (frame["condition"] == name).any()
+    ]
+    repetitions = sorted(frame["repetitions"].unique())
+    boxes = len(conditions) + 1
+    figure, axes = panels.grid(len(pairs), frame["target"].nunique(), height=2.6)
+    spoken = []
+    for pair, (axis,) in zip(pairs, axes, strict=True):
+        part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
+        title = panels.facet_title(frame, pair)
+        axis.set_title(title)
+        for place, number in enumerate(repetitions):
+            here = part[part["repetitions"] == number]
+            for turn in range(boxes):
+                if turn == 0:
+                    values = here.loc[here["planted"] == 0, "exposure"]
+                    color, label = CONTROL, "never planted (controls)"
+                else:
+                    chosen = (here["planted"] == 1) & (here["condition"] == conditions[turn - 1])
+                    values = here.loc[chosen, "exposure"]
+                    color, label = PALETTE[(turn - 1) % len(PALETTE)], conditions[turn - 1]
+                if len(values):
+                    x = place + (turn - (boxes - 1) / 2) * 0.8 / boxes
+                    _box(axis, x, values.to_numpy(), 0.62 / boxes, color)
+                    spoken.append(f"{title}, R = {number}, {label}: median {values.median():.1f}.")
+        _references(axis, part)
+        axis.set_xticks(range(len(repetitions)), [count(number) for number in repetitions])
+        axis.tick_params(axis="x", length=0)
+        axis.set_xlim(-0.55, len(repetitions) - 0.45)
+        axis.set_xlabel(panels.REPETITIONS)
+        if panels.is_first(axis):
+            axis.set_ylabel("exposure (bits)")
+        sizes = part.groupby(["repetitions", "planted", "condition"], observed=True).size()
+        groups = (
+            [{"n": int(size), "n_models": 0} for size in sizes.xs(1, level="planted")]
+            if (part["planted"] == 1).any()
+            else []
+        )
+        if groups:
+            panels.subtitle(axis, panels.numbers_line(groups).split(" in ")[0] + " secrets a box")
+    handles = [
+        axes[0][0].plot(
+            [], [], color=CONTROL, linewidth=6, alpha=0.6, label="never planted (controls)"
+        )
+    ]
+    handles += [
+        axes[0][0].plot(
+            [], [], color=PALETTE[turn % len(PALETTE)], linewidth=6, alpha=0.6, label=name
+        )
+        for turn, name in enumerate(conditions)
+    ]
+    panels.legend(figure, [axis for (axis,) in axes])
+    caption = (
+        "Exposure of the secrets (log2 of the number of possible secrets minus log2 of the rank of "
+        "the true one, ties against it): median, quartiles, and whiskers from the 5th to the 95th "
+        f"percentile; single secrets as points where they are at most {MAX_POINTS}. A secret that "
+        f"the model never saw has {NULL_BITS:.2f} bits on average (dotted)."
+    )
+    title = "Exposure, planted beside controls"
+    return Drawing("exposure", title, figure, caption, f"{title}. {' '.join(spoken)}")
+
+
+def _box(
+    axis: panels.Axes, x: float, values: np.ndarray[Any, Any], width: float, color: str
+) -> None:
+    style = {"color": color, "linewidth": 1.1}
+    axis.boxplot(
+        [values],
+        positions=[x],
+        widths=width,
+        whis=(5, 95),
+        showfliers=False,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": color + "38", "edgecolor": color, "linewidth": 1.1},
+        whiskerprops=style,
+        capprops=style,
+        medianprops={"color": INK, "linewidth": 1.6},
+        zorder=3,
+    )
+    if len(values) <= MAX_POINTS:
+        # Spread by order, not by chance: the figure is a function of its rows.
+        spread = np.linspace(-0.32, 0.32, len(values)) * width if len(values) > 1 else [0.0]
+        shuffled = np.random.default_rng(0).permutation(np.asarray(spread))
+        axis.plot(x + shuffled, values, ".", color=color, markersize=2.6, alpha=0.75, zorder=4)
+
+
+def _references(axis: panels.Axes, part: pd.DataFrame) -> None:
+    """Draw what a never-seen secret has on average, and all the bits there are."""
+    axis.axhline(NULL_BITS, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=2)
+    bits = {round(math.log2(size), 2) for size in part["space_size"].dropna().unique()}
+    top = max(bits, default=float(part["exposure"].max()))
+    axis.set_ylim(-0.03 * top, 1.1 * top)
+    if len(bits) == 1:
+        axis.axhline(top, color=MUTED, linewidth=0.8, linestyle="--", zorder=2)
+        axis.annotate(
+            f"found first: {top:.1f} bits",
+            (1, top),
+            xytext=(0, 2),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            fontsize=7,
+            color=MUTED,
+        )

@@ -1,0 +1,91 @@
+"""One look for every figure: safe for color-blind readers, legible in a column, the same bytes."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from modiva.files import write_bytes
+
+# Okabe and Ito (2008) without the yellow, which vanishes on white; black is the ink.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (2, 1)), (0, (6, 1.5, 1.5, 1.5)), "-", "--")
+# The page replaces these by colors that follow light and dark.
+INK, MUTED, GRID, PAPER = "#1b1f24", "#59636f", "#dfe3e8", "#ffffff"
+CONTROL = "#7b838c"
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "text.parse_math": False,  # a "$" in a name is a "$"
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 5,
+    "figure.facecolor": PAPER,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "modiva",
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A finished figure with the words that go with it."""
+
+    name: str
+    title: str
+    figure: Figure
+    caption: str
+    alt: str
+
+
+def look(number: int) -> dict[str, Any]:
+    """Return color, marker and dashes of the n-th series: three ways to tell it from others."""
+    turn = number % len(PALETTE)
+    return {"color": PALETTE[turn], "marker": MARKERS[turn], "linestyle": DASHES[turn]}
+
+
+def control_look() -> dict[str, Any]:
+    """Return how controls are drawn everywhere."""
+    return {"color": CONTROL, "marker": "x", "linestyle": ":", "markeredgewidth": 1.3}
+
+
+def save(drawing: Drawing, folder: Path) -> list[Path]:
+    """Write NAME.png (200 dpi, white) and NAME.svg (transparent), the same bytes every time."""
+    paths = []
+    with mpl.rc_context(STYLE):
+        for kind, options in (
+            ("png", {"dpi": 200, "facecolor": PAPER, "metadata": {"Software": None}}),
+            ("svg", {"facecolor": "none", "metadata": {"Date": None, "Creator": None}}),
+        ):
+            buffer = io.BytesIO()
+            drawing.figure.savefig(buffer, format=kind, **options)
+            paths.append(write_bytes(folder / f"{drawing.name}.{kind}", buffer.getvalue()))
+    return paths

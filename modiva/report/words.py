@@ -1,0 +1,105 @@
+"""How the report says numbers and names things: one wording in tables, figures and sentences."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+
+from modiva.measure import as_frame
+
+NO_DEFENSE = "no defense"
+_ACRONYMS = {"cnn": "CNN", "lstm": "LSTM", "minilm": "MiniLM", "bilstm": "BiLSTM", "dp": "DP"}
+
+
+def percent(rate: float) -> str:
+    """Return a rate as a percentage that never rounds something to nothing or to everything."""
+    if 0 < rate < 0.005:
+        return "<1 %"
+    if 0.995 < rate < 1:
+        return ">99 %"
+    return f"{100 * rate:.0f} %"
+
+
+def percent_range(measure: Mapping[str, Any]) -> str:
+    """Return the interval of a rate, say "48–74 %"."""
+    return f"{100 * measure['lower']:.0f}–{100 * measure['upper']:.0f} %"
+
+
+def count(number: float) -> str:
+    """Return a whole number with its thousands apart."""
+    return f"{round(number):,}"
+
+
+def odds(chance: float) -> str:
+    """Return a small probability as "1 in 10,000"."""
+    return f"1 in {count(1 / chance)}" if chance < 0.5 else percent(chance)
+
+
+def short(number: float | None, digits: int = 3) -> str:
+    """Return a number to some significant digits; nothing where there is none."""
+    if number is None or math.isnan(number):
+        return "–"
+    if math.isinf(number):
+        return "∞"
+    return f"{number:.{digits}g}" if abs(number) < 10**digits else count(number)
+
+
+def target_name(target: str) -> str:
+    """Return a target as people write it; of a folder only its last part."""
+    name = PurePath(target).name or target
+    return "-".join(_ACRONYMS.get(part, part) for part in name.split("-"))
+
+
+def base_defense(defense: str) -> str:
+    """Return what a defense consists of beside differential privacy, or "none"."""
+    parts = [part for part in str(defense).split("+") if part not in ("dp", "none", "nan", "")]
+    return "+".join(parts) or "none"
+
+
+def condition(defense: str, noise_multiplier: float) -> str:
+    """Return how a target was defended, say "dropout, DP σ = 0.5"."""
+    base = base_defense(defense)
+    parts = [] if base == "none" else [base.replace("+", " + ")]
+    if noise_multiplier > 0 or "dp" in str(defense).split("+"):
+        parts.append(f"DP σ = {noise_multiplier:g}")
+    return ", ".join(parts) or NO_DEFENSE
+
+
+def plural(number: int, noun: str) -> str:
+    """Return "1 model", "20 models"."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows with `condition`, how each target was defended, in the order they are shown.
+
+    Within a corpus and target: no defense first, then defenses without noise, then more noise.
+    """
+    frame = as_frame(rows)
+    if frame.empty:
+        return frame.assign(condition=[])
+    pairs = zip(frame["defense"], frame["noise_multiplier"], strict=True)
+    frame["condition"] = [condition(defense, noise) for defense, noise in pairs]
+    frame["base_defense"] = [base_defense(defense) for defense in frame["defense"]]
+    order = frame[["condition", "base_defense", "noise_multiplier"]].drop_duplicates()
+    order = order.assign(defended=order["base_defense"] != "none")
+    order = order.sort_values(["defended", "base_defense", "noise_multiplier"])
+    # No defense, then what needs no noise, then noise: from the least to the most private.
+    order = order.sort_values("noise_multiplier", key=lambda noise: noise > 0, kind="stable")
+    names = list(dict.fromkeys(order["condition"]))
+    frame["condition"] = pd.Categorical(frame["condition"], names, ordered=True)
+    return frame
+
+
+def least_defended(frame: pd.DataFrame) -> str:
+    """Return the condition of the rows that comes first: no defense where there is one."""
+    return str(frame["condition"].cat.remove_unused_categories().cat.categories[0])
+
+
+def strongest_attack(frame: pd.DataFrame) -> str:
+    """Return the attack with the highest rate of exact matches of planted secrets."""
+    planted = frame[frame["planted"] == 1]
+    pool = planted if len(planted) else frame
+    return str(pool.groupby("attack", sort=False)["exact"].mean().idxmax())

@@ -1,0 +1,131 @@
+"""Sentences as tensors, encoded once, and batches of sentences of like length."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from modiva.classifiers import encode
+from modiva.errors import ModivaError
+from modiva.training.config import Splits
+
+if TYPE_CHECKING:
+    from modiva.classifiers import Classifier
+
+# Lengths are jittered by up to this factor before they are sorted: without it, equal sentences
+# (a canary repeated 100 times) would fill whole batches.
+LENGTH_JITTER = 0.25
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """One split as tensors: ids (N, T) right-padded, lengths (N,), labels (N,)."""
+
+    ids: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "EncodedSplit":
+        """The same split on `device`; lengths stay on the CPU, where batches are planned."""
+        return EncodedSplit(self.ids.to(device), self.lengths, self.labels.to(device))
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Ids (B, T), mask (B, T) and labels (B,) of a batch, T its longest sentence's length."""
+        lengths = self.lengths[indices]  # (B,)
+        longest = max(int(lengths.max()), 1)
+        mask = torch.arange(longest) < lengths[:, None]  # (B, T)
+        where = indices.to(self.ids.device)
+        ids = self.ids[where, :longest]  # (B, T)
+        return ids, mask.to(ids.device, torch.long), self.labels[where]
+
+
+@dataclass(frozen=True)
+class EncodedSplits:
+    """The three splits of a corpus as one classifier reads them."""
+
+    train: EncodedSplit
+    valid: EncodedSplit
+    test: EncodedSplit
+    majority_accuracy: float | None
+
+    def to(self, device: torch.device) -> "EncodedSplits":
+        """The same splits on `device`."""
+        train, valid, test = (split.to(device) for split in (self.train, self.valid, self.test))
+        return EncodedSplits(train, valid, test, self.majority_accuracy)
+
+
+def encode_splits(classifier: "Classifier", data: Splits) -> EncodedSplits:
+    """Encode every sentence of `data` once, with the classifier's tokenizer and label names.
+
+    Raises:
+        ModivaError: no training sentences, or an intent that the classifier does not know.
+    """
+    if not data.train:
+        raise ModivaError("the training split is empty: nothing to train on; give sentences")
+    splits = [encode_split(classifier, split) for split in (data.train, data.valid, data.test)]
+    return EncodedSplits(*splits, majority_accuracy(data.train, data.test))
+
+
+def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) -> EncodedSplit:
+    """Encode (text, intent) pairs; see `encode_splits`."""
+    label2id = classifier.model.config.label2id
+    unknown = sorted({intent for _, intent in examples} - set(label2id))
+    if unknown:
+        raise ModivaError(
+            f"intent {unknown[0]!r} is not one of the classifier's {len(label2id)}: build it with "
+            "every intent of the data, canaries included"
+        )
+    sentences = encode(classifier.tokenizer, [text for text, _ in examples]) if examples else []
+    lengths = torch.tensor([len(ids) for ids in sentences], dtype=torch.long)  # (N,)
+    longest = int(lengths.max()) if sentences else 0
+    ids = torch.full((len(sentences), longest), classifier.tokenizer.pad_token_id or 0)  # (N, T)
+    for row, sentence in enumerate(sentences):
+        ids[row, : len(sentence)] = torch.tensor(sentence, dtype=torch.long)
+    labels = torch.tensor([label2id[intent] for _, intent in examples], dtype=torch.long)
+    return EncodedSplit(ids, lengths, labels)
+
+
+def majority_accuracy(
+    train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]
+) -> float | None:
+    """Accuracy on `test` of always answering the commonest intent of `train`; None if empty."""
+    if not test:
+        return None
+    counts = Counter(intent for _, intent in train)
+    majority = max(sorted(counts), key=counts.__getitem__)
+    return sum(intent == majority for _, intent in test) / len(test)
+
+
+def length_batches(
+    lengths: Tensor, batch_size: int, generator: torch.Generator, order: torch.Generator
+) -> list[Tensor]:
+    """One epoch: every index once, in ceil(N / batch_size) near-equal batches of like length.
+
+    Args:
+        lengths: (N,) tokens of each sentence.
+        generator: which sentences of like length share a batch.
+        order: in what order the short and the long batches come.
+    """
+    n = len(lengths)
+    jitter = 1 + LENGTH_JITTER * (2 * torch.rand(n, generator=generator) - 1)
+    ranked = torch.argsort(lengths * jitter)  # (N,) short sentences first
+    batches = ranked.tensor_split(-(-n // batch_size))
+    return [batches[i] for i in torch.randperm(len(batches), generator=order).tolist()]
+
+
+def chunks_of_tokens(lengths: Tensor, indices: Tensor, tokens: int) -> list[Tensor]:
+    """Cut `indices` into parts of at most `tokens` padded tokens, at least one sentence each."""
+    ranked = indices[torch.argsort(lengths[indices], stable=True)]
+    parts: list[Tensor] = []
+    start = 0
+    for end, length in enumerate(lengths[ranked].tolist()):
+        if end > start and (end + 1 - start) * length > tokens:
+            parts.append(ranked[start:end])
+            start = end
+    return [*parts, ranked[start:]] if len(ranked) else []

@@ -1,0 +1,182 @@
+"""What a training run is told and what it tells: frozen, validated where it enters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from modiva.errors import ModivaError
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("float32", "bfloat16")
+
+
+Examples = Sequence[tuple[str, str]]  # (text, intent) pairs
+
+
+class Splits(NamedTuple):
+    """What weights are fitted to, what early stopping watches, what the accuracy is of."""
+
+    train: Examples
+    valid: Examples
+    test: Examples
+
+
+class HasSplits(Protocol):
+    """Anything with the three splits as attributes, a `Corpus` for one."""
+
+    @property
+    def train(self) -> Examples:
+        """Sentences that the weights are fitted to."""
+
+    @property
+    def valid(self) -> Examples:
+        """Sentences that early stopping watches."""
+
+    @property
+    def test(self) -> Examples:
+        """Sentences that the reported accuracy is of."""
+
+
+Data = HasSplits | tuple[Examples, Examples, Examples]
+
+
+def as_splits(data: Data) -> Splits:
+    """The three splits of a corpus, or of a plain (train, valid, test)."""
+    if isinstance(data, tuple):
+        return Splits(*data)
+    return Splits(data.train, data.valid, data.test)
+
+
+@dataclass(frozen=True)
+class PrivacySettings:
+    """How a private run is asked for: by its noise or by its epsilon, exactly one of the two.
+
+    Args:
+        noise_multiplier: standard deviation of the noise over `clip_norm` (>= 0).
+        epsilon: privacy budget per example; the noise is then calibrated to it.
+        clip_norm: L2 bound on every example's gradient.
+        delta: the delta of the (epsilon, delta) statement.
+        batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n.
+
+    Raises:
+        ModivaError: a value out of range, or both or neither of noise and epsilon.
+    """
+
+    noise_multiplier: float | None = None
+    epsilon: float | None = None
+    clip_norm: float = 1.0
+    delta: float = 1e-5
+    batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        if (self.noise_multiplier is None) == (self.epsilon is None):
+            raise ModivaError(
+                f"noise_multiplier={self.noise_multiplier}, epsilon={self.epsilon}: private "
+                "training takes exactly one of the two; give the other as None"
+            )
+        if self.noise_multiplier is not None and not 0 <= self.noise_multiplier < float("inf"):
+            raise ModivaError(f"noise_multiplier={self.noise_multiplier}: give a number >= 0")
+        if self.epsilon is not None and not 0 < self.epsilon < float("inf"):
+            raise ModivaError(f"epsilon={self.epsilon}: give a positive number, such as 3")
+        _require_positive("clip_norm", self.clip_norm)
+        _require_positive("batch_size", self.batch_size)
+        if not 0 < self.delta < 1:
+            raise ModivaError(
+                f"delta={self.delta}: give a number between 0 and 1, well under 1 / sentences"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one classifier is trained.
+
+    Args:
+        epochs: at most so many passes over the training split (Poisson: expected passes).
+        batch_size: sentences a step; ignored by a private run, which has its own.
+        learning_rate: of AdamW, constant.
+        weight_decay: of AdamW, alike on every trainable parameter.
+        patience: stop after so many epochs without a lower validation loss and put the best
+            epoch's weights back; None trains all epochs and keeps the last weights.
+        seed: of batches, dropout, sampling and noise, each with a generator of its own.
+        order_seed: in what order short and long batches follow each other. Models of a stack
+            share it, so that sentences of like length meet in a step; vary it between stacks.
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        precision: "float32", or "bfloat16" autocast (CUDA, not private).
+        privacy: None, or how to train with differential privacy.
+
+    Raises:
+        ModivaError: a value out of range.
+    """
+
+    epochs: int = 15
+    batch_size: int = 32
+    learning_rate: float = 5e-3
+    weight_decay: float = 0.01
+    patience: int | None = None
+    seed: int = 0
+    order_seed: int = 0
+    device: str = "auto"
+    precision: str = "float32"
+    privacy: PrivacySettings | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            _require_positive(name, getattr(self, name))
+        if not self.weight_decay >= 0:
+            raise ModivaError(f"weight_decay={self.weight_decay}: give a number >= 0")
+        if self.patience is not None and self.patience < 1:
+            raise ModivaError(
+                f"patience={self.patience}: give the number of epochs (>= 1), or None for no "
+                "early stopping"
+            )
+        if self.device not in DEVICES:
+            raise ModivaError(f"device={self.device!r}: choose one of {', '.join(DEVICES)}")
+        if self.precision not in PRECISIONS:
+            raise ModivaError(f"precision={self.precision!r}: choose of {', '.join(PRECISIONS)}")
+        if self.privacy is not None and self.precision != "float32":
+            raise ModivaError(
+                f"precision={self.precision!r} with private training: gradient norms must be exact "
+                "to be clipped; use float32"
+            )
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch: mean training loss, and loss and accuracy on the validation split, if any."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run gave, apart from the weights.
+
+    Args:
+        majority_accuracy: on the test split, of always saying the commonest training intent:
+            the floor that no accuracy is worth anything without.
+        best_epoch: the epoch whose weights the model now has, counted from 1.
+        epsilon: per example, None without differential privacy and where there is no bound
+            (noise multiplier 0).
+        plan: what a private run promised and what really ran (steps, batch sizes, clipped share).
+    """
+
+    test_accuracy: float | None
+    valid_accuracy: float | None
+    train_accuracy: float
+    majority_accuracy: float | None
+    epochs_run: int
+    best_epoch: int
+    steps: int
+    history: tuple[EpochRecord, ...]
+    seconds: float
+    epsilon: float | None = None
+    delta: float | None = None
+    plan: dict[str, Any] | None = None
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise ModivaError(f"{name}={value}: give a positive number")

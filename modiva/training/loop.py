@@ -1,0 +1,122 @@
+"""train(): fit one classifier in place, privately or not, and say what came of it."""
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from modiva.errors import ModivaError
+from modiva.training.batches import EncodedSplits, encode_splits
+from modiva.training.config import Data, EpochRecord, Splits, TrainConfig, TrainResult, as_splits
+from modiva.training.evaluate import evaluate
+from modiva.training.private import PrivateSteps, finite
+from modiva.training.seeds import check_precision, resolve_device, training_process
+from modiva.training.steps import PlainSteps
+from modiva.training.stopping import EarlyStopping
+
+if TYPE_CHECKING:
+    from modiva.classifiers import Classifier
+
+logger = logging.getLogger(__name__)
+
+
+def train(
+    classifier: "Classifier", data: Data, config: TrainConfig, progress: bool = True
+) -> TrainResult:
+    """Fit `classifier` in place to `data.train`; the same seed gives bit-identical weights.
+
+    The classifier ends in evaluation mode on the device it was trained on. Bit-identical holds on
+    the CPU for one number of threads; CUDA kernels may add up in another order.
+
+    Args:
+        data: a corpus or (train, valid, test), each of (text, intent) pairs; the validation split decides early stopping, no more.
+        progress: show a progress bar on standard error.
+
+    Raises:
+        ModivaError: an unknown intent, an empty training split, early stopping without validation
+            sentences, a device that is not there, or a model that cannot be trained privately.
+    """
+    started = time.perf_counter()
+    device = resolve_device(config.device)
+    check_precision(config.precision, device)
+    examples = as_splits(data)
+    check_early_stopping(examples, config)
+    splits = encode_splits(classifier, examples).to(device)
+    model = classifier.model.to(device)
+    with training_process(config.seed, device):
+        model.train()
+        steps = (PrivateSteps if config.privacy else PlainSteps)(model, splits.train, config)
+        try:
+            stopping, history = _fit(model, splits, steps, config, progress)
+        finally:
+            steps.close()
+    model.eval()
+    return _result(model, splits, steps, stopping, history, time.perf_counter() - started)
+
+
+def check_early_stopping(data: Splits, config: TrainConfig) -> None:
+    """Refuse early stopping on nothing.
+
+    Raises:
+        ModivaError: patience without validation sentences.
+    """
+    if config.patience is not None and not data.valid:
+        raise ModivaError(
+            f"patience={config.patience} needs validation sentences to stop early by; give a "
+            "validation split or train without early stopping"
+        )
+
+
+def _fit(
+    model: nn.Module,
+    splits: EncodedSplits,
+    steps: PlainSteps | PrivateSteps,
+    config: TrainConfig,
+    progress: bool,
+) -> tuple[EarlyStopping, list[EpochRecord]]:
+    stopping = EarlyStopping(config.patience)
+    history: list[EpochRecord] = []
+    best: dict[str, Tensor] = {}
+    bar = tqdm(range(1, config.epochs + 1), desc="training", unit="epoch", disable=not progress)
+    for epoch in bar:
+        train_loss = steps.epoch()
+        valid = evaluate(model, splits.valid)
+        history.append(EpochRecord(epoch, train_loss, valid.loss, valid.accuracy))
+        bar.set_postfix(loss=f"{train_loss:.3f}", valid=f"{valid.accuracy or 0:.3f}")
+        if stopping.update(epoch, valid.loss) and config.patience is not None:
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+        if stopping.stop:
+            break
+    if best:
+        model.load_state_dict(best)
+    return stopping, history
+
+
+def _result(
+    model: nn.Module,
+    splits: EncodedSplits,
+    steps: PlainSteps | PrivateSteps,
+    stopping: EarlyStopping,
+    history: list[EpochRecord],
+    seconds: float,
+) -> TrainResult:
+    accuracy = evaluate(model, splits.train).accuracy
+    assert accuracy is not None
+    result = TrainResult(
+        test_accuracy=evaluate(model, splits.test).accuracy,
+        valid_accuracy=evaluate(model, splits.valid).accuracy,
+        train_accuracy=accuracy,
+        majority_accuracy=splits.majority_accuracy,
+        epochs_run=len(history),
+        best_epoch=stopping.best_epoch,
+        steps=steps.steps,
+        history=tuple(history),
+        seconds=seconds,
+        epsilon=finite(steps.privacy.epsilon()) if isinstance(steps, PrivateSteps) else None,
+        delta=steps.privacy.delta if isinstance(steps, PrivateSteps) else None,
+        plan=steps.plan,
+    )
+    logger.info("trained %d epochs: test accuracy %s", result.epochs_run, result.test_accuracy)
+    return result

@@ -1,0 +1,55 @@
+"""Random streams that do not disturb each other, and the state of a process that trains."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from modiva.errors import ModivaError
+
+
+def stream_seed(seed: int | Sequence[int], stream: str) -> int:
+    """A 64-bit seed for one named stream: other streams and other seeds are independent of it."""
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    words = np.random.SeedSequence([*seeds, zlib.crc32(stream.encode())]).generate_state(1, np.uint64)
+    return int(words[0])
+
+
+def generator(seed: int, stream: str) -> torch.Generator:
+    """A CPU generator for one named stream of `seed`."""
+    return torch.Generator().manual_seed(stream_seed(seed, stream))
+
+
+@contextmanager
+def training_process(seed: int | Sequence[int], device: torch.device) -> Iterator[None]:
+    """Give dropout its own stream and leave the caller's global random state as it was."""
+    # Weights of tiny models decay into denormals, which are up to 100 times slower.
+    torch.set_flush_denormal(True)
+    devices = [torch.cuda.current_device()] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(stream_seed(seed, "dropout"))
+        yield
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that "auto", "cpu" or "cuda" means on this machine.
+
+    Raises:
+        ModivaError: "cuda" where there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ModivaError("device='cuda': this machine or this build of torch has none; use 'auto'")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse bfloat16 where it is only slower.
+
+    Raises:
+        ModivaError: bfloat16 on a CPU.
+    """
+    if precision == "bfloat16" and device.type != "cuda":
+        raise ModivaError("precision='bfloat16' is for CUDA devices: use 'float32' on the CPU")

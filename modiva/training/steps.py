@@ -1,0 +1,66 @@
+"""One epoch of ordinary training: AdamW on length-bucketed batches."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from modiva.training.batches import EncodedSplit, length_batches
+from modiva.training.config import TrainConfig
+from modiva.training.seeds import generator
+
+
+class PlainSteps:
+    """The optimiser steps of one model; its state lives from epoch to epoch."""
+
+    plan = None
+
+    def __init__(self, model: nn.Module, split: EncodedSplit, config: TrainConfig) -> None:
+        self.model, self.split, self.config = model, split, config
+        self.steps = 0
+        self.optimizer = make_optimizer(trainable(model), config)
+        self.epochs = epoch_batches(split, config, config.seed)
+
+    def epoch(self) -> float:
+        """Train one pass over the split; returns the mean training loss of a sentence."""
+        device = self.split.ids.device
+        autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
+        )
+        total = torch.zeros((), device=device)
+        for indices in next(self.epochs):
+            ids, mask, labels = self.split.take(indices)
+            with autocast:
+                logits = self.model(input_ids=ids, attention_mask=mask).logits  # (B, C)
+            loss = F.cross_entropy(logits.float(), labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.steps += 1
+            total += loss.detach() * len(indices)
+        return float(total) / len(self.split)
+
+    def close(self) -> None:
+        """Nothing to undo: the counterpart of the private steps' hooks."""
+
+
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen, in the model's order."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def make_optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW over parameters that may be stacked over models: every update is elementwise."""
+    return torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+
+
+def epoch_batches(
+    split: EncodedSplit, config: TrainConfig, seed: int
+) -> Iterator[list[torch.Tensor]]:
+    """The batches of epoch after epoch, without end."""
+    composition, order = generator(seed, "batches"), generator(config.order_seed, "order")
+    while True:
+        yield length_batches(split.lengths, config.batch_size, composition, order)

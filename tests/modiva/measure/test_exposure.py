@@ -1,0 +1,92 @@
+"""Exposure is what a rank is worth in bits, and nothing for a secret nobody saw."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from modiva.errors import ModivaError
+from modiva.measure import (
+    exposure,
+    exposure_by_skew_normal,
+    exposure_from_sample,
+    rank_in_sample,
+    rank_in_space,
+)
+
+
+def test_lower_is_better_and_ties_go_to_the_others():
+    scores = np.array([0.5, 0.1, 0.5, 0.9], dtype=np.float32)
+    assert [rank_in_space(scores, index) for index in range(4)] == [3, 1, 3, 4]
+
+
+def test_a_model_that_tells_nothing_apart_exposes_nothing():
+    assert exposure(rank_in_space(np.zeros(10_000), 1234), 10_000) == 0
+
+
+def test_a_diverged_model_exposes_nothing():
+    assert rank_in_space(np.full(10, np.nan), 3) == 10
+    assert rank_in_space(np.array([np.nan, 0.2, np.nan]), 1) == 1
+    assert rank_in_sample(math.nan, [1.0, 2.0]) == 3
+
+
+def test_exposure_runs_from_zero_to_the_bits_of_the_space():
+    assert exposure(1, 10_000) == pytest.approx(13.2877, abs=1e-4)
+    assert exposure(10_000, 10_000) == 0
+    assert exposure(1, 2**4000) == 4000
+    with pytest.raises(ValueError, match="rank 11 is outside"):
+        exposure(11, 10)
+
+
+def test_a_secret_never_seen_has_log2_e_bits_on_average():
+    size = 10_000
+    every_rank = np.mean([exposure(rank, size) for rank in range(1, size + 1)])
+    assert every_rank == pytest.approx(math.log2(math.e), abs=0.01)
+    rng = np.random.default_rng(0)
+    drawn = [exposure(rank_in_space(rng.random(500), 0), 500) for _ in range(4000)]
+    assert np.mean(drawn) == pytest.approx(math.log2(math.e), abs=0.08)
+
+
+def test_a_sample_estimates_the_exposure_of_the_space_up_to_its_cap():
+    rng = np.random.default_rng(1)
+    space = rng.normal(size=100_000)
+    references = rng.choice(space, 2000, replace=False)
+    for rank in (400, 5000, 60_000):
+        score = float(np.sort(space)[rank - 1])
+        assert exposure_from_sample(score, references) == pytest.approx(
+            exposure(rank, len(space)), abs=0.6
+        )
+    assert exposure_from_sample(space.min() - 1, references) == math.log2(2000)
+    assert exposure_from_sample(space.max() + 1, references) == 0
+    with pytest.raises(ModivaError, match="reference scores"):
+        exposure_from_sample(0.0, [])
+
+
+def test_a_sampled_null_secret_has_log2_e_bits_on_average():
+    rng = np.random.default_rng(2)
+    drawn = [exposure_from_sample(rng.random(), rng.random(300)) for _ in range(4000)]
+    assert np.mean(drawn) == pytest.approx(math.log2(math.e), abs=0.08)
+
+
+def test_the_skew_normal_extrapolates_where_the_sample_is_at_its_cap():
+    references = stats.skewnorm.rvs(3, size=3000, random_state=0)
+    for score in (-0.4, -0.9):
+        truth = -stats.skewnorm.logcdf(score, 3) / math.log(2)
+        assert exposure_by_skew_normal(score, references) == pytest.approx(truth, rel=0.15)
+    assert exposure_by_skew_normal(-0.9, references) > math.log2(3000)
+    assert exposure_by_skew_normal(50.0, references) == 0
+
+
+def test_the_skew_normal_does_not_overflow_far_below_every_reference():
+    references = np.random.default_rng(0).normal(size=500)
+    far = exposure_by_skew_normal(-40.0, references)
+    assert math.isfinite(far)
+    assert far > exposure_by_skew_normal(-20.0, references) > 50
+
+
+def test_the_skew_normal_refuses_what_it_cannot_fit():
+    with pytest.raises(ModivaError, match="at least 30"):
+        exposure_by_skew_normal(0.0, [1.0, 2.0])
+    with pytest.raises(ModivaError, match="vary"):
+        exposure_by_skew_normal(0.0, np.ones(100))
