@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from attacks.checkpoint import choose_device
 from attacks.objectives import Objective
 from attacks.oracle import Oracle
 from attacks.problem import Completion, problem_generators
@@ -77,16 +78,16 @@ class Attack:
             model: a sequence classifier.
             problems: at least one, built for this model's tokenizer.
             seed: of every random draw.
-            device: where to run; None stays where the model is.
+            device: where to run ("auto", "cpu", "cuda", ...); None stays where the model is.
             progress: show a bar on standard error.
             memory: bound in bytes on the activations of one chunk; None chooses by device.
 
         Raises:
-            AttackError: no problems, or a space that the search cannot take.
+            AttackError: no problems, no such device, or a space that the search cannot take.
         """
         home = model.device
         if device is not None:
-            model.to(torch.device(device))  # type: ignore[arg-type]
+            model.to(choose_device(str(device)))  # type: ignore[arg-type]
         try:
             started = time.perf_counter()
             with Oracle(model, problems, self.objective, memory=memory) as oracle:

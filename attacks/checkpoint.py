@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ ARCHITECTURES = "attacks.architectures"  # entry points: modules that register o
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model",
                "sentencepiece.bpe.model")  # fmt: skip
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -48,6 +50,8 @@ def load_checkpoint(
     folder = Path(folder_or_name)
     if folder.exists():
         _check_folder(folder)
+    elif not _HUB_NAME.fullmatch(folder_or_name):
+        raise AttackError(f"{folder_or_name} does not exist: give the folder of a checkpoint")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder_or_name, trust_remote_code=False)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

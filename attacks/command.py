@@ -7,6 +7,7 @@ from typing import Any
 
 import tyro
 from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from attacks.attack import Attack, Reconstruction
 from attacks.checkpoint import load_checkpoint
@@ -60,6 +61,7 @@ def run(arguments: AttackArguments) -> int:
     """
     if arguments.top < 1:
         raise AttackError(f"--top is {arguments.top}, must be at least 1")
+    logging.disable_progress_bar()  # loading takes a moment; the search has a bar of its own
     attack = configure(arguments.attack, arguments.objective, arguments.set)
     model, tokenizer = load_checkpoint(arguments.checkpoint, device=arguments.device)
     spaces = parse_slots(arguments.slots, vocabulary=whole_words(tokenizer))

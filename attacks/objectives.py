@@ -57,7 +57,7 @@ def worst_margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def hinge(kappa: float) -> Objective:
-    """Margin that stops pulling once the label leads by `kappa` (Guo et al. 2021, eq. 4, targeted).
+    """Margin that stops pulling once the label leads by `kappa` (Guo et al. 2021, targeted).
 
     The clamp serves the gradient only: candidates are ranked by the unclamped margin, since
     otherwise all that reach `kappa` would tie.

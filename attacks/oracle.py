@@ -51,9 +51,6 @@ class Oracle:
         cpu = self.device.type == "cpu"
         self.memory = memory or (CPU_MEMORY if cpu else DEVICE_MEMORY)
         self.layout = build_layout(self.problems).to(self.device)
-        tokens = input_vectors(model, self.layout.tokens)  # (U, D)
-        means = [tokens[table].mean(0) for table in self.layout.tables]  # (W, D) each
-        self.vectors = torch.cat([tokens, *means])
         self._spent = torch.zeros(len(self.problems), dtype=torch.long)
 
     def __enter__(self) -> "Oracle":
@@ -61,6 +58,10 @@ class Oracle:
         self._trainable = [(p, p.requires_grad) for p in self.model.parameters()]
         self.model.eval()
         self.model.requires_grad_(False)
+        # Here and not before: input vectors may pass through dropout while a model trains.
+        tokens = input_vectors(self.model, self.layout.tokens)  # (U, D)
+        means = [tokens[table].mean(0) for table in self.layout.tables]  # (W, D) each
+        self.vectors = torch.cat([tokens, *means])
         return self
 
     def __exit__(

@@ -215,10 +215,11 @@ def _check_options(
             )
 
 
-def _check_joint(sentence: _Sentence, problem: Completion, checks: int = 8) -> None:
-    """Slots were tokenised one at a time; a few joint fills show that they do not interact."""
-    for check in range(1, checks + 1):
-        choices = [(check * (7 + 3 * slot)) % size for slot, size in enumerate(problem.sizes)]
+def _check_joint(sentence: _Sentence, problem: Completion, checks: int = 64) -> None:
+    """Slots were tokenised one at a time; some joint fills show that they do not interact."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(checks):
+        choices = [int(torch.randint(size, (1,), generator=generator)) for size in problem.sizes]
         ids, _ = sentence.tokens(problem.secret(choices))
         if ids != problem.fill(choices).tolist():
             text = problem.text(problem.secret(choices))

@@ -2,7 +2,7 @@
 
 Parikh, Dupuy and Gupta, ACL 2022, https://arxiv.org/abs/2203.13920. Reports a four-digit code
 extracted with probability 0.5 in its best configuration. The optimiser's settings are those of a
-public replication; neither says how the logits start, so they start from the uniform mixture.
+public replication; how the logits start is our choice: from the uniform mixture.
 """
 
 from attacks.attack import Attack

@@ -28,8 +28,8 @@ class Search(Protocol):
 
 
 def steps(count: int, name: str, progress: bool) -> "tqdm[int]":
-    """Step numbers 0..count-1, with a bar where wanted."""
-    return tqdm(range(count), desc=name, disable=not progress, leave=False)
+    """Step numbers 0..count-1, with a bar where wanted and where a terminal would show it."""
+    return tqdm(range(count), desc=name, disable=None if progress else True, leave=False)
 
 
 def at_least(search: object, low: float, *names: str) -> None:

@@ -29,7 +29,7 @@ class Coordinate:
             0 tries changes of order only.
     """
 
-    restarts: int = 8
+    restarts: int = 12
     sweeps: int = 30
     score_all: int = 100
     top_k: int = 64

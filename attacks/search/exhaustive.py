@@ -31,7 +31,8 @@ class Exhaustive:
             check_enumerable(problem.size)
         total = sum(problem.size for problem in oracle.problems)
         rankings = []
-        with tqdm(total=total, desc="exhaustive", disable=not progress, leave=False) as bar:
+        quiet = None if progress else True  # None: a bar only where a terminal shows it
+        with tqdm(total=total, desc="exhaustive", disable=quiet, leave=False) as bar:
             for p, problem in enumerate(oracle.problems):
                 best = torch.empty(0)
                 index = torch.empty(0, dtype=torch.long)

@@ -30,7 +30,7 @@ class TargetClassifier(PreTrainedModel):
         self.embedding_dropout = nn.Dropout(config.embedding_dropout)
         self.encoder = encoder
         self.head_dropout = nn.Dropout(config.head_dropout)
-        self.head = nn.Linear(pooled_size, config.num_labels)
+        self.head = nn.Linear(pooled_size, config.num_labels or 2)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -46,7 +46,7 @@ class TargetClassifier(PreTrainedModel):
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         """Replace the word embedding table."""
-        self.embedding.words = value
+        self.embedding.add_module("words", value)
 
     def input_vectors(self, ids: torch.Tensor) -> torch.Tensor:
         """Give the input vectors of token ids: (B, ...) -> (B, ..., input_size)."""

@@ -1,7 +1,8 @@
 """A fresh classifier for a spec: vocabulary, label names and seeded initial weights."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.characters import spelling_table
 from modiva.classifiers.cnn import CnnClassifier
+from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig, TransformerConfig
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.pretrained import build_pretrained
 from modiva.classifiers.spec import TargetSpec
@@ -17,6 +19,14 @@ from modiva.classifiers.tokenizer import build_vocabulary, word_tokenizer
 from modiva.classifiers.transformer import TransformerClassifier
 from modiva.classifiers.vectors import load_word_vectors
 from modiva.errors import ModivaError
+
+_OWN: Mapping[str, tuple[type[TargetConfig], Callable[..., TargetClassifier]]] = MappingProxyType(
+    {
+        "cnn": (CnnConfig, CnnClassifier),
+        "lstm": (LstmConfig, LstmClassifier),
+        "transformer": (TransformerConfig, TransformerClassifier),
+    }
+)
 
 
 @dataclass
@@ -58,21 +68,16 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if spec.is_own:
-            return _build_own(
-                spec, build_vocabulary(texts, extra_words, min_count=min_count), labels
-            )
+            vocabulary = build_vocabulary(texts, extra_words, min_count=min_count)
+            return _build_own(spec, vocabulary, labels)
         model, tokenizer = build_pretrained(spec, labels)
         return Classifier(model, tokenizer)
 
 
 def _build_own(spec: TargetSpec, vocabulary: dict[str, int], labels: dict[str, Any]) -> Classifier:
-    model_class: type[TargetClassifier] = {
-        "cnn": CnnClassifier,
-        "lstm": LstmClassifier,
-        "transformer": TransformerClassifier,
-    }[spec.architecture]
+    config_class, model_class = _OWN[spec.architecture]
     table, characters = spelling_table(list(vocabulary))
-    config = model_class.config_class(
+    config = config_class(
         vocab_size=len(vocabulary),
         embedding_dim=spec.embedding_dim,
         hidden_size=spec.hidden_size,

@@ -6,7 +6,6 @@ import torch
 
 from modiva.classifiers.configuration import PAD_ID, UNKNOWN_ID
 
-
 LONGEST = 12
 
 
@@ -17,8 +16,9 @@ def spelling_table(words: Sequence[str]) -> tuple[torch.Tensor, int]:
         words: words by id; those at `PAD_ID` and `UNKNOWN_ID` have no spelling.
 
     Returns:
-        The table (V, L) int32, padded with 0 to the longest word and cut at `LONGEST` characters, and the number of character ids, padding (0) and
-        unknown (1, the spelling of the unknown word) included.
+        The table (V, L) int32, padded with 0 to the longest word and cut at `LONGEST` characters,
+        and the number of character ids, padding (0) and unknown (1, the spelling of the unknown
+        word) included.
     """
     special = (PAD_ID, UNKNOWN_ID)
     alphabet = sorted({c for i, word in enumerate(words) if i not in special for c in word})

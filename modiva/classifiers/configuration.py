@@ -1,4 +1,4 @@
-"""Configurations of modiva's own classifiers, in the Hugging Face form so that Auto classes find them."""
+"""Configurations of modiva's own classifiers, in the form that Hugging Face's Auto classes find."""
 
 from typing import Any
 
@@ -14,7 +14,8 @@ class TargetConfig(PretrainedConfig):
     Args:
         vocab_size: number of words, padding and unknown included.
         embedding_dim: size of a word embedding.
-        hidden_size: filters per kernel size (CNN), units per direction (LSTM), model width (transformer).
+        hidden_size: filters per kernel size (CNN), units per direction (LSTM), or model width
+            (transformer).
         layers: encoder layers (unused by the CNN).
         pooling: "max" over time or "last" state (LSTM only).
         embedding_dropout: share of input features dropped.

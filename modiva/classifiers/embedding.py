@@ -11,7 +11,8 @@ class CharacterCnn(nn.Module):
     """Features of a word from its spelling: a convolution over its characters, then the maximum.
 
     The spelling of every word of the vocabulary is a buffer of the model, so that a checkpoint
-    needs nothing but itself to compute its inputs. Source: Kim et al. 2016 (arXiv 1508.06615), sec. 2.
+    needs nothing but itself to compute its inputs.
+    Source: Kim et al. 2016 (arXiv 1508.06615), section 2.
     """
 
     table: torch.Tensor
@@ -21,12 +22,9 @@ class CharacterCnn(nn.Module):
         spellings = torch.zeros(config.vocab_size, config.characters_per_word, dtype=torch.int32)
         self.register_buffer("table", spellings)  # (V, L)
         self.kernel_size = config.char_kernel_size
-        self.embedding = nn.Embedding(
-            config.characters, config.char_embedding_dim, padding_idx=PAD_ID
-        )
-        self.convolution = nn.Linear(
-            config.char_kernel_size * config.char_embedding_dim, config.char_filters
-        )
+        size = config.char_embedding_dim
+        self.embedding = nn.Embedding(config.characters, size, padding_idx=PAD_ID)
+        self.convolution = nn.Linear(config.char_kernel_size * size, config.char_filters)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Give the features of words: ids (B, ...) -> (B, ..., char_filters)."""
@@ -35,10 +33,13 @@ class CharacterCnn(nn.Module):
         # per-example clipping relies on.
         flat = characters.reshape(ids.shape[0], -1)  # (B, S), S = words * L
         vectors = self.embedding(flat).unflatten(1, (-1, characters.shape[-1]))  # (B, W, L, C)
+        padding = flat.eq(PAD_ID).unflatten(1, vectors.shape[1:3]).unsqueeze(-1)  # (B, W, L, 1)
+        # The padding row is zero already; this keeps it so where padding_idx is not honoured when
+        # gradients are taken, as under vmap.
+        vectors = vectors.masked_fill(padding, 0.0)
         windows = shifted_windows(vectors, self.kernel_size)  # (B, W, L, k * C)
         features = self.convolution(windows.flatten(1, 2)).unflatten(1, windows.shape[1:3])
         # Zero is neutral under the maximum because relu follows it.
-        padding = flat.eq(PAD_ID).unflatten(1, windows.shape[1:3]).unsqueeze(-1)
         pooled = features.masked_fill(padding, 0.0).amax(dim=2).relu()  # (B, W, char_filters)
         return pooled.reshape(*ids.shape, -1)
 

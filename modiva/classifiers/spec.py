@@ -1,5 +1,6 @@
 """Which classifier to audit: its architecture, size and regularisation, by name or by hand."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,8 @@ class TargetSpec:
         embedding_dim: size of a word embedding (own architectures).
         hidden_size: filters a kernel size, units a direction, or model width (own architectures).
         layers: encoder layers (own LSTM and transformer).
-        char_embeddings: append a character CNN's features to the word embedding (own architectures).
+        char_embeddings: append the features of a character CNN to the word embedding (own
+            architectures).
         pooling: "max" over time or "last" state (own LSTM).
         embedding_dropout: share of input features dropped in training, in [0, 1).
         encoder_dropout: share of encoder features dropped in training, in [0, 1).
@@ -56,13 +58,11 @@ class TargetSpec:
                 f"unknown pooling {self.pooling!r}: it is one of {', '.join(_POOLINGS)}"
             )
         if self.architecture == "transformer" and self.hidden_size % 2:
-            raise ModivaError(
-                f"hidden_size is {self.hidden_size}: the transformer needs an even one"
-            )
+            raise ModivaError(f"hidden_size is {self.hidden_size}: a transformer needs an even one")
         if not self.is_own and (self.char_embeddings or self.word_vectors is not None):
             raise ModivaError(
-                f"target {self.architecture!r} brings its own pretrained inputs: character embeddings "
-                f"and word vectors are for {', '.join(OWN_ARCHITECTURES)}"
+                f"target {self.architecture!r} brings its own pretrained inputs: character "
+                f"embeddings and word vectors are for {', '.join(OWN_ARCHITECTURES)}"
             )
 
     @property
@@ -88,16 +88,17 @@ def parse_target(name: str, size: Literal["small", "full"] = "full") -> TargetSp
     if name in TARGET_NAMES and base in OWN_ARCHITECTURES:
         spec = TargetSpec(base, embedding_dim=widths[size], hidden_size=widths[size])
         return replace(spec, char_embeddings=suffix == "char")
-    if name == "minilm" or Path(name).is_dir() or is_hub_name(name):
+    if name == "minilm" or (name and Path(name).is_dir()) or is_hub_name(name):
         # What pretrained encoders are fine-tuned with unless their user says otherwise.
         return TargetSpec(name, embedding_dropout=0.1, encoder_dropout=0.1, head_dropout=0.1)
     raise ModivaError(
-        f"unknown target {name!r}: it is one of {', '.join(TARGET_NAMES)}, or the folder or hub name "
-        "(owner/model) of a Hugging Face checkpoint"
+        f"unknown target {name!r}: it is one of {', '.join(TARGET_NAMES)}, or the folder or hub "
+        "name (owner/model) of a Hugging Face checkpoint"
     )
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether `name` has the form owner/model of the Hugging Face hub, and no such path exists."""
-    parts = name.split("/")
-    return len(parts) == 2 and all(parts) and not name.startswith((".", "~")) and "\\" not in name
+    """Whether `name` has the form owner/model of the hub and does not point into a folder."""
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+        return False
+    return not Path(name).parent.exists()

@@ -74,8 +74,8 @@ class TransformerEncoder(nn.Module):
         batch, length = vectors.shape[:2]
         if length > self.max_positions:
             raise ValueError(
-                f"a sentence of {length} tokens exceeds this model's {self.max_positions} positions: "
-                "cut it"
+                f"a sentence of {length} tokens exceeds the {self.max_positions} positions of this "
+                "model: cut it"
             )
         # Expanded to the batch, so that the gradient of a position is known for each example.
         positions = torch.arange(length, device=vectors.device).expand(batch, length)

@@ -19,7 +19,8 @@ def load_word_vectors(
     """Read the vectors of a vocabulary's words, a line at a time.
 
     Args:
-        path: a UTF-8 text file, "word x1 ... xd" a line; a first line "count dim" (word2vec) is skipped.
+        path: a UTF-8 text file, "word x1 ... xd" a line; a first line "count dim" (as word2vec
+            writes it) is skipped.
         vocabulary: word -> id.
         dim: expected size of a vector.
 
@@ -27,7 +28,7 @@ def load_word_vectors(
         Vectors (V, dim) float32, zero where the file has none, and whether it had one (V,) bool.
 
     Raises:
-        ModivaError: when the file is not such a text, has vectors of another size, or no word at all
+        ModivaError: when the file is not such a text, has vectors of another size, or not one word
             of the vocabulary.
         OSError: when the file cannot be read.
     """
@@ -57,7 +58,7 @@ def load_word_vectors(
     covered = int(found.sum())
     if covered == 0:
         raise ModivaError(
-            f"word vectors {path}: not one of the {len(vocabulary)} words of the vocabulary is in it; "
+            f"word vectors {path}: it has none of the {len(vocabulary)} words of the vocabulary; "
             "expected lines 'word x1 ... xd' with lower-case words"
         )
     logger.info(
@@ -84,7 +85,5 @@ def _numbers(path: Path, number: int, fields: list[str]) -> np.ndarray:
     except ValueError:
         vector = np.array([np.nan], dtype=np.float32)
     if not np.isfinite(vector).all():
-        raise ModivaError(
-            f"word vectors {path}, line {number}: not a line 'word x1 ... xd' of numbers"
-        )
+        raise ModivaError(f"word vectors {path}, line {number}: not of the form 'word x1 ... xd'")
     return vector

@@ -9,7 +9,8 @@ def shifted_windows(vectors: torch.Tensor, width: int) -> torch.Tensor:
 
     Args:
         vectors: (..., T, D).
-        width: vectors in a window; it reaches (width - 1) // 2 to the left and width // 2 to the right.
+        width: vectors in a window, which reaches (width - 1) // 2 to the left of its place and
+            width // 2 to the right.
 
     Returns:
         (..., T, width * D), as many windows as there were vectors.

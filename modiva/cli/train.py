@@ -45,8 +45,8 @@ class Train:
     """Noise multiplier of private training."""
     epsilon: float | None = None
     """Privacy budget per example; the noise multiplier is calibrated to it."""
-    delta: float = 1e-5
-    """The delta of epsilon."""
+    delta: float | None = None
+    """The delta of epsilon; 1e-5 if not given."""
     sentences: int = 0
     """Train on so many sentences, drawn by the seed; 0 is the whole split."""
     epochs: int | None = None

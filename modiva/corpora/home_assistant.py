@@ -51,7 +51,7 @@ def build(seed: int = 0) -> Corpus:
     """
     rng = np.random.default_rng([seed, 3])
     by_intent = {
-        intent: list(group) for intent, group in groupby(_templates(), key=lambda t: t.intent)
+        intent: list(group) for intent, group in groupby(all_templates(), key=lambda t: t.intent)
     }
     drawn: dict[str, list[Example]] = {split: [] for split in QUOTAS}
     owners: dict[str, set[str]] = defaultdict(set)
@@ -64,7 +64,7 @@ def build(seed: int = 0) -> Corpus:
             dropped.append(intent)
             continue
         taken: set[str] = set()
-        for split, chosen in _by_split(templates, rng).items():
+        for split, chosen in deal(templates, rng).items():
             texts = _draw(chosen, QUOTAS[split], taken, rng)
             taken.update(texts)
             drawn[split] += [Example(text, intent) for text in texts]
@@ -84,7 +84,7 @@ def _source() -> str:
     return f"{SOURCE}; {packages}"
 
 
-def _templates() -> list[Template]:
+def all_templates() -> list[Template]:
     """All templates of the English grammar with their values, in alphabetical order."""
     grammar = get_intents("en")
     if grammar is None:
@@ -137,7 +137,7 @@ def _reaches(templates: Sequence[Template], count: int, rng: np.random.Generator
     return False
 
 
-def _by_split(templates: Iterable[Template], rng: np.random.Generator) -> dict[str, list[Template]]:
+def deal(templates: Iterable[Template], rng: np.random.Generator) -> dict[str, list[Template]]:
     """Deal the templates of one intent over the splits; equally written ones stay together.
 
     A fifth goes to test and a tenth to valid, at least one each; of two templates one is tested.

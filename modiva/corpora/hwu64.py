@@ -60,7 +60,8 @@ def _file(path: Path) -> list[Pair]:
     column = next((header.index(name) for name in _TEXT if name in header), None)
     if column is None:
         raise ModivaError(
-            f"{path} has no column {' or '.join(_TEXT)}; columns found: {', '.join(header)}"
+            f"{path} has no column {' or '.join(_TEXT)}; columns found: {', '.join(header)}. "
+            "If it is a table of texts and intents, give the file itself"
         )
     if any(row and len(row) <= column for row in rows):
         line = next(i for i, row in enumerate(rows, start=2) if row and len(row) <= column)

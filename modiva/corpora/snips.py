@@ -31,32 +31,38 @@ def read(folder: Path) -> RawCorpus:
         ModivaError: a file is not JSON of that layout.
     """
     splits: dict[str, list[Pair]] = {"train": []}
-    latin: list[str] = []
+    notes = ["The published validate files are the test split."]
     for path in _files(folder):
         if path.with_name(f"{path.stem}_full.json").is_file():
             continue
         data = read_bytes(path)
         text, encoding = decode_snips(data, path)
-        if encoding == "latin-1":
-            latin.append(path.name)
+        if encoding != "UTF-8":
+            notes.append(f"{path.name} is read as {encoding}.")
         try:
             value = json.loads(text)
         except json.JSONDecodeError as error:
             raise ModivaError(f"{path} is not JSON: {error}: fetch the file again") from error
         split = "train" if path.name.startswith("train") else "test"
         splits.setdefault(split, []).extend(pairs(value, path))
-    note = "The published validate files are the test split."
-    if latin:
-        note += f" Read as Latin-1: {', '.join(latin)}."
-    return RawCorpus(splits, note)
+    return RawCorpus(splits, " ".join(notes))
 
 
 def decode_snips(data: bytes, path: Path) -> tuple[str, str]:
-    """Return text and encoding: UTF-8, or Latin-1 as the published PlayMusic is."""
+    """Return text and encoding of a SNIPS file.
+
+    The published PlayMusic training file is UTF-8 but for one emoji, written as two surrogates
+    (CESU-8): such pairs are joined. What is still not UTF-8 is taken for Latin-1.
+    """
     try:
-        return decode(data, path), "utf-8"
+        return decode(data, path), "UTF-8"
     except ModivaError:
-        return data.decode("latin-1"), "latin-1"
+        pass
+    try:
+        halves = data.decode("utf-8", "surrogatepass")
+        return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le"), "CESU-8"
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "Latin-1"
 
 
 def is_snips(value: Any) -> bool:

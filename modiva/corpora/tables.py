@@ -44,7 +44,7 @@ def read_delimited(text: str, path: Path) -> RawCorpus:
                 continue
             if not header:
                 header = row
-                columns = _columns(header, path)
+                columns = _columns(header, f"{path}, header")
                 continue
             where = f"{path}, line {reader.line_num}"
             if len(row) != len(header):
@@ -102,7 +102,7 @@ def _has(header: Sequence[str]) -> bool:
     return bool(names & set(TEXT_COLUMNS)) and bool(names & set(INTENT_COLUMNS))
 
 
-def _columns(header: Sequence[str], where: Path | str) -> tuple[int, int]:
+def _columns(header: Sequence[str], where: str) -> tuple[int, int]:
     """Places of the text and intent columns."""
     names = [name.strip().lower() for name in header]
     places = []
@@ -110,7 +110,7 @@ def _columns(header: Sequence[str], where: Path | str) -> tuple[int, int]:
         place = next((names.index(name) for name in wanted if name in names), None)
         if place is None:
             raise ModivaError(
-                f"{where} has no {role} column: call one {' or '.join(map(repr, wanted))}; "
+                f"{where} has no {role} column: name one {' or '.join(map(repr, wanted))}; "
                 f"columns found: {', '.join(repr(n.strip()[:40]) for n in header[:12])}"
             )
         places.append(place)

@@ -29,4 +29,5 @@ def _spaced(match: re.Match[str]) -> str:
     kind = unicodedata.category(mark)
     if kind[0] in "PS":
         return f" {mark} "
-    return " " if kind == "Cc" else mark
+    # Lone surrogates (broken JSON escapes) cannot be written to any file.
+    return " " if kind in ("Cc", "Cs") else mark

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 RESAMPLES = 2000
 MIN_INFORMATIVE = 5  # models that must show either outcome before resampling them says something
@@ -37,7 +37,7 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float,
         confidence: coverage, between 0 and 1.
     """
     _check(successes, n, confidence)
-    z2 = float(stats.norm.ppf(0.5 + confidence / 2)) ** 2
+    z2 = float(special.ndtri(0.5 + confidence / 2)) ** 2
     rate = successes / n
     centre = rate + z2 / (2 * n)
     half = math.sqrt(z2 * (rate * (1 - rate) + z2 / (4 * n)) / n)
@@ -79,8 +79,8 @@ def cluster_bootstrap(
     k = len(sums)
     if k < 2:
         raise ValueError("a bootstrap over models needs at least two models")
-    stretch = math.sqrt(k / (k - 1)) * float(stats.t.ppf((1 - confidence) / 2, k - 1))
-    tail = float(stats.norm.cdf(stretch))
+    stretch = math.sqrt(k / (k - 1)) * float(special.stdtrit(k - 1, (1 - confidence) / 2))
+    tail = float(special.ndtr(stretch))
     draws = _draws(k, resamples, seed)  # (R, k)
     means = (draws @ sums) / (draws @ sizes)  # (R,)
     lower, upper = np.quantile(means, [tail, 1 - tail])
@@ -138,14 +138,15 @@ def student_interval(
     k, mean = len(means), float(means.mean())
     if k < 2:
         return Interval(mean, math.nan, math.nan, int(sizes.sum()), k)
-    half = float(stats.t.ppf(0.5 + confidence / 2, k - 1) * means.std(ddof=1) / math.sqrt(k))
+    half = float(special.stdtrit(k - 1, 0.5 + confidence / 2) * means.std(ddof=1) / math.sqrt(k))
     return Interval(mean, mean - half, mean + half, int(sizes.sum()), k)
 
 
 @lru_cache(maxsize=4)  # the measures of one group share their resamples
 def _draws(k: int, resamples: int, seed: int) -> NDArray[Any]:
     """Return (resamples, k): how often each of k clusters is drawn."""
-    return np.random.default_rng(seed).multinomial(k, np.full(k, 1 / k), size=resamples)
+    draws = np.random.default_rng(seed).multinomial(k, np.full(k, 1 / k), size=resamples)
+    return draws.astype(np.float64)  # so that the sums below are one matrix product
 
 
 def _cluster_sums(values: ArrayLike, clusters: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from modiva.measure.intervals import Interval, bounded_interval, student_interval
 
@@ -23,6 +24,9 @@ GROUP_COLUMNS = (
 )
 RATES = ("exact", "top10", "multiset", "position_accuracy")
 PRIVACY = ("epsilon", "group_epsilon", "delta")
+_OTHERS = ("hamming", "exposure", "length", "space_size", "test_accuracy", "majority_accuracy")
+
+Columns = dict[str, NDArray[Any]]
 
 
 def as_frame(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -68,72 +72,83 @@ def summarise(
     frame = as_frame(rows)
     if frame.empty:
         return []
-    frame["_model"] = models(frame)
-    groups = list(_groups(frame, list(by), confidence))
+    columns = {
+        name: frame[name].to_numpy(float) for name in (*RATES, *PRIVACY, *_OTHERS) if name in frame
+    }
+    columns["model"] = models(frame)
+    groups = list(_groups(frame, columns, list(by), confidence))
     if "pattern" in by and frame["pattern"].nunique() > 1:
-        pooled = frame.groupby([name for name in by if name != "pattern"], dropna=False)
-        several = frame[pooled["pattern"].transform("nunique") > 1]
-        groups += _groups(several.assign(pattern="all"), list(by), confidence)
+        rest = frame.groupby([name for name in by if name != "pattern"], dropna=False)
+        several = (rest["pattern"].transform("nunique") > 1).to_numpy()
+        pooled = frame[several].assign(pattern="all")
+        chosen = {name: values[several] for name, values in columns.items()}
+        groups += _groups(pooled, chosen, list(by), confidence)
     return groups
 
 
-def _groups(frame: pd.DataFrame, by: list[str], confidence: float) -> Iterator[dict[str, Any]]:
-    for key, group in frame.groupby(by, dropna=False, sort=True):
+def _groups(
+    frame: pd.DataFrame, columns: Columns, by: list[str], confidence: float
+) -> Iterator[dict[str, Any]]:
+    # Arrays and one sort instead of a frame a group: there may be very many groups.
+    keys = {name: frame[name].to_numpy() for name in by}
+    number = frame.groupby(by, dropna=False, observed=True, sort=True).ngroup().to_numpy()
+    order = np.argsort(number, kind="stable")
+    for places in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+        group = {name: values[places] for name, values in columns.items()}
         yield {
-            **{name: _plain(value) for name, value in zip(by, key, strict=True)},
-            "n": len(group),
-            "n_models": group["_model"].nunique(),
+            **{name: _plain(values[places[0]]) for name, values in keys.items()},
+            "n": len(places),
+            "n_models": len(np.unique(group["model"])),
             **{name: _claim(group, name) for name in PRIVACY},
             **_measures(group, confidence),
         }
 
 
-def _measures(group: pd.DataFrame, confidence: float) -> dict[str, Any]:
+def _measures(group: Columns, confidence: float) -> dict[str, Any]:
     """Return every measure of one group with its interval."""
-    sizes = group["space_size"] if "space_size" in group else pd.Series([math.nan])
-    bits = math.log2(sizes.max()) if sizes.notna().any() else math.nan
+    sizes = group.get("space_size", np.array([math.nan]))
     # Without space sizes the largest exposure seen is the only bound there is.
-    if math.isnan(bits) and "exposure" in group:
-        bits = float(group["exposure"].max())
+    bits = math.log2(sizes.max()) if np.isfinite(sizes).all() else _top(group, "exposure")
     ranges = dict.fromkeys(RATES, 1.0)
-    ranges |= {"hamming": float(group["length"].max()), "exposure": bits}
+    ranges |= {"hamming": _top(group, "length"), "exposure": bits}
     measures: dict[str, Any] = {}
     for name, high in ranges.items():
-        held = _held(group, name)
+        values, clusters = _held(group, name)
         measures[name] = None
-        if len(held) and high > 0:
-            interval = bounded_interval(
-                held[name], held["_model"], high=high, confidence=confidence
-            )
+        if len(values) and high > 0:
+            interval = bounded_interval(values, clusters, high=high, confidence=confidence)
             measures[name] = _as_dict(interval)
+    values, clusters = _held(group, "test_accuracy")
     measures["test_accuracy"] = None
-    if len(held := _held(group, "test_accuracy")):
-        interval = student_interval(held["test_accuracy"], held["_model"], confidence=confidence)
+    if len(values):
+        interval = student_interval(values, clusters, confidence=confidence)
         measures["test_accuracy"] = _as_dict(interval)
-    measures["majority_accuracy"] = _mean(group, "majority_accuracy")
+    floors, _ = _held(group, "majority_accuracy")
+    measures["majority_accuracy"] = float(floors.mean()) if len(floors) else None
     measures["chance"] = _plain(float((1 / sizes).mean()))
     return measures
 
 
-def _held(group: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return the rows that hold a value of `name`."""
-    return group[group[name].notna()] if name in group else group[:0]
+def _held(group: Columns, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the values of `name` that are there, and the models that they are of."""
+    values = group.get(name, np.empty(0))
+    there = ~np.isnan(values)
+    return values[there], group["model"][: len(values)][there]
 
 
-def _mean(group: pd.DataFrame, name: str) -> float | None:
-    held = _held(group, name)
-    return float(held[name].mean()) if len(held) else None
+def _top(group: Columns, name: str) -> float:
+    values, _ = _held(group, name)
+    return float(values.max(initial=0.0))
 
 
 def _as_dict(interval: Interval) -> dict[str, Any]:
     return {name: _plain(value) for name, value in asdict(interval).items()}
 
 
-def _claim(group: pd.DataFrame, name: str) -> float | None:
+def _claim(group: Columns, name: str) -> float | None:
     """Return the largest value of a privacy column: what may be claimed of every row, or None."""
-    if name not in group or not np.isfinite(group[name]).all():
-        return None
-    return float(group[name].max())
+    values = group.get(name, np.empty(0))
+    return float(values.max()) if len(values) and np.isfinite(values).all() else None
 
 
 def _plain(value: Any) -> Any:

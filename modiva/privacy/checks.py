@@ -21,12 +21,14 @@ def trainable_of(model: nn.Module) -> dict[str, nn.Parameter]:
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm):
             raise ModivaError(
-                f"{name or 'the model'} ({type(module).__name__}) mixes the examples of a batch, so "
-                "no example has a gradient of its own: replace it by nn.LayerNorm or nn.GroupNorm"
+                f"{name or 'the model'} ({type(module).__name__}) mixes the examples of a batch, "
+                "so no example has a gradient of its own: replace it by nn.LayerNorm"
             )
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not trainable:
-        raise ModivaError("the model has no trainable parameter: unfreeze one (requires_grad_(True))")
+        raise ModivaError(
+            "the model has no trainable parameter: unfreeze one (requires_grad_(True))"
+        )
     return trainable
 
 
@@ -34,8 +36,8 @@ def check_losses(losses: Tensor) -> None:
     """Raise unless `losses` is one differentiable loss for each example."""
     if losses.dim() != 1:
         raise ModivaError(
-            f"losses has shape {tuple(losses.shape)}, and (B,) is needed, one loss for each example: "
-            'compute it with reduction="none"'
+            f"losses has shape {tuple(losses.shape)}, and (B,) is needed, one loss for each "
+            'example: compute it with reduction="none"'
         )
     if len(losses) and not losses.requires_grad:
         raise ModivaError(
@@ -44,11 +46,14 @@ def check_losses(losses: Tensor) -> None:
         )
 
 
-def clip_weights(norms: Tensor, clip_norm: float) -> Tensor:
-    """Return min(1, clip_norm / norm) for each norm; raise where a norm is not finite."""
+def clip_weights(norms: Tensor, clip_norm: float, first: int = 0) -> Tensor:
+    """Return min(1, clip_norm / norm) for each norm; raise where a norm is not finite.
+
+    `first` is the place in the batch of the first of them, for the message.
+    """
     finite = torch.isfinite(norms)
     if not bool(finite.all()):
-        example = int((~finite).nonzero()[0])
+        example = first + int((~finite).nonzero()[0])
         raise ModivaError(
             f"the gradient of example {example} of this batch is not finite, so it cannot be "
             "clipped: lower the learning rate or use float32"

@@ -1,4 +1,4 @@
-"""Refuses, before the first step, every model that the book-keeping engine could not clip exactly."""
+"""Refuses, before the first step, what the book-keeping engine could not clip exactly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,22 @@ _REMEDIES: Mapping[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Unit:
-    """A layer that is clipped: its name, its rule and its trainable parameters by their names in it."""
+    """A layer that is clipped; `trainable` has its parameters by their names in the layer."""
 
     name: str
     module: nn.Module
     rule: Rule
     trainable: Mapping[str, nn.Parameter]
+
+    @property
+    def label(self) -> str:
+        """How messages name the layer: where it is and what it is."""
+        return label_of(self.name, self.module)
+
+
+def label_of(name: str, module: nn.Module) -> str:
+    """Name a layer for a message."""
+    return f"{name or 'the model'} ({type(module).__name__})"
 
 
 def clippable_units(model: nn.Module) -> tuple[Unit, ...]:
@@ -39,19 +49,19 @@ def clippable_units(model: nn.Module) -> tuple[Unit, ...]:
         trainable = {key: parameter for key, parameter in direct if parameter.requires_grad}
         if not trainable:
             continue
-        label = f"{name or 'the model'} ({type(module).__name__})"
+        label = label_of(name, module)
         for key, parameter in trainable.items():
             if id(parameter) in owners:
                 raise ModivaError(
-                    f"{label} shares its {key} with {owners[id(parameter)]}: tied weights cannot be "
-                    "clipped layer by layer; freeze the parameter or give each layer its own"
+                    f"{label} shares its {key} with {owners[id(parameter)]}: tied weights cannot "
+                    "be clipped layer by layer; freeze the parameter or give each layer its own"
                 )
             owners[id(parameter)] = label
         rule = rule_for(module)
         if rule is None:
             raise ModivaError(
-                f"{label} holds trainable {', '.join(trainable)} and its exact type has no clipping "
-                f"rule: {_remedy(module)}, freeze it, or register a rule (register_rule)"
+                f"{label} holds trainable {', '.join(trainable)} and its exact type has no "
+                f"clipping rule: {_remedy(module)}, freeze it, or register a rule (register_rule)"
             )
         unknown = sorted(set(trainable) - set(rule.parameters))
         if unknown:

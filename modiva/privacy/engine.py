@@ -28,7 +28,9 @@ class _Source(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, tracer: Tensor) -> Tensor:
-        return values.view_as(values)
+        # The same tensor, not a view of it: what follows may change it in place.
+        ctx.mark_dirty(values)
+        return values
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None]:
@@ -41,7 +43,7 @@ class _Record:
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
-    watched: Tensor
+    watched: Tensor | None  # kept only while the independence of the examples is to be verified
     output: Tensor | None = None
     versions: list[tuple[Tensor, int]] = field(default_factory=list)
     contribution: Contribution | None = None
@@ -76,7 +78,7 @@ class PerExampleClipper:
         self._cache: dict[tuple[int, str], tuple[Tensor, Any]] = {}
         self._running: set[str] = set()
         owners = {
-            id(parameter): unit.name
+            id(parameter): unit.label
             for unit in self._units.values()
             for parameter in unit.trainable.values()
         }
@@ -184,10 +186,10 @@ class PerExampleClipper:
             return None
         if unit.name in self._records:
             raise ModivaError(
-                f"{unit.name} ({type(module).__name__}) is called twice in one forward pass, and the "
-                "norm of a sum is not the sum of norms: give each call a layer of its own or freeze it"
+                f"{unit.label} is called twice in one forward pass, and the norm of a sum is not "
+                "the sum of norms: give each call a layer of its own or freeze it"
             )
-        self._running.add(unit.name)
+        self._running.add(unit.label)
         first = args[0] if args else next(iter(kwargs.values()))
         changed = first
         if isinstance(module, nn.Embedding) and first.dim() > 1 and self._batch is not None:
@@ -196,12 +198,11 @@ class PerExampleClipper:
                 changed = first.expand(self._batch, *first.shape[1:])
         elif unit.rule.watch == "input":
             # A name of its own, so that only this layer's part of the gradient is seen.
-            if first.requires_grad:
-                changed = first.view_as(first)
-            else:
-                changed = _Source.apply(first, self._tracer)
+            changed = first.view_as(first)
+            if not first.requires_grad:
+                changed = _Source.apply(changed, self._tracer)
         if unit.rule.watch == "input":
-            self._records[unit.name] = _Record(args, kwargs, changed)
+            self._records[unit.name] = _Record(args, kwargs, self._kept(changed))
             self._watch(unit, changed)
         if changed is first:
             return None
@@ -219,12 +220,12 @@ class PerExampleClipper:
     ) -> Tensor | None:
         if not torch.is_grad_enabled():
             return None
-        self._running.discard(unit.name)
+        self._running.discard(unit.label)
         replaced = None
         if unit.rule.watch == "output":
             if not output.requires_grad:
                 output = replaced = _Source.apply(output, self._tracer)
-            record = self._records[unit.name] = _Record(args, kwargs, output)
+            record = self._records[unit.name] = _Record(args, kwargs, self._kept(output))
             self._watch(unit, output)
         else:
             record = self._records[unit.name]
@@ -232,6 +233,9 @@ class PerExampleClipper:
         kept = [*args, *kwargs.values()] + ([] if record.output is None else [record.output])
         record.versions = [(value, value._version) for value in kept if isinstance(value, Tensor)]
         return replaced
+
+    def _kept(self, watched: Tensor) -> Tensor | None:
+        return None if self._independent else watched
 
     def _watch(self, unit: Unit, tensor: Tensor) -> None:
         # The hook holds no tensor: a forward pass without a backward is freed at once.
@@ -245,25 +249,20 @@ class PerExampleClipper:
         record = self._records.get(unit.name)
         if generation != self._generation or record is None or record.contribution is not None:
             raise ModivaError(
-                f"the losses reach {unit.name} through more than the last forward pass: call backward "
-                "once after each forward pass, and before the next"
+                f"the losses reach {unit.label} through more than the last forward pass: call "
+                "backward once after each forward pass, and before the next"
             )
         if self._losses is None:
             raise ModivaError("call PerExampleClipper.backward(losses), not backward on a loss")
         for tensor, version in record.versions:
             if tensor._version != version:
                 raise ModivaError(
-                    f"what {unit.name} was given or gave was changed in place afterwards: use an "
+                    f"what {unit.label} was given or gave was changed in place afterwards: use an "
                     "operation that is not in place (such as inplace=False)"
                 )
         first = record.args[0] if record.args else next(iter(record.kwargs.values()))
-        for size in (len(first), len(gradient)):
-            if size != self._losses:
-                raise ModivaError(
-                    f"{unit.name} ({type(unit.module).__name__}) sees a first dimension of {size} "
-                    f"where there are {self._losses} losses: put the examples first, expand what is "
-                    "shared by the batch (such as position ids), or freeze the layer"
-                )
+        self._check_size(unit, first)
+        self._check_size(unit, gradient)
         record.contribution = unit.rule.contribute(
             Call(
                 unit.module,
@@ -275,6 +274,16 @@ class PerExampleClipper:
                 self._cache,
             )
         )
+        record.args, record.kwargs, record.output = (), {}, None
+        record.versions.clear()
+
+    def _check_size(self, unit: Unit, tensor: Tensor) -> None:
+        if len(tensor) != self._losses:
+            raise ModivaError(
+                f"{unit.label} sees a first dimension of {len(tensor)} where there are "
+                f"{self._losses} losses: put the examples first, expand what is shared by the "
+                "batch (such as position ids), or freeze the layer"
+            )
 
     def _contributions(self) -> list[Contribution]:
         found = []
@@ -282,32 +291,38 @@ class PerExampleClipper:
             record = self._records.get(unit.name)
             if record is None or record.contribution is None:
                 raise ModivaError(
-                    f"{unit.name} ({type(unit.module).__name__}) is trainable but took no part in "
-                    "this forward and backward pass: freeze it (requires_grad_(False)) or use it"
+                    f"{unit.label} is trainable but took no part in this forward and backward "
+                    "pass: freeze it (requires_grad_(False)) or use it"
                 )
             found.append(record.contribution)
         return found
 
     def _probe(self, losses: Tensor) -> None:
         """Verify, once, that the first example's loss reaches only the first row of every layer."""
+        watched = {name: record.watched for name, record in self._records.items()}
+        tensors = [tensor for tensor in watched.values() if tensor is not None]
         self._probing = True
         try:
-            names, watched = zip(
-                *((name, record.watched) for name, record in self._records.items()), strict=True
-            )
             gradients = torch.autograd.grad(
-                losses[0], watched, retain_graph=True, allow_unused=True
+                losses[0], tensors, retain_graph=True, allow_unused=True
             )
         finally:
             self._probing = False
-        for name, gradient in zip(names, gradients, strict=True):
-            if gradient is not None and len(gradient) > 1 and bool(gradient[1:].any()):
+        finite = True
+        for name, gradient in zip(watched, gradients, strict=True):
+            if gradient is None:
+                continue
+            unit = self._units[name]
+            self._check_size(unit, gradient)
+            others = gradient[1:]
+            if bool(((others != 0) & ~others.isnan()).any()):
                 raise ModivaError(
-                    f"at {name} the loss of one example depends on others of its batch (or its first "
-                    "dimension is not the example's), so no example has a gradient of its own: put "
-                    "examples first and remove what mixes them"
+                    f"at {unit.label} the loss of one example depends on others of its batch (or "
+                    "its first dimension is not the example's), so no example has a gradient of "
+                    "its own: put examples first and remove what mixes them"
                 )
-        self._independent = True
+            finite = finite and not bool(others.isnan().any())
+        self._independent = finite
 
     def _forget(self) -> None:
         self._records.clear()

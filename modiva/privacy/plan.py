@@ -1,4 +1,4 @@
-"""The frozen promise of a private training: what will be sampled, clipped and added, and its epsilon."""
+"""The frozen promise of a private training: how it samples, clips and adds noise."""
 
 import math
 from collections.abc import Mapping
@@ -43,13 +43,9 @@ class PrivacyPlan:
         _require(self.dataset_size >= 1, "dataset_size", self.dataset_size, "at least 1")
         _require(0 < self.sampling_rate <= 1, "sampling_rate", self.sampling_rate, "in (0, 1]")
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
-        _require(
-            0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "above 0 and finite"
-        )
+        _require(0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "above 0 and finite")
         _require(0 < self.delta < 1, "delta", self.delta, "in (0, 1), such as 1e-5")
-        _require(
-            self.neighbouring == NEIGHBOURING, "neighbouring", self.neighbouring, NEIGHBOURING
-        )
+        _require(self.neighbouring == NEIGHBOURING, "neighbouring", self.neighbouring, NEIGHBOURING)
         if isinstance(self.noise_multiplier, tuple):
             _require(
                 len(self.noise_multiplier) == self.steps,

@@ -52,8 +52,10 @@ class ReferenceClipper:
                         "(requires_grad_(False)) or use it"
                     )
             used = [gradient for gradient in gradients if gradient is not None]
-            norms[i] = torch.stack([gradient.double().pow(2).sum() for gradient in used]).sum() ** 0.5
-            weight = clip_weights(norms[i : i + 1], self.clip_norm)
+            norms[i] = (
+                torch.stack([gradient.double().pow(2).sum() for gradient in used]).sum() ** 0.5
+            )
+            weight = clip_weights(norms[i : i + 1], self.clip_norm, first=i)
             for total, gradient in zip(sums, used, strict=True):
                 total.add_(gradient * weight)
         for parameter, total in zip(parameters, sums, strict=True):

@@ -1,4 +1,4 @@
-"""The two random parts of DP-SGD: Poisson batches and Gaussian noise, each from its own generator."""
+"""The two random parts of DP-SGD: Poisson batches and Gaussian noise."""
 
 import math
 from collections.abc import Iterable, Iterator

@@ -39,9 +39,9 @@ class ParameterUse(TorchFunctionMode):
                 owner = self.owners.get(id(tensor))
                 if owner is not None and owner not in self.running and _has_tensor(result):
                     raise ModivaError(
-                        f"a parameter of {owner} is used outside that layer (by {func.__name__}), so "
-                        "its gradient cannot be clipped there: freeze it or give the other use a "
-                        "parameter of its own"
+                        f"a parameter of {owner} is used outside that layer (by {func.__name__}), "
+                        "so its gradient cannot be clipped there: freeze it or give the other use "
+                        "a parameter of its own"
                     )
         return result
 

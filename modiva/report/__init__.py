@@ -1,5 +1,14 @@
-"""Figures and tables."""
+"""What people read: figures, a self-contained page, and the files beside it."""
 
+from modiva.report.page import write_report
 from modiva.report.plots import figures
+from modiva.report.tables import console_table, read_rows, write_rows, write_summary
 
-__all__ = ["figures"]
+__all__ = [
+    "console_table",
+    "figures",
+    "read_rows",
+    "write_report",
+    "write_rows",
+    "write_summary",
+]

@@ -43,7 +43,9 @@ def short(number: float | None, digits: int = 3) -> str:
         return "–"
     if math.isinf(number):
         return "∞"
-    return f"{number:.{digits}g}" if abs(number) < 10**digits else count(number)
+    if abs(number) >= 10**digits:
+        return count(number) if abs(number) < 1e9 else f"{number:.1e}".replace("e+", "e")
+    return f"{number:.{digits}g}".replace("e-0", "e-")
 
 
 def target_name(target: str) -> str:
@@ -67,6 +69,13 @@ def condition(defense: str, noise_multiplier: float) -> str:
     return ", ".join(parts) or NO_DEFENSE
 
 
+def defense_order(defense: str, noise_multiplier: float) -> tuple[bool, int, str, float]:
+    """Return a sorting key: no defense, then defenses without noise, then more noise."""
+    base = base_defense(defense)
+    parts = 0 if base == "none" else base.count("+") + 1
+    return noise_multiplier > 0, parts, base, noise_multiplier
+
+
 def plural(number: int, noun: str) -> str:
     """Return "1 model", "20 models"."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
@@ -83,12 +92,9 @@ def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     pairs = zip(frame["defense"], frame["noise_multiplier"], strict=True)
     frame["condition"] = [condition(defense, noise) for defense, noise in pairs]
     frame["base_defense"] = [base_defense(defense) for defense in frame["defense"]]
-    order = frame[["condition", "base_defense", "noise_multiplier"]].drop_duplicates()
-    order = order.assign(defended=order["base_defense"] != "none")
-    order = order.sort_values(["defended", "base_defense", "noise_multiplier"])
-    # No defense, then what needs no noise, then noise: from the least to the most private.
-    order = order.sort_values("noise_multiplier", key=lambda noise: noise > 0, kind="stable")
-    names = list(dict.fromkeys(order["condition"]))
+    kinds = frame[["defense", "noise_multiplier"]].drop_duplicates().itertuples(index=False)
+    order = sorted((tuple(kind) for kind in kinds), key=lambda kind: defense_order(*kind))
+    names = list(dict.fromkeys(condition(*kind) for kind in order))
     frame["condition"] = pd.Categorical(frame["condition"], names, ordered=True)
     return frame
 

@@ -5,6 +5,7 @@ A cell is a pure function of its settings, the corpus and the code: no clock, no
 
 import functools
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from canaries import (
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.corpora import Corpus, load
 from modiva.measure import SampleScores, SpaceScores, score_rows
+from modiva.privacy import plan_from
 from modiva.studies.spec import Cell
 from modiva.training import TrainResult, apply_defense, default_config, train_stack
 
@@ -207,7 +209,7 @@ def _base(
     cell: Cell, corpus: Corpus, target: Target, canary: Canary, attack: Attack
 ) -> dict[str, Any]:
     """The columns that say what was attacked."""
-    result, plan = target.result, target.result.plan or {}
+    result = target.result
     return {
         "corpus": corpus.name,
         "target": cell.target,
@@ -217,7 +219,7 @@ def _base(
         "noise_multiplier": cell.noise,
         "epsilon": result.epsilon,
         "delta": result.delta,
-        "group_epsilon": plan.get("group_epsilon"),
+        "group_epsilon": _group_epsilon(result, cell.repetitions),
         "pattern": canary.pattern.partition(":")[0],
         "length": len(canary.secret),
         "repetitions": cell.repetitions,
@@ -230,6 +232,14 @@ def _base(
         "majority_accuracy": result.majority_accuracy,
         "epochs": result.epochs_run,
     }
+
+
+def _group_epsilon(result: TrainResult, repetitions: int) -> float | None:
+    """Epsilon of a secret that `repetitions` sentences hold; None without a bound."""
+    if result.plan is None:
+        return None
+    bound = plan_from(result.plan).group_epsilon(repetitions)
+    return bound if math.isfinite(bound) else None
 
 
 def _unused(count: int) -> list[str]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -68,13 +69,13 @@ def encode_splits(classifier: "Classifier", data: Splits) -> EncodedSplits:
     """
     if not data.train:
         raise ModivaError("the training split is empty: nothing to train on; give sentences")
-    splits = [encode_split(classifier, split) for split in (data.train, data.valid, data.test)]
-    return EncodedSplits(*splits, majority_accuracy(data.train, data.test))
+    train, valid, test = (encode_split(classifier, split) for split in data)
+    return EncodedSplits(train, valid, test, majority_accuracy(data.train, data.test))
 
 
 def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) -> EncodedSplit:
     """Encode (text, intent) pairs; see `encode_splits`."""
-    label2id = classifier.model.config.label2id
+    label2id: dict[str, int] = dict(classifier.model.config.label2id or {})
     unknown = sorted({intent for _, intent in examples} - set(label2id))
     if unknown:
         raise ModivaError(
@@ -83,10 +84,11 @@ def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) 
         )
     sentences = encode(classifier.tokenizer, [text for text, _ in examples]) if examples else []
     lengths = torch.tensor([len(ids) for ids in sentences], dtype=torch.long)  # (N,)
-    longest = int(lengths.max()) if sentences else 0
-    ids = torch.full((len(sentences), longest), classifier.tokenizer.pad_token_id or 0)  # (N, T)
-    for row, sentence in enumerate(sentences):
-        ids[row, : len(sentence)] = torch.tensor(sentence, dtype=torch.long)
+    pad = classifier.tokenizer.pad_token_id or 0
+    ids = torch.full((len(sentences), max(lengths.tolist(), default=0)), pad)  # (N, T)
+    ids[torch.arange(ids.shape[1]) < lengths[:, None]] = torch.tensor(
+        list(chain.from_iterable(sentences)), dtype=torch.long
+    )
     labels = torch.tensor([label2id[intent] for _, intent in examples], dtype=torch.long)
     return EncodedSplit(ids, lengths, labels)
 

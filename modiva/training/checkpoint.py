@@ -61,9 +61,7 @@ def save_checkpoint(
         "defense": defense,
         "config": asdict(config),
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
-        "sentences": {
-            split: len(getattr(corpus, split)) for split in ("train", "valid", "test")
-        },
+        "sentences": {split: len(getattr(corpus, split)) for split in ("train", "valid", "test")},
         "planting": _planting_summary(planting),
         **asdict(result),
         "versions": {

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from modiva.classifiers import TargetSpec
 from modiva.errors import ModivaError
@@ -95,7 +96,11 @@ def apply_defense(
             cannot have.
     """
     names = parse_defense(name)
-    given = {"noise_multiplier": noise_multiplier, "epsilon": epsilon, "delta": delta}
+    given: dict[str, Any] = {
+        "noise_multiplier": noise_multiplier,
+        "epsilon": epsilon,
+        "delta": delta,
+    }
     chosen = {key: value for key, value in given.items() if value is not None}
     privacy = None
     if "dp" in names:

@@ -31,7 +31,8 @@ def train(
     the CPU for one number of threads; CUDA kernels may add up in another order.
 
     Args:
-        data: a corpus or (train, valid, test), each of (text, intent) pairs; the validation split decides early stopping, no more.
+        data: a corpus or (train, valid, test), each of (text, intent) pairs; validation decides
+            early stopping and no more.
         progress: show a progress bar on standard error.
 
     Raises:
@@ -44,7 +45,8 @@ def train(
     examples = as_splits(data)
     check_early_stopping(examples, config)
     splits = encode_splits(classifier, examples).to(device)
-    model = classifier.model.to(device)
+    model: nn.Module = classifier.model
+    model.to(device)
     with training_process(config.seed, device):
         model.train()
         steps = (PrivateSteps if config.privacy else PlainSteps)(model, splits.train, config)

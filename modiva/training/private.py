@@ -10,12 +10,17 @@ import math
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel
 
 from modiva.errors import ModivaError
-from modiva.privacy import PrivacyPlan, add_noise_, calibrate, poisson_batches
-from modiva.privacy import ReferenceClipper as PerExampleClipper
+from modiva.privacy import (
+    PerExampleClipper,
+    PrivacyPlan,
+    add_noise_,
+    calibrate,
+    poisson_batches,
+)
 from modiva.training.batches import EncodedSplit, chunks_of_tokens
 from modiva.training.config import PrivacySettings, TrainConfig
 from modiva.training.seeds import generator
@@ -28,7 +33,7 @@ CHUNK_FLOATS = 1 << 20
 class PrivateSteps:
     """The optimiser steps of one model under differential privacy."""
 
-    def __init__(self, model: PreTrainedModel, split: EncodedSplit, config: TrainConfig) -> None:
+    def __init__(self, model: nn.Module, split: EncodedSplit, config: TrainConfig) -> None:
         assert config.privacy is not None
         self.model, self.split, self.settings = model, split, config.privacy
         self.privacy = make_plan(config.privacy, len(split), config.epochs)
@@ -43,7 +48,9 @@ class PrivateSteps:
         )
         self.noise = generator(config.seed, "noise")
         self.clipper = PerExampleClipper(model, self.privacy.clip_norm)
-        self.tokens = max(CHUNK_FLOATS // getattr(model.config, "hidden_size", 128), 256)
+        self.tokens = max(
+            CHUNK_FLOATS // getattr(getattr(model, "config", None), "hidden_size", 128), 256
+        )
         self.steps = 0
         self.sizes: list[int] = []
         self.clipped = 0

@@ -13,7 +13,9 @@ from modiva.errors import ModivaError
 def stream_seed(seed: int | Sequence[int], stream: str) -> int:
     """A 64-bit seed for one named stream: other streams and other seeds are independent of it."""
     seeds = [seed] if isinstance(seed, int) else list(seed)
-    words = np.random.SeedSequence([*seeds, zlib.crc32(stream.encode())]).generate_state(1, np.uint64)
+    words = np.random.SeedSequence([*seeds, zlib.crc32(stream.encode())]).generate_state(
+        1, np.uint64
+    )
     return int(words[0])
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
@@ -68,12 +68,13 @@ def train_stack(
         check_early_stopping(each, config)
     started = time.perf_counter()
     splits = [encode_splits(c, d).to(device) for c, d in zip(classifiers, examples, strict=True)]
-    stack = ModelStack([classifier.model.to(device) for classifier in classifiers])
+    models: list[nn.Module] = [classifier.model for classifier in classifiers]
+    stack = ModelStack([model.to(device) for model in models])
     with training_process(seeds, device):
         run = _StackRun(stack, splits, config, seeds, progress)
         run.fit()
-    for classifier in classifiers:
-        classifier.model.eval()
+    for model in models:
+        model.eval()
     return run.results(time.perf_counter() - started)
 
 
@@ -226,9 +227,7 @@ def evaluate_stack(
         loss += (_cross_entropy(logits, labels) * real).sum(1)
         hits += ((logits.argmax(-1) == labels) * real).sum(1)
     return [
-        Evaluation(float(loss[m]) / size, float(hits[m]) / size)
-        if size
-        else Evaluation(None, None)
+        Evaluation(float(loss[m]) / size, float(hits[m]) / size) if size else Evaluation(None, None)
         for m, size in enumerate(data.sizes.tolist())
     ]
 

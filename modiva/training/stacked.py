@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from modiva.errors import ModivaError
 from modiva.training.batches import EncodedSplit
@@ -62,23 +63,25 @@ class StackedSplit:
 class ModelStack:
     """The stacked weights of models of one architecture and size; rows can be dropped.
 
+    Lookup tables (embeddings, spellings) may have different numbers of rows, since every model has
+    the vocabulary of its own sentences: the stack fills them up with zeros, which no id points at.
+
     Raises:
-        ModivaError: the models' weights differ in names or shapes.
+        ModivaError: the models' weights differ otherwise, or in what is frozen.
     """
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        shapes = [_shapes(model) for model in models]
-        for row, shape in enumerate(shapes):
-            different = sorted(set(shape.items()) ^ set(shapes[0].items()))
-            if different:
-                raise ModivaError(
-                    f"models 0 and {row} of a stack differ in {different[0][0]!r}: give all the "
-                    "same architecture, sizes, intents and vocabulary (extra_words evens it out)"
-                )
         self.models = list(models)
         self.rows = list(range(len(models)))
+        _check_alike(self.models)
         self.skeleton = copy.deepcopy(models[0])
-        self.parameters, self.buffers = torch.func.stack_module_state(self.models)
+        parameters = [dict(model.named_parameters()) for model in models]
+        buffers = [dict(model.named_buffers()) for model in models]
+        self.parameters = {
+            name: _stack([own[name] for own in parameters]).requires_grad_(first.requires_grad)
+            for name, first in parameters[0].items()
+        }
+        self.buffers = {name: _stack([own[name] for own in buffers]) for name in buffers[0]}
         self._forward: Any = torch.func.vmap(self._one, randomness="different")
 
     def _one(self, state: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -86,13 +89,13 @@ class ModelStack:
         output = torch.func.functional_call(self.skeleton, state, (), inputs)
         return output.logits
 
-    def trainable(self) -> list[nn.Parameter]:
+    def trainable(self) -> list[Tensor]:
         """The stacked parameters that are not frozen, each (m, ...)."""
         return [value for value in self.parameters.values() if value.requires_grad]
 
     def logits(self, ids: Tensor, mask: Tensor, rows: Tensor | None = None) -> Tensor:
         """Logits (m, B, C) for ids and mask (m, B, T), of some rows or of all."""
-        state = (self.parameters, self.buffers)
+        state: tuple[dict[str, Tensor], ...] = (self.parameters, self.buffers)
         if rows is not None and len(rows) < len(self.rows):
             state = tuple({k: v[rows] for k, v in part.items()} for part in state)
         return self._forward(state, ids, mask)
@@ -102,10 +105,12 @@ class ModelStack:
         both = {**self.parameters, **self.buffers}
         return {name: value[row].detach().clone() for name, value in both.items()}
 
+    @torch.no_grad()
     def put_back(self, model: int, weights: dict[str, Tensor]) -> None:
-        """Load weights into the model they belong to."""
-        # Not strict: buffers that a checkpoint leaves out are no part of the state dict.
-        self.models[model].load_state_dict(weights, strict=False)
+        """Copy weights into the model they belong to, without the rows that filled it up."""
+        own = self.models[model]
+        for name, value in (*own.named_parameters(), *own.named_buffers()):
+            value.copy_(weights[name][: len(value)] if value.dim() else weights[name])
 
     def keep(self, rows: list[int], optimizer: torch.optim.Optimizer) -> None:
         """Drop all other rows, from the weights and from the optimiser's moments."""
@@ -127,5 +132,32 @@ class ModelStack:
             }
 
 
-def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+def _stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Stack tensors (n_i, ...) to (M, max n, ...), filled up with zeros."""
+    first = tensors[0].detach()
+    if all(tensor.shape == first.shape for tensor in tensors):
+        return torch.stack([tensor.detach() for tensor in tensors])
+    return pad_sequence([tensor.detach() for tensor in tensors], batch_first=True)
+
+
+def _check_alike(models: Sequence[nn.Module]) -> None:
+    shapes = [_shapes(model) for model in models]
+    for row, shape in enumerate(shapes):
+        different = sorted(name for name, _ in set(shape.items()) ^ set(shapes[0].items()))
+        if different:
+            raise ModivaError(
+                f"models 0 and {row} of a stack differ in {different[0]!r}: give all the same "
+                "architecture, sizes and intents, and freeze the same parts"
+            )
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[Any, ...]]:
+    """What must be the same in all models of a stack: of lookup tables all but their rows."""
+    tables = {
+        f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Embedding)
+    }
+    shapes: dict[str, tuple[Any, ...]] = {
+        name: (value.requires_grad, *value.shape[name in tables :])
+        for name, value in model.named_parameters()
+    }
+    return shapes | {name: tuple(value.shape[1:]) for name, value in model.named_buffers()}

@@ -1,9 +1,9 @@
 """One epoch of ordinary training: AdamW on length-bucketed batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modiva.training.batches import EncodedSplit, length_batches
@@ -50,16 +50,14 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def make_optimizer(parameters: list[nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
+def make_optimizer(parameters: Sequence[Tensor], config: TrainConfig) -> torch.optim.AdamW:
     """AdamW over parameters that may be stacked over models: every update is elementwise."""
     return torch.optim.AdamW(
         parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
 
 
-def epoch_batches(
-    split: EncodedSplit, config: TrainConfig, seed: int
-) -> Iterator[list[torch.Tensor]]:
+def epoch_batches(split: EncodedSplit, config: TrainConfig, seed: int) -> Iterator[list[Tensor]]:
     """The batches of epoch after epoch, without end."""
     composition, order = generator(seed, "batches"), generator(config.order_seed, "order")
     while True:

@@ -76,7 +76,7 @@ class Rule:
 
     Args:
         contribute: norms and weighted sum of a call.
-        parameters: the parameter names that the rule handles; others that are trainable are refused.
+        parameters: the parameter names that the rule handles; other trainable ones are refused.
         watch: the tensor whose gradient the rule needs: the output, or the first argument.
         check: says what is wrong with a layer's configuration and how to mend it, or None.
     """

@@ -21,7 +21,9 @@ def side_by_side(frame: pd.DataFrame) -> Drawing | None:
     repetitions = sorted(frame["repetitions"].unique())
     pairs = panels.facets(frame)
     figure, axes = panels.grid(
-        len(pairs), frame["target"].nunique(), height=0.9 + 0.42 * len(attacks)
+        len(pairs),
+        frame["target"].nunique(),
+        height=0.95 + len(attacks) * (0.22 + 0.09 * len(repetitions)),
     )
     spoken = []
     for pair, (axis,) in zip(pairs, axes, strict=True):
@@ -33,9 +35,10 @@ def side_by_side(frame: pd.DataFrame) -> Drawing | None:
             line = [group for group in groups if group["repetitions"] == number]
             if not line:
                 continue
-            step = min(0.2, 0.6 / len(repetitions))
+            step = min(0.2, 0.75 / len(repetitions))
             ys = [
-                attacks.index(group["attack"]) - panels.dodge(turn, len(repetitions), step)
+                attacks.index(group["attack"])
+                - panels.dodge(turn, len(repetitions), step, room=0.75)
                 for group in line
             ]
             means = np.array([group["exact"]["mean"] for group in line])
@@ -54,7 +57,8 @@ def side_by_side(frame: pd.DataFrame) -> Drawing | None:
             names = [group["attack"] for group in line]
             measures = [group["exact"] for group in line]
             spoken.append(panels.spoken(f"{title}, R = {number}", names, measures))
-        panels.rate_axis(axis, None)
+        axis.spines["left"].set_visible(False)
+        axis.tick_params(axis="y", length=0)
         axis.set_xlim(-0.03, 1.03)
         axis.set_xticks(np.linspace(0, 1, 5), ["0 %", "25 %", "50 %", "75 %", "100 %"])
         first = panels.is_first(axis)

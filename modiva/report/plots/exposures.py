@@ -11,7 +11,7 @@ from modiva.report.plots.style import CONTROL, INK, MUTED, PALETTE, Drawing
 from modiva.report.words import count, strongest_attack
 
 NULL_BITS = math.log2(math.e)  # mean exposure of a secret that the model never saw
-MAX_POINTS = 60  # beyond it points hide the box
+MAX_POINTS = 40  # beyond it points hide the box
 
 
 def distributions(frame: pd.DataFrame) -> Drawing | None:
@@ -39,14 +39,14 @@ def distributions(frame: pd.DataFrame) -> Drawing | None:
             for turn in range(boxes):
                 if turn == 0:
                     values = here.loc[here["planted"] == 0, "exposure"]
-                    color, label = CONTROL, "never planted (controls)"
+                    color, label = CONTROL, "controls (never planted)"
                 else:
                     chosen = (here["planted"] == 1) & (here["condition"] == conditions[turn - 1])
                     values = here.loc[chosen, "exposure"]
                     color, label = PALETTE[(turn - 1) % len(PALETTE)], conditions[turn - 1]
                 if len(values):
                     x = place + (turn - (boxes - 1) / 2) * 0.8 / boxes
-                    _box(axis, x, values.to_numpy(), 0.62 / boxes, color)
+                    _box(axis, x, values.to_numpy(), min(0.62 / boxes, 0.16), color)
                     spoken.append(f"{title}, R = {number}, {label}: median {values.median():.1f}.")
         _references(axis, part)
         axis.set_xticks(range(len(repetitions)), [count(number) for number in repetitions])
@@ -55,25 +55,14 @@ def distributions(frame: pd.DataFrame) -> Drawing | None:
         axis.set_xlabel(panels.REPETITIONS)
         if panels.is_first(axis):
             axis.set_ylabel("exposure (bits)")
-        sizes = part.groupby(["repetitions", "planted", "condition"], observed=True).size()
-        groups = (
-            [{"n": int(size), "n_models": 0} for size in sizes.xs(1, level="planted")]
-            if (part["planted"] == 1).any()
-            else []
-        )
-        if groups:
-            panels.subtitle(axis, panels.numbers_line(groups).split(" in ")[0] + " secrets a box")
-    handles = [
-        axes[0][0].plot(
-            [], [], color=CONTROL, linewidth=6, alpha=0.6, label="never planted (controls)"
-        )
-    ]
-    handles += [
-        axes[0][0].plot(
-            [], [], color=PALETTE[turn % len(PALETTE)], linewidth=6, alpha=0.6, label=name
-        )
-        for turn, name in enumerate(conditions)
-    ]
+        planted = part[part["planted"] == 1]
+        if len(planted):
+            sizes = planted.groupby(["repetitions", "condition"], observed=True).size()
+            span = panels.span_of_n([{"n": int(size)} for size in sizes])
+            panels.subtitle(axis, f"n = {span} planted in a box")
+    for turn, name in enumerate([*conditions, "controls (never planted)"]):
+        color = CONTROL if turn == len(conditions) else PALETTE[turn % len(PALETTE)]
+        axes[0][0].plot([], [], color=color, linewidth=6, alpha=0.6, label=name)
     panels.legend(figure, [axis for (axis,) in axes])
     caption = (
         "Exposure of the secrets (log2 of the number of possible secrets minus log2 of the rank of "

@@ -49,7 +49,7 @@ def by_noise(frame: pd.DataFrame) -> Drawing | None:
                 upper,
                 [group["noise_multiplier"] + shift for group in controls],
                 [group["exact"] for group in controls],
-                "never planted (controls)",
+                "controls (never planted)",
                 control_look(),
             )
         panels.chance_line(upper, part)

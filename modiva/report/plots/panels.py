@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
@@ -45,7 +46,7 @@ def grid(
     columns = max(1, min(columns if columns <= 4 else 3, number))
     rows = -(-number // columns)
     width = {1: 4.6, 2: 6.9, 3: 8.4, 4: 10.2}[columns]
-    figure = Figure(figsize=(width, rows * height + 0.55), layout="constrained")
+    figure = Figure(figsize=(width, rows * height + 0.2), layout="constrained")
     levels = len(stacked)
     ratios = list(stacked) * rows
     axes = figure.subplots(rows * levels, columns, squeeze=False, height_ratios=ratios)
@@ -132,16 +133,27 @@ def repetition_axis(axis: Axes, places: dict[int, float]) -> None:
     axis.set_xlabel(REPETITIONS)
 
 
-def dodge(number: int, of: int, width: float) -> float:
-    """Return the sideways step of one series among several, so that intervals do not overlap."""
-    return (number - (of - 1) / 2) * width if of > 1 else 0.0
+def dodge(number: int, of: int, width: float, room: float = 0.3) -> float:
+    """Return the sideways step of one series among several, so that intervals do not overlap.
+
+    Args:
+        number: which series, from 0.
+        of: how many.
+        width: step from one to the next.
+        room: what all steps together may take.
+    """
+    return (number - (of - 1) / 2) * min(width, room / of)
 
 
 def numbers_line(groups: Sequence[Group]) -> str:
     """Return how much a point rests on, say "24 secrets in 12 models a point"."""
-    secrets = _span([group["n"] for group in groups])
     models = _span([group["n_models"] for group in groups])
-    return f"n = {secrets} in {models} models a point"
+    return f"n = {span_of_n(groups)} in {models} {'model' if models == '1' else 'models'} a point"
+
+
+def span_of_n(groups: Sequence[Group]) -> str:
+    """Return the least and the greatest n of some groups, say "18–20"."""
+    return _span([group["n"] for group in groups])
 
 
 def subtitle(axis: Axes, text: str, above: float = 5) -> None:
@@ -163,13 +175,15 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     found: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    labels = sorted(found, key=lambda label: label.startswith(("chance", "never planted")))
-    # About 0.075 inches a letter and 0.6 for the handle and the gap.
-    widest = max(0.6 + 0.075 * len(label) for label in labels)
-    columns = max(1, min(len(labels), int(figure.get_figwidth() / widest)))
-    rows = -(-len(labels) // columns)
-    columns = -(-len(labels) // rows)
+            line = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+            found.setdefault(label, line)
+    labels = sorted(found, key=lambda label: label.startswith(("chance", "controls")))
+    columns = next(
+        columns
+        for columns in range(len(labels), 0, -1)
+        if columns == 1 or _legend_width(labels, columns) < figure.get_figwidth()
+    )
+    figure.set_figheight(figure.get_figheight() + 0.19 * -(-len(labels) // columns))
     # matplotlib fills column by column: deal the labels so that they read row by row.
     order = [label for column in range(columns) for label in labels[column::columns]]
     figure.legend(
@@ -179,6 +193,14 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
         ncols=columns,
         handlelength=2.6,
         columnspacing=1.6,
+    )
+
+
+def _legend_width(labels: Sequence[str], columns: int) -> float:
+    """Return about how many inches a legend takes: a letter 0.057, a handle and its gap 0.7."""
+    return sum(
+        0.7 + 0.057 * max(len(label) for label in labels[column::columns])
+        for column in range(columns)
     )
 
 
@@ -212,6 +234,7 @@ __all__ = [
     "repetition_axis",
     "repetition_places",
     "series",
+    "span_of_n",
     "spoken",
     "subtitle",
 ]

@@ -52,7 +52,7 @@ def by_position(frame: pd.DataFrame) -> Drawing | None:
         controls = part[part["planted"] == 0]
         if len(controls):
             shift = panels.dodge(len(repetitions), len(repetitions) + 1, 0.07)
-            label = "never planted (controls)"
+            label = "controls (never planted)"
             panels.series(axis, places + shift, _measures(controls), label, control_look())
         _chance(axis, part, places)
         panels.rate_axis(axis, "right word")

@@ -40,13 +40,14 @@ def _draw(frame: pd.DataFrame, hue: str, *, name: str, title: str, what: str) ->
     pairs = panels.facets(frame)
     lines = list(frame[hue].cat.categories if hue == "condition" else dict.fromkeys(frame[hue]))
     lines = [line for line in lines if (frame[hue] == line).any()]
+    names = {str(line) for line in lines}
     places = panels.repetition_places(sorted(frame["repetitions"].unique()))
     figure, axes = panels.grid(len(pairs), frame["target"].nunique())
     spoken = []
     for pair, (axis,) in zip(pairs, axes, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
         planted = summarise(part[part["planted"] == 1].astype({hue: str}), [hue, "repetitions"])
-        planted = [group for group in planted if group["exact"]]
+        planted = [group for group in planted if group["exact"] and group[hue] in names]
         axis.set_title(panels.facet_title(frame, pair))
         for turn, line in enumerate(lines):
             groups = [group for group in planted if group[hue] == str(line)]
@@ -76,7 +77,7 @@ def _draw(frame: pd.DataFrame, hue: str, *, name: str, title: str, what: str) ->
                 for group in controls
             ]
             measures = [group["exact"] for group in controls]
-            panels.series(axis, xs, measures, "never planted (controls)", control_look())
+            panels.series(axis, xs, measures, "controls (never planted)", control_look())
         panels.chance_line(axis, part)
         panels.rate_axis(axis, "reconstructed exactly")
         panels.repetition_axis(axis, places)

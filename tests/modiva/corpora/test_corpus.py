@@ -36,7 +36,7 @@ def test_a_subset_drops_no_class_that_is_only_trained_by_need() -> None:
 
 @pytest.mark.parametrize("size", [-1, 0, 3, 101])
 def test_a_subset_of_impossible_size_names_the_bound(size: int) -> None:
-    with pytest.raises(ModivaError, match="4 or more|100 or fewer"):
+    with pytest.raises(ModivaError, match=r"4 or more|100 or fewer"):
         corpus().subset(size, seed=0)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from modiva.corpora import Example, load
+from modiva.errors import ModivaError
 
 ROWS = [(f"Switch {'on' if i % 2 else 'off'} lamp {i}!", f"turn_{i % 2}") for i in range(60)]
-WANTED = sorted(Example(f"switch {'on' if i % 2 else 'off'} lamp {i} !", f"turn_{i % 2}")
-                for i in range(60))  # fmt: skip
+WANTED = sorted(Example(text.lower().replace("!", " !"), intent) for text, intent in ROWS)
 
 
 def every_example(path: Path) -> list[Example]:
@@ -107,24 +107,41 @@ def test_blank_sentences_are_left_out_and_counted(tmp_path: Path) -> None:
     assert "1 blank" in corpus.note
 
 
-def test_original_snips_and_its_latin_1_file(corpora: Path) -> None:
+def test_original_snips_and_its_file_that_is_not_quite_utf_8(corpora: Path) -> None:
     corpus = load(corpora / "snips_original")
     assert len(corpus.train) + len(corpus.valid) == 13784
     assert set(Counter(e.intent for e in corpus.test).values()) == {100}
     assert len(corpus.intents) == 7
-    assert not any("Ã" in e.text.upper() or "\ufffd" in e.text for e in corpus.train)
-    assert any("ó" in e.text for e in corpus.train if e.intent == "PlayMusic")
-    assert "train_PlayMusic_full.json" in corpus.note
+    music = [e.text for e in corpus.train + corpus.valid if e.intent == "PlayMusic"]
+    assert any("pop punk perfection \N{SLICE OF PIZZA}" in text for text in music)
+    assert any("música" in text for text in music)
+    assert not any("ã©" in text or "ã ±" in text for text in music)
+    assert "train_PlayMusic_full.json is read as CESU-8" in corpus.note
 
 
-def test_one_snips_file_has_one_intent_and_several_make_a_corpus(corpora: Path) -> None:
+def test_a_latin_1_snips_file_is_read_as_such(tmp_path: Path) -> None:
+    for intent in ("A", "B"):
+        (tmp_path / intent).mkdir()
+        rows = [{"data": [{"text": f"héllo {i} "}, {"text": intent}]} for i in range(30)]
+        text = json.dumps({intent: rows}, ensure_ascii=False)
+        (tmp_path / intent / f"train_{intent}_full.json").write_bytes(text.encode("latin-1"))
+        (tmp_path / intent / f"train_{intent}.json").write_text(json.dumps({intent: rows[:3]}))
+    corpus = load(tmp_path)
+    assert len(corpus.train + corpus.valid + corpus.test) == 60
+    assert corpus.train[0].text.startswith("héllo")
+    assert "Latin-1" in corpus.note
+
+
+def test_one_snips_file_has_one_intent(corpora: Path) -> None:
     one = corpora / "snips_original" / "RateBook" / "validate_RateBook.json"
-    with pytest.raises(ValueError, match="one intent only"):
+    with pytest.raises(ModivaError, match="one intent only"):
         load(one)
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("hwu64", (8954, 1076, 1076, 64)),
-                                             ("slotgated_snips", (13084, 700, 700, 7))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("hwu64", (8954, 1076, 1076, 64)), ("slotgated_snips", (13084, 700, 700, 7))],
+)
 def test_published_seq_in_corpora(corpora: Path, name: str, sizes: tuple[int, ...]) -> None:
     corpus = load(corpora / name)
     assert (len(corpus.train), len(corpus.valid), len(corpus.test), len(corpus.intents)) == sizes

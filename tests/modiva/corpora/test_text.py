@@ -25,6 +25,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
         ("Café ÉTÉ", "café été"),
         ("Cafe\u0301", "café"),
         ("हिन्दी में", "हिन्दी में"),
+        ("broken \ud83c emoji\x00", "broken emoji"),
         ("", ""),
     ],
 )

@@ -1,0 +1,177 @@
+"""The files beside the page: rows as CSV, groups as JSON, and a short table for the terminal."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from modiva.files import write_json, write_text
+from modiva.measure import GROUP_COLUMNS, as_frame
+from modiva.report.words import (
+    condition,
+    defense_order,
+    percent,
+    percent_range,
+    plural,
+    short,
+    target_name,
+)
+
+COLUMNS = (
+    "corpus",
+    "target",
+    "defense",
+    "noise_multiplier",
+    "epsilon",
+    "delta",
+    "pattern",
+    "length",
+    "repetitions",
+    "model_seed",
+    "canary",
+    "planted",
+    "attack",
+    "exact",
+    "hamming",
+    "rank",
+    "exposure",
+    "evaluations",
+    "seconds",
+    "test_accuracy",
+    "majority_accuracy",
+)
+# A spreadsheet runs a cell that begins so; the apostrophe makes it text (OWASP, CSV injection).
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Path:
+    """Write rows as CSV, text that a spreadsheet would run quoted by a leading apostrophe.
+
+    The columns that every audit has come first. What is empty or not a number is an empty cell.
+    """
+    frame = rows if isinstance(rows, pd.DataFrame) else None
+    records: Any = rows if frame is None else frame.to_dict("records")
+    found = dict.fromkeys(name for row in records for name in row)
+    columns = [*COLUMNS, *(name for name in found if name not in COLUMNS)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(name)) for name in columns] for row in records)
+    return write_text(path, buffer.getvalue())
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read rows that `write_rows` wrote: text is text again ("0011" keeps its zeros)."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in frame.columns:
+        texts = frame[name].map(lambda text: text[1:] if _is_quoted(text) else text)
+        frame[name] = texts.replace("", None)
+    return as_frame(frame)
+
+
+def write_summary(path: Path, summary: Any) -> Path:
+    """Write groups (or anything that holds them) as JSON; what is not a finite number is null."""
+    return write_json(path, plain_json(summary))
+
+
+def console_table(summary: Sequence[Mapping[str, Any]]) -> str:
+    """Return the groups of planted secrets as a table for the terminal, controls beside them.
+
+    Where patterns were pooled only the pooled groups are shown.
+    """
+    groups = pooled(summary)
+    if not groups:
+        return "nothing was measured"
+    keys = ("corpus", "target", "attack", "pattern", "length")
+    shown = [key for key in keys if len({group[key] for group in groups}) > 1]
+    header = [*shown, "defense", "epsilon", "R", "extracted", "95 %", "controls", "accuracy", "n"]
+    lines = []
+    for planted, control in pairs(groups):
+        group: Any = planted or control
+        accuracy, floor = group["test_accuracy"], group["majority_accuracy"]
+        lines.append(
+            [_name(group, key) for key in shown]
+            + [
+                condition(group["defense"], group["noise_multiplier"]),
+                "∞" if group["epsilon"] is None else short(group["epsilon"]),
+                str(group["repetitions"]),
+                percent(planted["exact"]["mean"]) if planted else "–",
+                percent_range(planted["exact"]) if planted else "–",
+                percent(control["exact"]["mean"]) if control else "–",
+                (f"{accuracy['mean']:.2f}" if accuracy else "–")
+                + (f" (floor {floor:.2f})" if floor is not None else ""),
+                f"{group['n']} in {plural(group['n_models'], 'model')}",
+            ]
+        )
+    constant = [f"{key} {_name(groups[0], key)}" for key in keys if key not in shown]
+    return ", ".join(constant) + "\n" + "\n".join(_align([header, *lines]))
+
+
+def pooled(summary: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the groups over all patterns where there are some, else every group."""
+    groups = [group for group in summary if group["pattern"] == "all"]
+    return groups or list(summary)
+
+
+def pairs(
+    groups: Iterable[Mapping[str, Any]],
+) -> list[tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]]:
+    """Return each planted group with its controls; at R = 0 there is nothing but controls."""
+    keys = [name for name in GROUP_COLUMNS if name != "planted"]
+    found: dict[tuple[Any, ...], dict[int, Mapping[str, Any]]] = {}
+    for group in groups:
+        found.setdefault(tuple(group[key] for key in keys), {})[group["planted"]] = group
+    pairs = [(pair.get(1), pair.get(0)) for pair in found.values()]
+    return sorted(pairs, key=lambda pair: _order(pair[0] or pair[1]))
+
+
+def _name(group: Mapping[str, Any], key: str) -> str:
+    return target_name(group[key]) if key == "target" else str(group[key])
+
+
+def _order(group: Any) -> tuple[Any, ...]:
+    first = (group["corpus"], group["target"], group["attack"], group["pattern"], group["length"])
+    defense = defense_order(group["defense"], group["noise_multiplier"])
+    return (*first, defense, group["repetitions"])
+
+
+def _align(lines: list[list[str]]) -> list[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def _is_quoted(text: str) -> bool:
+    return text.startswith("'") and _FORMULA.match(text) is not None
+
+
+def _cell(value: Any) -> Any:
+    """Return what stands in a CSV cell for a value."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return f"'{value}" if _FORMULA.match(value) else value
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return int(value) if isinstance(value, bool) else value
+
+
+def plain_json(value: Any) -> Any:
+    """Return a value as JSON knows it; what is not a finite number is None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

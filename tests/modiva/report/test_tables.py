@@ -1,0 +1,76 @@
+"""Tables come back as they went, and a spreadsheet runs nothing that is in them."""
+
+import csv
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modiva.measure import summarise
+from modiva.report import console_table, read_rows, write_rows, write_summary
+from modiva.report.tables import COLUMNS
+
+
+def test_rows_come_back_and_give_the_same_groups(audit_rows, tmp_path):
+    path = write_rows(tmp_path / "rows.csv", audit_rows)
+    with path.open(newline="") as file:
+        header = next(csv.reader(file))
+    assert tuple(header[: len(COLUMNS)]) == COLUMNS
+    back = read_rows(path)
+    assert len(back) == len(audit_rows)
+    assert list(back["position_hits"]) == [row["position_hits"] for row in audit_rows]
+    assert list(back["secret"]) == [row["secret"] for row in audit_rows]
+    assert summarise(back) == summarise(audit_rows)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "''@x"])
+def test_a_spreadsheet_runs_nothing(text, tmp_path):
+    path = write_rows(tmp_path / "rows.csv", [{"corpus": text, "exact": 1, "hamming": -2}])
+    with path.open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert row["corpus"] == "'" + text
+    assert row["hamming"] == "-2"  # a number stays one
+    assert read_rows(path)["corpus"][0] == text
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
+def test_any_text_survives(text, tmp_path_factory):
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    write_rows(path, [{"corpus": text, "secret": "a,b\n\"c'"}])
+    assert read_rows(path)["corpus"][0] == text
+    assert read_rows(path)["secret"][0] == "a,b\n\"c'"
+
+
+def test_what_is_missing_is_an_empty_cell(tmp_path):
+    rows = [{"corpus": "x", "rank": None, "exposure": math.nan, "epsilon": math.inf}]
+    path = write_rows(tmp_path / "rows.csv", rows)
+    with path.open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert (row["rank"], row["exposure"], row["epsilon"]) == ("", "", "inf")
+
+
+def test_a_summary_is_strict_json(audit_rows, tmp_path):
+    groups = summarise(audit_rows)
+    path = write_summary(tmp_path / "summary.json", [*groups, {"epsilon": math.inf}])
+    back = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert back[:-1] == groups
+    assert back[-1] == {"epsilon": None}
+
+
+def test_the_terminal_shows_each_cell_once_least_defended_first(audit_rows):
+    lines = console_table(summarise(audit_rows)).splitlines()
+    assert lines[0].startswith("corpus home-assistant, attack exhaustive, pattern all")
+    assert len(lines) == 2 + 2 * 3 * 3
+    assert "no defense" in lines[2]
+    assert "DP σ = 1" in lines[10]
+    assert "(floor 0.69)" in lines[2]
+    assert max(map(len, lines)) < 110
+
+
+def test_the_terminal_shows_the_floor_of_targets_without_a_canary(simulated):
+    rows = simulated(targets=("cnn",), repetitions=(0,), noises=(0.0,), models=3)
+    last = console_table(summarise(rows)).splitlines()[-1].split()
+    assert "–" in last
+    assert console_table([]) == "nothing was measured"

@@ -1,0 +1,144 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from modiva.errors import ModivaError
+from modiva.privacy import PerExampleClipper, ReferenceClipper, plan_from
+from modiva.training import PrivacySettings, TrainConfig, private, train
+from modiva.training.batches import encode_split
+from modiva.training.private import PrivateSteps, make_plan
+
+from .conftest import make_classifier, make_splits, weights
+
+CONFIG = TrainConfig(
+    epochs=3,
+    learning_rate=1e-2,
+    device="cpu",
+    privacy=PrivacySettings(noise_multiplier=1.0, batch_size=32),
+)
+
+
+def test_a_private_run_says_what_it_promised_and_what_ran(splits):
+    result = train(make_classifier(splits), splits, CONFIG, progress=False)
+    assert result.delta == 1e-5
+    assert result.epsilon == pytest.approx(plan_from(result.plan).epsilon())
+    assert result.plan["sampling_rate"] == pytest.approx(32 / 120)
+    ran = result.plan["ran"]
+    assert ran["steps"] == result.steps == result.plan["steps"] == 3 * 4
+    assert 0 < ran["batch_sizes"]["mean"] < 64
+    assert 0 <= ran["clipped_fraction"] <= 1
+
+
+def test_the_same_seed_gives_bit_identical_private_weights(splits):
+    runs = []
+    for _ in range(2):
+        classifier = make_classifier(splits, "lstm", head_dropout=0.3)
+        train(classifier, splits, replace(CONFIG, epochs=1, seed=4), progress=False)
+        runs.append(weights(classifier))
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+def test_private_training_learns_with_little_noise():
+    splits = make_splits(400)
+    privacy = PrivacySettings(noise_multiplier=0.3, batch_size=128)
+    config = replace(CONFIG, epochs=20, learning_rate=2e-2, privacy=privacy)
+    result = train(make_classifier(splits), splits, config, progress=False)
+    assert result.test_accuracy > 0.85
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "lstm", "transformer"])
+def test_a_step_without_noise_is_the_oracles_sum_over_the_expected_size(architecture, splits):
+    classifier = make_classifier(splits, architecture)
+    config = replace(CONFIG, privacy=PrivacySettings(noise_multiplier=0.0, clip_norm=0.5))
+    split = encode_split(classifier, splits.train)
+    indices = torch.arange(0, 120, 3)
+    gradients = []
+    for clipper in (PerExampleClipper, ReferenceClipper):
+        steps = PrivateSteps(classifier.model, split, config)
+        steps.close()
+        steps.clipper = clipper(classifier.model, 0.5)
+        steps.tokens = 64  # several chunks a batch
+        steps.optimizer.step = lambda: None
+        steps._step(indices)
+        gradients.append([parameter.grad.clone() for parameter in steps.parameters])
+        steps.close()
+    for ours, oracle in zip(*gradients, strict=True):
+        assert torch.allclose(ours, oracle, rtol=1e-4, atol=1e-7)
+
+
+def test_an_empty_batch_is_a_step_of_noise_alone(splits):
+    classifier = make_classifier(splits)
+    split = encode_split(classifier, splits.train)
+    steps = PrivateSteps(classifier.model, split, CONFIG)
+    steps.optimizer.step = lambda: None
+    assert steps._step(torch.empty(0, dtype=torch.long)) == 0.0
+    noise = torch.cat([parameter.grad.flatten() for parameter in steps.parameters]) * 32
+    assert noise.std().item() == pytest.approx(1.0, abs=5 / math.sqrt(2 * len(noise)))
+    assert steps.plan["ran"]["batch_sizes"]["empty"] == 1
+    steps.close()
+
+
+def test_batches_are_poisson_samples(splits, monkeypatch):
+    sizes = []
+    classifier = make_classifier(splits)
+    config = replace(CONFIG, privacy=PrivacySettings(noise_multiplier=1.0, batch_size=1))
+    steps = PrivateSteps(classifier.model, encode_split(classifier, splits.train), config)
+    monkeypatch.setattr(PrivateSteps, "_step", lambda _, batch: sizes.append(len(batch)) or 0.0)
+    for _ in range(3):
+        steps.epoch()
+    steps.close()
+    assert len(sizes) == 360
+    # Binomial(120, 1 / 120): mean 1, empty with probability 0.366.
+    assert sum(sizes) / 360 == pytest.approx(1, abs=0.2)
+    assert sizes.count(0) / 360 == pytest.approx(0.366, abs=0.1)
+
+
+def test_epsilon_is_calibrated_to_and_noise_zero_promises_nothing():
+    plan = make_plan(PrivacySettings(epsilon=3.0), 2000, epochs=10)
+    assert 2.9 < plan.epsilon() <= 3.0
+    splits = make_splits(40)
+    config = replace(CONFIG, epochs=1, privacy=PrivacySettings(noise_multiplier=0.0))
+    assert train(make_classifier(splits), splits, config, progress=False).epsilon is None
+
+
+def test_a_small_corpus_is_sampled_whole():
+    plan = make_plan(PrivacySettings(noise_multiplier=1.0, batch_size=256), 100, epochs=4)
+    assert plan.sampling_rate == 1.0
+    assert plan.steps == 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"noise_multiplier": 1.0, "epsilon": 3.0},
+        {"noise_multiplier": -1.0},
+        {"epsilon": 0.0},
+        {"noise_multiplier": 1.0, "clip_norm": 0.0},
+        {"noise_multiplier": 1.0, "delta": 1.0},
+        {"noise_multiplier": 1.0, "batch_size": 0},
+    ],
+)
+def test_private_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ModivaError):
+        PrivacySettings(**settings)
+
+
+def test_a_delta_that_allows_publishing_an_example_is_refused():
+    with pytest.raises(ModivaError, match="delta"):
+        make_plan(PrivacySettings(noise_multiplier=1.0, delta=0.01), 100, epochs=1)
+
+
+def test_hooks_are_gone_after_an_error(splits, monkeypatch):
+    classifier = make_classifier(splits)
+
+    def fail(*_):
+        raise RuntimeError("interrupted")
+
+    monkeypatch.setattr(private, "add_noise_", fail)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        train(classifier, splits, CONFIG, progress=False)
+    monkeypatch.undo()
+    train(classifier, splits, CONFIG, progress=False)
