@@ -13,7 +13,9 @@ def corpora() -> Path:
     """The folder of real corpora in their original formats; tests that need it skip without it."""
     folder = Path(os.environ.get("MODIVA_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
     if not folder.is_dir():
-        pytest.skip(f"no real corpora at {folder}: set MODIVA_CORPORA to the folder that holds them")
+        pytest.skip(
+            f"no real corpora at {folder}: set MODIVA_CORPORA to the folder that holds them"
+        )
     return folder
 
 

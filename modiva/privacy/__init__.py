@@ -2,6 +2,7 @@
 
 from modiva.privacy.accounting import epsilon
 from modiva.privacy.engine import PerExampleClipper
+from modiva.privacy.memory import retain_freed_memory
 from modiva.privacy.plan import PrivacyPlan, calibrate, plan_from
 from modiva.privacy.reference import ReferenceClipper
 from modiva.privacy.rules import Call, Contribution, Rule, register_rule
@@ -20,4 +21,5 @@ __all__ = [
     "plan_from",
     "poisson_batches",
     "register_rule",
+    "retain_freed_memory",
 ]

@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from modiva.errors import ModivaError
 from modiva.privacy.checks import check_losses, clip_weights, require_positive, trainable_of
 from modiva.privacy.coverage import Unit, clippable_units
-from modiva.privacy.rules import Call, Contribution
+from modiva.privacy.rules import Cache, Call, Contribution
 from modiva.privacy.usage import ParameterUse
 
 
@@ -75,7 +75,7 @@ class PerExampleClipper:
         self.trainable = trainable_of(model)
         self._units = {unit.name: unit for unit in clippable_units(model)}
         self._records: dict[str, _Record] = {}
-        self._cache: dict[tuple[int, str], tuple[Tensor, Any]] = {}
+        self._cache: Cache = {}
         self._running: set[str] = set()
         owners = {
             id(parameter): unit.label
@@ -133,9 +133,11 @@ class PerExampleClipper:
             squares = torch.stack([part.squared_norms for part in contributions]).sum(0)
             norms = squares.clamp(min=0).sqrt()  # (B,)
             weights = clip_weights(norms, self.clip_norm)
+            self._forget()
             with torch.no_grad():
-                for part in contributions:
-                    part.add(weights)
+                while contributions:
+                    # What a layer kept is freed at once, which lowers the peak.
+                    contributions.pop().add(weights)
         finally:
             self._losses = None
             self._forget()
@@ -177,7 +179,8 @@ class PerExampleClipper:
     def _end(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if torch.is_grad_enabled() and self._use is not None:
             self._use.__exit__(None, None, None)
-            self._use = None  # once is enough: where parameters are used does not change
+            if output is not None:  # the forward pass did not fail
+                self._use = None  # once is enough: where parameters are used does not change
 
     def _before(
         self, unit: Unit, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -3,6 +3,7 @@
 A cell is a pure function of its settings, the corpus and the code: no clock, no global state.
 """
 
+import dataclasses
 import functools
 import logging
 import math
@@ -101,9 +102,7 @@ def train_targets(
         noise_multiplier=cell.noise if cell.private else None,
     )
     planted = plant_targets(cell, corpus, patterns)
-    public = set(candidate_words(patterns))
-    words = [public | {word for text, _ in one.train for word in text.split()} for one in planted]
-    size = max(len(each) for each in words)
+    words = candidate_words(patterns)
     targets: list[Target] = []
     for start in range(0, cell.models, STACK):
         chunk = range(start, min(start + STACK, cell.models))
@@ -113,14 +112,20 @@ def train_targets(
                 spec,
                 texts=[text for text, _ in planted[index].train],
                 intents=planted_intents(corpus, planted[index].ledger),
-                # Models side by side need tables of one size: unused rows fill the smaller ones.
-                extra_words=[*sorted(public), *_unused(size - len(words[index]))],
+                extra_words=words,
                 seed=seed,
             )
             for index, seed in zip(chunk, seeds, strict=True)
         ]
         datas = [(planted[index].train, planted[index].valid, corpus.test) for index in chunk]
-        results = train_stack(classifiers, datas, config, seeds=seeds, progress=False)
+        results = train_stack(
+            classifiers,
+            datas,
+            # Models of one stack share the order of batch lengths: another stack, another order.
+            dataclasses.replace(config, order_seed=seeds[0]),
+            seeds=seeds,
+            progress=False,
+        )
         targets += [
             Target(classifier, result, planted[index], seed)
             for classifier, result, index, seed in zip(
@@ -240,8 +245,3 @@ def _group_epsilon(result: TrainResult, repetitions: int) -> float | None:
         return None
     bound = plan_from(result.plan).group_epsilon(repetitions)
     return bound if math.isfinite(bound) else None
-
-
-def _unused(count: int) -> list[str]:
-    """Names of vocabulary rows that no sentence uses, as in BERT's vocabulary."""
-    return [f"unused_{index}" for index in range(count)]

@@ -16,9 +16,9 @@ from modiva.training.config import Splits
 if TYPE_CHECKING:
     from modiva.classifiers import Classifier
 
-# Lengths are jittered by up to this factor before they are sorted: without it, equal sentences
+# Lengths are jittered by up to this share before they are sorted: without it, equal sentences
 # (a canary repeated 100 times) would fill whole batches.
-LENGTH_JITTER = 0.25
+LENGTH_JITTER = 0.15
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def encode_splits(classifier: "Classifier", data: Splits) -> EncodedSplits:
 
 def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) -> EncodedSplit:
     """Encode (text, intent) pairs; see `encode_splits`."""
-    label2id: dict[str, int] = dict(classifier.model.config.label2id or {})
+    label2id = {str(k): int(v) for k, v in (classifier.model.config.label2id or {}).items()}
     unknown = sorted({intent for _, intent in examples} - set(label2id))
     if unknown:
         raise ModivaError(

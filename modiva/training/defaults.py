@@ -11,19 +11,18 @@ from modiva.classifiers import TargetSpec, parse_target
 from modiva.errors import ModivaError
 from modiva.training.config import PrivacySettings, TrainConfig
 
-PRETRAINED = TrainConfig(epochs=8, batch_size=32, learning_rate=1e-4)
-ORDINARY = {
-    "cnn": TrainConfig(epochs=12, learning_rate=5e-3),
-    "lstm": TrainConfig(epochs=12, learning_rate=5e-3),
-    "transformer": TrainConfig(epochs=15, learning_rate=3e-3),
-}
-# A private model needs many large noisy steps: epochs and learning rate go up together.
-PRIVATE_PRETRAINED = TrainConfig(epochs=30, learning_rate=5e-4)
-PRIVATE = {
+# Targets trained from scratch: the wide ones want smaller steps.
+OWN_EPOCHS = 12
+DROPOUT_EPOCHS = 2
+NARROW, NARROW_RATE, WIDE_RATE = 50, 1e-2, 3e-3
+PRETRAINED = TrainConfig(epochs=8, learning_rate=1e-4)
+# A private model needs many large noisy steps.
+PRIVATE_OWN = {
     "cnn": TrainConfig(epochs=40, learning_rate=1e-2),
     "lstm": TrainConfig(epochs=40, learning_rate=1e-2),
     "transformer": TrainConfig(epochs=40, learning_rate=5e-3),
 }
+PRIVATE_PRETRAINED = TrainConfig(epochs=30, learning_rate=5e-4)
 
 
 def default_config(target: str | TargetSpec, size: str = "full", **settings: Any) -> TrainConfig:
@@ -45,7 +44,14 @@ def default_config(target: str | TargetSpec, size: str = "full", **settings: Any
             f"unknown training setting {unknown[0]!r}: there are "
             f"{', '.join(TrainConfig.__dataclass_fields__)}"
         )
-    return replace(ORDINARY.get(spec.architecture, PRETRAINED), **given)
+    return replace(_ordinary(spec), **given)
+
+
+def with_dropout(spec: TargetSpec, config: TrainConfig) -> TrainConfig:
+    """`config` with more epochs, which dropout needs; epochs that a caller chose stay."""
+    if config.epochs != _ordinary(spec).epochs:
+        return config
+    return replace(config, epochs=DROPOUT_EPOCHS * config.epochs)
 
 
 def make_private(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings) -> TrainConfig:
@@ -53,11 +59,18 @@ def make_private(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings
 
     Only those that have the ordinary default's value do: what a caller chose stays as chosen.
     """
-    ordinary = ORDINARY.get(spec.architecture, PRETRAINED)
-    private = PRIVATE.get(spec.architecture, PRIVATE_PRETRAINED)
-    changes = {
-        name: getattr(private, name)
-        for name in ("epochs", "learning_rate")
-        if getattr(config, name) == getattr(ordinary, name)
-    }
-    return replace(config, privacy=privacy, **changes)
+    ordinary = _ordinary(spec)
+    private = PRIVATE_OWN.get(spec.architecture, PRIVATE_PRETRAINED)
+    changes: dict[str, Any] = {"privacy": privacy}
+    if config.epochs in (ordinary.epochs, with_dropout(spec, ordinary).epochs):
+        changes["epochs"] = private.epochs
+    if config.learning_rate == ordinary.learning_rate:
+        changes["learning_rate"] = private.learning_rate
+    return replace(config, **changes)
+
+
+def _ordinary(spec: TargetSpec) -> TrainConfig:
+    if not spec.is_own:
+        return PRETRAINED
+    rate = NARROW_RATE if spec.hidden_size <= NARROW else WIDE_RATE
+    return TrainConfig(epochs=OWN_EPOCHS, learning_rate=rate)

@@ -32,7 +32,7 @@ from modiva.classifiers import (
     TransformerConfig,
 )
 from modiva.files import write_text
-from modiva.privacy import PerExampleClipper, add_noise_
+from modiva.privacy import PerExampleClipper, add_noise_, retain_freed_memory
 
 LABELS, VOCABULARY = 64, 3000
 Step = Callable[[], None]
@@ -122,17 +122,17 @@ def opacus(mode: str) -> Callable[[nn.Module, dict[str, Tensor], Tensor], Step]:
     return make
 
 
-def timed(step: Step) -> float:
-    start = time.perf_counter()
+def timed(step: Step, clock: Callable[[], float]) -> float:
+    start = clock()
     step()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def compare(plain: Step, other: Step, pairs: int) -> dict[str, float]:
+def compare(plain: Step, other: Step, pairs: int, clock: Callable[[], float]) -> dict[str, float]:
     """Return medians in milliseconds, and quartiles of the ratio of neighbouring steps."""
     for step in (plain, other, plain, other):
         step()
-    times = [(timed(plain), timed(other)) for _ in range(pairs)]
+    times = [(timed(plain, clock), timed(other, clock)) for _ in range(pairs)]
     ratios = [b / a for a, b in times]
     low, _, high = statistics.quantiles(ratios, n=4)
     plain_ms = 1000 * statistics.median(a for a, _ in times)
@@ -185,9 +185,18 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=16, help="words of the longest sentence")
     parser.add_argument("--seconds", type=float, default=20, help="about this long a comparison")
     parser.add_argument("--memory", action="store_true", help="measure peak memory, too")
+    parser.add_argument(
+        "--clock", choices=["wall", "cpu"], default="wall", help="cpu: for a machine that is shared"
+    )
+    parser.add_argument(
+        "--plain-malloc", action="store_true", help="do not keep freed memory in the process"
+    )
     parser.add_argument("--opacus", action="store_true", help="measure Opacus, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if not options.plain_malloc:
+        retain_freed_memory()
+    clock = {"wall": time.perf_counter, "cpu": time.process_time}[options.clock]
     engines = {"modiva": private}
     if options.opacus:
         if find_spec("opacus") is None:
@@ -201,13 +210,13 @@ def main() -> None:
                 model = build(name)
                 plain = ordinary(copy.deepcopy(model), inputs, labels)
                 row: dict[str, object] = {"model": name, "batch_size": size, "engine": engine}
-                row["length"] = options.length
+                row |= {"length": options.length, "clock": options.clock}
                 try:
                     other = make(model, inputs, labels)
                     other()
-                    seconds = timed(plain) + timed(other)
+                    seconds = timed(plain, clock) + timed(other, clock)
                     pairs = min(200, max(5, int(options.seconds / seconds)))
-                    row |= {"pairs": pairs, **compare(plain, other, pairs)}
+                    row |= {"pairs": pairs, **compare(plain, other, pairs, clock)}
                     if options.memory and engine == "modiva":
                         row |= measure_memory(name, size, options.length)
                 except (RuntimeError, NotImplementedError, ValueError) as error:

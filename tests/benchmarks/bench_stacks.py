@@ -1,6 +1,6 @@
 """Training 20 small models side by side against one by one: throughput on one thread.
 
-    python tests/benchmarks/bench_stacks.py [--models 20] [--sentences 800] [--epochs 5] [--rounds 3]
+    python tests/benchmarks/bench_stacks.py [--models 20] [--sentences 800] [--epochs 8]
 
 Sizes of the small targets (embeddings and hidden 32, 800 sentences of random words in the lengths
 and the vocabulary of spoken commands). A B A B in one process; median [lowest, highest]
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--sentences", type=int, default=800)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--targets", nargs="+", default=["cnn", "lstm", "transformer"])
     args = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from modiva.privacy.rules import embedding, layer_norm, linear, recurrence
 from modiva.privacy.rules.registry import (
+    Cache,
     Call,
     Contribution,
     Rule,
@@ -11,6 +12,7 @@ from modiva.privacy.rules.registry import (
 )
 
 __all__ = [
+    "Cache",
     "Call",
     "Contribution",
     "Rule",

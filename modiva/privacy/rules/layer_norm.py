@@ -1,9 +1,11 @@
 """The rule of `nn.LayerNorm`: its gradients are small enough to hold for every example."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from modiva.privacy.rules.registry import (
+    BLOCK,
     Call,
     Contribution,
     Rule,
@@ -22,8 +24,11 @@ def _contribute(call: Call) -> Contribution:
     gradients = call.gradient.to(dtype).reshape(len(inputs), -1, *shape)  # (B, T, *D)
     by_name: dict[str, Tensor] = {}  # each (B, *D)
     if "weight" in call.trainable:
-        normalized = F.layer_norm(inputs, shape, eps=module.eps).view_as(gradients)
-        by_name["weight"] = (gradients * normalized).sum(1)
+        rows = max(1, BLOCK // (inputs[0].numel() + 1))
+        blocks = zip(gradients.split(rows), inputs.split(rows), strict=True)
+        by_name["weight"] = torch.cat(
+            [(g * F.layer_norm(x, shape, eps=module.eps).view_as(g)).sum(1) for g, x in blocks]
+        )
     if "bias" in call.trainable:
         by_name["bias"] = gradients.sum(1)
 

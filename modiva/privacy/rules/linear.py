@@ -4,16 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from modiva.privacy.rules.registry import (
+    BLOCK,
     Call,
     Contribution,
     Rule,
-    accumulate,
     register_rule,
     squared_sum,
 )
-
-# Elements of the per-example gradients that may exist at once where there is no way around them.
-BLOCK = 1 << 20
 
 
 def contribute_over_time(call: Call, inputs: Tensor, gradients: Tensor) -> Contribution:
@@ -37,7 +34,7 @@ def contribute_over_time(call: Call, inputs: Tensor, gradients: Tensor) -> Contr
     elif 2 * length**2 < size_in * size_out:
         # |G^T A|^2 = <A A^T, G G^T>, and the bias adds |G^T 1|^2 = <1, G G^T>.
         gram = call.shared(inputs, "gram", lambda: inputs @ inputs.mT)  # (B, T, T)
-        pairs = gradients @ gradients.mT  # (B, T, T)
+        pairs = call.shared(gradients, "gram", lambda: gradients @ gradients.mT)  # (B, T, T)
         squares = (pairs * (gram + 1 if bias is not None else gram)).sum((1, 2))
     else:
         rows = max(1, BLOCK // (size_in * size_out))
@@ -47,28 +44,33 @@ def contribute_over_time(call: Call, inputs: Tensor, gradients: Tensor) -> Contr
             squares = squares + squared_sum(gradients.sum(1))
 
     def add(weights: Tensor) -> None:
-        column = weights.view(-1, 1, 1)
-        if bias is not None:
-            flat = gradients.reshape(-1, size_out)
-            repeated = call.shared(
-                weights, f"repeated {length}", lambda: weights.repeat_interleave(length)
-            )
-            accumulate(bias, flat.mT @ repeated)
-        if weight is None:
-            return
-        # Weigh whichever is smaller; inputs are often shared between layers.
-        if size_in <= size_out:
-            left = gradients
-            right = call.shared(inputs, "weighted", lambda: inputs * column)
-        else:
-            left, right = gradients * column, inputs
-        left, right = left.reshape(-1, size_out).mT, right.reshape(-1, size_in)
-        if weight.grad is None:
-            weight.grad = left @ right
-        else:
-            weight.grad.addmm_(left, right)
+        _add_weighted(weight, bias, inputs, gradients, weights)
 
     return Contribution(squares, add)
+
+
+def _add_weighted(
+    weight: nn.Parameter | None,
+    bias: nn.Parameter | None,
+    inputs: Tensor,
+    gradients: Tensor,
+    weights: Tensor,
+) -> None:
+    """Add (cG)^T A and (cG)^T 1, a block of examples at a time, so that cG stays in the cache."""
+    size_in, size_out, length = inputs.shape[2], gradients.shape[2], inputs.shape[1]
+    for parameter in (weight, bias):
+        if parameter is not None and parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    rows = max(1, BLOCK // (length * min(size_in, size_out) + 1))
+    blocks = zip(gradients.split(rows), inputs.split(rows), weights.split(rows), strict=True)
+    for g, a, c in blocks:
+        if bias is not None and bias.grad is not None:
+            bias.grad.addmv_(g.reshape(-1, size_out).mT, c.repeat_interleave(length))
+        if weight is not None and weight.grad is not None:
+            # Weigh whichever is smaller.
+            left = g * c.view(-1, 1, 1) if size_out < size_in else g
+            right = a if size_out < size_in else a * c.view(-1, 1, 1)
+            weight.grad.addmm_(left.reshape(-1, size_out).mT, right.reshape(-1, size_in))
 
 
 def over_time(values: Tensor) -> Tensor:
@@ -81,7 +83,8 @@ def _contribute(call: Call) -> Contribution:
     dtype = next(iter(call.trainable.values())).dtype
     # Autocast runs the product in half precision; gradients are then formed in the weight's.
     flat = call.shared(inputs, "over time", lambda: over_time(inputs.to(dtype)))
-    return contribute_over_time(call, flat, over_time(call.gradient.to(dtype)))
+    # Attention gives transposed gradients, which every later use would copy again.
+    return contribute_over_time(call, flat, over_time(call.gradient.to(dtype)).contiguous())
 
 
 register_rule(nn.Linear, Rule(_contribute))

@@ -1,5 +1,6 @@
 """The rule of our LSTM's recurrent matrix: a linear layer from the states before to the gates."""
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from modiva.classifiers.recurrence import LstmRecurrence
@@ -12,11 +13,11 @@ def _contribute(call: Call) -> Contribution:
     assert states is not None
     dtype = call.trainable["weight"].dtype
     gates = call.gradient.to(dtype)  # (B, T, 4H)
-    # The first step starts from zeros, so it adds nothing.
+    # The first step starts from zeros. Gates stay whole: the projection before has the same ones.
     if call.argument(2, "reverse", False):
-        before, gates = states[:, 1:], gates[:, :-1]
+        before = F.pad(states[:, 1:], (0, 0, 0, 1))
     else:
-        before, gates = states[:, :-1], gates[:, 1:]
+        before = F.pad(states[:, :-1], (0, 0, 1, 0))
     return contribute_over_time(call, before.to(dtype), gates)
 
 

@@ -6,7 +6,11 @@ from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 
+# Elements of a rule's temporary tensors: few enough to stay in the cache.
+BLOCK = 1 << 17
+
 Value = TypeVar("Value")
+Cache = dict[tuple[Any, ...], tuple[Tensor, Any]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Call:
     kwargs: Mapping[str, Any]
     output: Tensor | None
     gradient: Tensor
-    cache: dict[tuple[int, str], tuple[Tensor, Any]] = field(repr=False)
+    cache: Cache = field(repr=False)
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """Return an argument, however it was passed."""
@@ -43,9 +47,9 @@ class Call:
 
         Query, key and value layers have one input, and residual branches one gradient.
         """
-        key = (id(tensor), what)
+        key = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, what)
         if key not in self.cache:
-            # The tensor is kept, so that its id cannot become another tensor's.
+            # The tensor is kept, so that its memory cannot become another tensor's.
             self.cache[key] = (tensor, compute())
         value: Value = self.cache[key][1]
         return value

@@ -23,8 +23,10 @@ def test_none_changes_nothing():
 
 def test_each_defense_changes_its_own_settings():
     spec, config = apply_defense("dropout", SPEC, CONFIG)
-    assert spec.encoder_dropout == spec.head_dropout == 0.5
-    assert config == CONFIG
+    assert spec.head_dropout == 0.5
+    assert spec.embedding_dropout == spec.encoder_dropout > 0
+    assert config.epochs > CONFIG.epochs  # dropout slows learning down
+    assert apply_defense("dropout", SPEC, default_config(SPEC, epochs=3))[1].epochs == 3
     spec, config = apply_defense("early-stopping", SPEC, CONFIG)
     assert spec == SPEC
     assert config.patience
@@ -46,6 +48,7 @@ def test_dp_brings_settings_worth_training_with_and_keeps_what_was_chosen():
     assert config.privacy.noise_multiplier == 0.5
     assert config.privacy.batch_size == 256
     assert config.epochs >= 30
+    assert apply_defense("dp+dropout", SPEC, CONFIG, noise_multiplier=0.5)[1] == config
     _, config = apply_defense("dp", SPEC, default_config(SPEC, epochs=3), epsilon=3, delta=1e-6)
     assert config.epochs == 3
     assert (config.privacy.epsilon, config.privacy.delta) == (3, 1e-6)
