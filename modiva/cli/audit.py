@@ -70,7 +70,7 @@ class Audit:
     def _publish(self, result: StudyResult) -> None:
         frame = pd.DataFrame(result.rows)
         summary = summarise(frame)
-        write_rows(self.out / "rows.csv", frame)
+        write_rows(self.out / "rows.csv", result.rows)
         write_summary(self.out / "summary.json", summary)
         settings = {**self.spec.as_dict(), "command": self.command()}
         pictures = figures(frame, self.out / "figures")

@@ -5,9 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from modiva.measure.exposure import exposure, exposure_from_sample, rank_in_space
+from modiva.measure.exposure import (
+    exposure,
+    exposure_from_sample,
+    rank_in_sample,
+    rank_in_space,
+)
 from modiva.measure.matches import (
     exact_match,
     hamming,
@@ -44,10 +50,10 @@ class SpaceScores:
     scores: ArrayLike
     index: Callable[[Sequence[str]], int]
 
-    def rank_and_exposure(self, secret: Sequence[str], size: int) -> tuple[int | None, float]:
-        """Return the rank in the space and the exposure in bits."""
+    def place(self, secret: Sequence[str], size: int) -> tuple[int, int, float]:
+        """Return the rank in the space, the number ranked, and the exposure in bits."""
         rank = rank_in_space(self.scores, self.index(secret))
-        return rank, exposure(rank, size)
+        return rank, size, exposure(rank, size)
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,12 @@ class SampleScores:
     references: ArrayLike
     scores: Mapping[tuple[str, ...], float]
 
-    def rank_and_exposure(self, secret: Sequence[str], size: int) -> tuple[int | None, float]:
-        """Return no rank, for a sample gives none, and the exposure in bits, capped at log2 n."""
-        return None, exposure_from_sample(self.scores[tuple(secret)], self.references)
+    def place(self, secret: Sequence[str], size: int) -> tuple[int, int, float]:
+        """Return the rank in the sample, the number ranked, and the exposure, capped at log2 n."""
+        score = self.scores[tuple(secret)]
+        rank = rank_in_sample(score, self.references)
+        ranked = len(np.asarray(self.references)) + 1
+        return rank, ranked, exposure_from_sample(score, self.references)
 
 
 def score_rows(
@@ -97,7 +106,7 @@ def score_rows(
     rows = []
     for number, target in enumerate((secret, *controls)):
         hits = position_hits(best, target)
-        rank, bits = scores.rank_and_exposure(target, size) if scores else (None, None)
+        rank, ranked, bits = scores.place(target, size) if scores else (None, None, None)
         rows.append(
             {
                 **common,
@@ -111,6 +120,7 @@ def score_rows(
                 "multiset": int(multiset_match(best, target)),
                 "top10": int(top_k(reconstruction.candidates, target, 10)),
                 "rank": rank,
+                "ranked": ranked,
                 "exposure": bits,
             }
         )

@@ -1,0 +1,147 @@
+"""`modiva audit`, small: what it writes, that it resumes, and that bad input writes nothing."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from modiva.cli import main
+
+SMALL = [
+    *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "0", "20"),
+    *("--noise", "0", "--models", "2", "--sentences", "150", "--epochs", "3", "--controls", "2"),
+    *("--attack", "coordinate", "random", "--workers", "1"),
+]
+COLUMNS = {
+    *("corpus", "target", "defense", "noise_multiplier", "epsilon", "delta", "pattern", "length"),
+    *("repetitions", "model_seed", "canary", "planted", "attack", "exact", "hamming", "rank"),
+    *("exposure", "evaluations", "seconds", "test_accuracy", "majority_accuracy"),
+}
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("audit") / "out"
+    assert main([*SMALL, "--out", str(out)]) == 0
+    return out
+
+
+def test_rows_hold_every_model_canary_attack_and_control(audit):
+    rows = pd.read_csv(audit / "rows.csv")
+    assert set(rows.columns) >= COLUMNS
+    assert len(rows) == 2 * 2 * 2 * 3  # repetitions, models, attacks, secret and two controls
+    assert (rows[rows.repetitions == 0].planted == 0).all()
+    assert set(rows.attack) == {"coordinate", "random"}
+    planted = rows[rows.planted == 1]
+    assert ((planted.exact == 1) == (planted.hamming == 0)).all()
+    assert (planted.exposure <= 13.3).all()
+
+
+def test_the_summary_gives_each_rate_its_interval_and_n(audit):
+    groups = json.loads((audit / "summary.json").read_text())
+    groups = groups["groups"] if isinstance(groups, dict) else groups
+    for group in groups:
+        exact = group["exact"]
+        assert 0 <= exact["lower"] <= exact["mean"] <= exact["upper"] <= 1
+        assert exact["n"] >= group["n_models"] >= 1
+
+
+def test_the_report_is_one_file_that_requests_nothing(audit):
+    page = (audit / "report.html").read_text()
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
+    assert "@import" not in page
+    assert "modiva audit" in page
+
+
+def test_figures_come_as_png_and_svg(audit):
+    figures = audit / "figures"
+    assert {path.stem for path in figures.glob("*.png")} == {
+        path.stem for path in figures.glob("*.svg")
+    }
+    assert len(list(figures.glob("*.png"))) >= 3
+
+
+def test_a_second_run_computes_nothing_and_changes_nothing(audit, capsys):
+    before = (audit / "rows.csv").read_bytes()
+    assert main([*SMALL, "--out", str(audit)]) == 0
+    assert "(2 reused)" in capsys.readouterr().out
+    assert (audit / "rows.csv").read_bytes() == before
+
+
+def test_a_lost_cell_is_computed_again_with_the_same_rows(audit):
+    before = pd.read_csv(audit / "rows.csv").drop(columns="seconds")
+    next((audit / "cells").glob("*.json")).unlink()
+    assert main([*SMALL, "--out", str(audit)]) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(audit / "rows.csv").drop(columns="seconds"), before)
+
+
+def test_other_settings_in_the_same_folder_are_refused(audit, capsys):
+    before = (audit / "rows.csv").read_bytes()
+    assert main([*SMALL, "--seed", "1", "--out", str(audit)]) == 2
+    assert "seed was 0, now 1" in capsys.readouterr().err
+    assert (audit / "rows.csv").read_bytes() == before
+
+
+def test_a_dry_run_prints_cells_and_time_and_writes_nothing(tmp_path, capsys):
+    assert main(["audit", "--dry-run", "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "18 cells" in printed
+    assert "minutes" in printed
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def user_files(tmp_path) -> Path:
+    """Files that users bring by mistake."""
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "one.csv").write_text("text,intent\nhello there,greet\nhi,greet\n")
+    (tmp_path / "columns.csv").write_text("sentence,class\nhello,greet\nbye,leave\n")
+    (tmp_path / "bytes.csv").write_bytes(b"text,intent\nhello,greet\nb\xff\xfe\x00ye,leave\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--corpus", "no-such-corpus"], "no-such-corpus"),
+        (["--corpus", "{files}/empty.csv"], "empty"),
+        (["--corpus", "{files}/one.csv"], "one"),
+        (["--corpus", "{files}/columns.csv"], "intent"),
+        (["--corpus", "{files}/bytes.csv"], "bytes.csv"),
+        (["--pattern", "no-such-pattern"], "no-such-pattern"),
+        (["--pattern", "just words {"], "{"),
+        (["--pattern", "call {digit}", "--controls", "10"], "10 secrets"),
+        (["--target", "no-such-target"], "no-such-target"),
+        (["--label", "NoSuchIntent"], "NoSuchIntent"),
+        (["--defense", "wishful-thinking"], "wishful-thinking"),
+        (["--attack", "guessing"], "guessing"),
+        (["--noise", "-1"], "-1"),
+        (["--repetitions", "-3"], "-3"),
+        (["--models", "0"], "--models 0"),
+        (["--workers", "-2"], "--workers -2"),
+        (["--patterns-file", "{files}/none.yaml"], "none.yaml"),
+    ],
+)
+def test_bad_input_is_exit_code_2_and_writes_nothing(flags, named, user_files, capsys):
+    out = user_files / "out"
+    arguments = [flag.format(files=user_files) if "{files}" in flag else flag for flag in flags]
+    assert main(["audit", *arguments, "--out", str(out)]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("modiva: ")
+    assert named in message
+    assert not out.exists()
+
+
+def test_an_unwritable_folder_is_said(tmp_path, capsys):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    assert main([*SMALL, "--out", str(blocker / "out")]) == 2
+    assert str(blocker) in capsys.readouterr().err
+
+
+def test_an_unknown_flag_is_exit_code_2():
+    with pytest.raises(SystemExit) as stopped:
+        main(["audit", "--no-such-flag", "1"])
+    assert stopped.value.code == 2
