@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         command = tyro.cli(
-            Command,  # type: ignore[arg-type]
+            Command,
             prog="modiva",
             description="What does this text classifier give away about the people it was "
             "trained on? Plant synthetic secrets, train, invert, measure, show.",

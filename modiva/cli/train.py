@@ -1,16 +1,17 @@
 """`modiva train`: one target classifier, with or without canaries and defenses."""
 
+import dataclasses
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from canaries import Planting, candidate_words, get_pattern, load_patterns, plant
-from modiva.classifiers import build, parse_target
+from canaries import Pattern, Planting, candidate_words, get_pattern, load_patterns, plant
+from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import load
 from modiva.errors import ModivaError
-from modiva.training import apply_defense, default_config, save_checkpoint, train
+from modiva.training import TrainConfig, apply_defense, default_config, save_checkpoint, train
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Train:
     defense: str = "none"
     """none, dropout, early-stopping, char-embeddings, dp, or several joined with +."""
     noise: float | None = None
-    """Noise multiplier of private training."""
+    """Noise multiplier of private training; 0 is ordinary training."""
     epsilon: float | None = None
     """Privacy budget per example; the noise multiplier is calibrated to it."""
     delta: float | None = None
@@ -64,37 +65,11 @@ class Train:
 
     def run(self) -> int:
         """Train, save, and print what came of it."""
-        import dataclasses
-
         ledger_path = self.out.with_name(self.out.name + ".ledger.json")
         for path in (self.out, ledger_path):
             if path.exists():
                 raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
-        private = self.noise is not None or self.epsilon is not None
-        defense = self.defense
-        if private and "dp" not in defense.split("+"):
-            defense = "dp" if defense == "none" else f"{defense}+dp"
-        spec = dataclasses.replace(
-            parse_target(self.target, self.size),
-            word_vectors=self.word_vectors,
-            freeze_embeddings=self.freeze_embeddings,
-        )
-        config = default_config(
-            self.target,
-            size=self.size,
-            epochs=self.epochs,
-            device=self.device,
-            seed=self.seed,
-            precision=self.precision,
-        )
-        spec, config = apply_defense(
-            defense,
-            spec,
-            config,
-            noise_multiplier=self.noise,
-            epsilon=self.epsilon,
-            delta=self.delta,
-        )
+        defense, spec, config = self._settings()
         corpus = load(self.corpus)
         if self.sentences:
             corpus = corpus.subset(self.sentences, seed=self.seed)
@@ -116,8 +91,7 @@ class Train:
             extra_words=candidate_words(patterns),
             seed=self.seed,
         )
-        data = dataclasses.replace(corpus, train=planted.train, valid=planted.valid)
-        result = train(classifier, data, config)
+        result = train(classifier, (planted.train, planted.valid, corpus.test), config)
         save_checkpoint(
             self.out,
             classifier,
@@ -144,7 +118,29 @@ class Train:
             print(f"epsilon     {result.epsilon:.3g} per example, delta {result.delta:g}")
         return 0
 
-    def _patterns(self, vocabulary: tuple[str, ...]) -> list:
+    def _settings(self) -> tuple[str, TargetSpec, TrainConfig]:
+        """The defense, with `dp` where noise or epsilon ask for it, and what it makes of the rest."""
+        defense = self.defense
+        if (self.noise or self.epsilon is not None) and "dp" not in defense.split("+"):
+            defense = "dp" if defense == "none" else f"{defense}+dp"
+        spec = dataclasses.replace(
+            parse_target(self.target, self.size),
+            word_vectors=self.word_vectors,
+            freeze_embeddings=self.freeze_embeddings,
+        )
+        config = default_config(
+            self.target,
+            size=self.size,
+            epochs=self.epochs,
+            device=self.device,
+            seed=self.seed,
+            precision=self.precision,
+        )
+        private = {"noise_multiplier": self.noise, "epsilon": self.epsilon, "delta": self.delta}
+        given = private if "dp" in defense.split("+") else {**private, "noise_multiplier": None}
+        return defense, *apply_defense(defense, spec, config, **given)
+
+    def _patterns(self, vocabulary: tuple[str, ...]) -> list[Pattern]:
         patterns, spaces = load_patterns(self.patterns_file) if self.patterns_file else ({}, {})
         return [
             get_pattern(name, vocabulary=vocabulary, patterns=patterns, spaces=spaces)
