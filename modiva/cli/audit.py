@@ -13,7 +13,14 @@ import tyro
 from modiva.errors import ModivaError
 from modiva.files import write_text
 from modiva.measure import summarise
-from modiva.report import console_table, figures, write_report, write_rows, write_summary
+from modiva.report import (
+    console_table,
+    figures,
+    write_flat_summary,
+    write_report,
+    write_rows,
+    write_summary,
+)
 from modiva.studies import AuditSpec, StudyResult, estimate_seconds, run_study, validate
 
 
@@ -72,6 +79,7 @@ class Audit:
         summary = summarise(frame)
         write_rows(self.out / "rows.csv", result.rows)
         write_summary(self.out / "summary.json", summary)
+        write_flat_summary(self.out / "summary.csv", summary)
         settings = {**self.spec.as_dict(), "command": self.command()}
         pictures = figures(frame, self.out / "figures")
         report = write_report(self.out, frame, summary, settings, pictures)

@@ -119,7 +119,7 @@ class Train:
         return 0
 
     def _settings(self) -> tuple[str, TargetSpec, TrainConfig]:
-        """The defense, with `dp` where noise or epsilon ask for it, and what it makes of the rest."""
+        """The defense, with `dp` where noise or epsilon ask for it, and the settings it makes."""
         defense = self.defense
         if (self.noise or self.epsilon is not None) and "dp" not in defense.split("+"):
             defense = "dp" if defense == "none" else f"{defense}+dp"

@@ -69,6 +69,8 @@ class PerExampleClipper:
         ModivaError: naming the layer and the remedy, for anything it could not clip exactly.
     """
 
+    sensitivity = 1  # how many clip norms one example can move the sum in `.grad`
+
     def __init__(self, model: nn.Module, clip_norm: float) -> None:
         self.model = model
         self.clip_norm = require_positive("clip_norm", clip_norm)

@@ -1,8 +1,8 @@
 """The frozen promise of a private training: how it samples, clips and adds noise."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from modiva.errors import ModivaError
@@ -15,20 +15,24 @@ SMALLEST_NOISE, LARGEST_NOISE = 0.05, 1000.0
 
 @dataclass(frozen=True)
 class PrivacyPlan:
-    """DP-SGD with per-example clipping and Poisson sampling (Abadi et al. 2016, algorithm 1).
+    """DP-SGD with clipping and Poisson sampling (Abadi et al. 2016, algorithm 1).
 
-    Formal guarantee: training that draws `steps` Poisson batches with `sampling_rate`, clips each
-    example's gradient to `clip_norm` and adds Gaussian noise of standard deviation
-    noise_multiplier * clip_norm to the sum is (`epsilon()`, delta)-differentially private for data
-    sets that differ by one added or removed example, and (`group_epsilon(R)`, delta) for R of them.
+    Formal guarantee: training that draws `steps` Poisson batches with `sampling_rate`, forms of
+    each a sum that one example more or less moves by at most sensitivity * clip_norm, and adds
+    Gaussian noise of standard deviation noise_multiplier * clip_norm to it is (`epsilon()`,
+    delta)-differentially private for data sets that differ by one added or removed example, and
+    (`group_epsilon(R)`, delta) for R of them.
 
     Args:
         dataset_size: number of training examples; public, as the rate is derived from it.
         sampling_rate: probability in (0, 1] of each example to be in a batch.
         steps: number of steps, at least 1.
-        clip_norm: largest L2 norm of one example's gradient.
+        clip_norm: largest L2 norm of what is clipped.
         noise_multiplier: noise divided by the clip norm; a tuple gives each step its own.
         delta: probability of failure, in (0, 1); should be well below 1 / dataset_size.
+        sensitivity: how many clip norms one example can move the sum: 1 where its own gradient is
+            clipped, 2 where the mean of its micro-batch is (see `MicrobatchClipper`). Epsilon is
+            that of `effective_noise_multipliers`, the noise divided by the sensitivity.
     """
 
     dataset_size: int
@@ -38,6 +42,7 @@ class PrivacyPlan:
     noise_multiplier: float | tuple[float, ...]
     delta: float
     neighbouring: str = NEIGHBOURING
+    sensitivity: int = 1
 
     def __post_init__(self) -> None:
         _require(self.dataset_size >= 1, "dataset_size", self.dataset_size, "at least 1")
@@ -46,6 +51,7 @@ class PrivacyPlan:
         _require(0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "above 0 and finite")
         _require(0 < self.delta < 1, "delta", self.delta, "in (0, 1), such as 1e-5")
         _require(self.neighbouring == NEIGHBOURING, "neighbouring", self.neighbouring, NEIGHBOURING)
+        _require(self.sensitivity in (1, 2), "sensitivity", self.sensitivity, "1 or 2 (clip norms)")
         if isinstance(self.noise_multiplier, tuple):
             _require(
                 len(self.noise_multiplier) == self.steps,
@@ -64,8 +70,13 @@ class PrivacyPlan:
         return (self.noise_multiplier,) * self.steps
 
     @property
+    def effective_noise_multipliers(self) -> tuple[float, ...]:
+        """The noise of each step divided by what one example can move: what epsilon depends on."""
+        return tuple(noise / self.sensitivity for noise in self.noise_multipliers)
+
+    @property
     def expected_batch_size(self) -> float:
-        """What the noisy sum is divided by; the drawn size would leak."""
+        """The size of a batch that is public; the drawn size would leak."""
         return self.sampling_rate * self.dataset_size
 
     def noise_std(self, step: int) -> float:
@@ -81,23 +92,49 @@ class PrivacyPlan:
         _require(repetitions >= 0, "repetitions", repetitions, "0 or more")
         if repetitions == 0:
             return 0.0
-        phases = phases_of(self.noise_multipliers)
+        phases = phases_of(self.effective_noise_multipliers)
         return composed_epsilon(self.sampling_rate, phases, self.delta, repetitions)
 
+    def verify(self, **running: Any) -> None:
+        """Raise unless each named field of the plan has the value that really runs.
+
+        Raises:
+            ModivaError: naming the field that differs.
+        """
+        for name, value in running.items():
+            if getattr(self, name) != value:
+                raise ModivaError(
+                    f"the privacy plan says {name}={getattr(self, name)!r}, and {name}={value!r} "
+                    "is what runs, so its epsilon would not hold: make the plan from the settings "
+                    "of the run"
+                )
+
     def describe(self) -> dict[str, Any]:
-        """Return the plan with its epsilon and accountant, for JSON (infinite epsilon as None)."""
-        epsilon = self.epsilon()
-        return {
+        """Return the plan with its epsilon and accountant, for JSON (infinite epsilon as None).
+
+        Where the sensitivity is not one clip norm, "epsilon_at_sensitivity_1" is the figure that
+        accounting with the clip norm would give: it is no guarantee, and stands there to compare.
+        """
+        effective = self.effective_noise_multipliers
+        described = {
             **asdict(self),
+            "effective_noise_multiplier": (
+                effective if isinstance(self.noise_multiplier, tuple) else effective[0]
+            ),
             "expected_batch_size": self.expected_batch_size,
-            "epsilon": epsilon if math.isfinite(epsilon) else None,
+            "epsilon": _finite(self.epsilon()),
             "accountant": "PLD (dp-accounting), Poisson sampling",
         }
+        if self.sensitivity != 1:
+            described["epsilon_at_sensitivity_1"] = _finite(replace(self, sensitivity=1).epsilon())
+        return described
 
 
 def plan_from(described: Mapping[str, Any]) -> PrivacyPlan:
     """Rebuild the plan that `PrivacyPlan.describe` wrote (after JSON, too)."""
-    fields = {name: described[name] for name in PrivacyPlan.__dataclass_fields__}
+    # Plans were written without a sensitivity while there was per-example clipping alone.
+    known = {"sensitivity": 1, **described}
+    fields = {name: known[name] for name in PrivacyPlan.__dataclass_fields__}
     if isinstance(fields["noise_multiplier"], list):
         fields["noise_multiplier"] = tuple(fields["noise_multiplier"])
     return PrivacyPlan(**fields)
@@ -111,6 +148,8 @@ def calibrate(
     sampling_rate: float,
     steps: int,
     clip_norm: float,
+    sensitivity: int = 1,
+    noise_schedule: Sequence[float] | None = None,
 ) -> PrivacyPlan:
     """Return the plan with the least noise (to 0.1 %) whose epsilon is at most the given one.
 
@@ -120,7 +159,9 @@ def calibrate(
         dataset_size: number of training examples.
         sampling_rate: probability of each example to be in a batch.
         steps: number of steps.
-        clip_norm: largest L2 norm of one example's gradient.
+        clip_norm: largest L2 norm of what is clipped.
+        sensitivity: how many clip norms one example can move a step's sum.
+        noise_schedule: noise of each step over that of the first; None for the same in all.
 
     Raises:
         ModivaError: when a value is out of range, or no noise in [0.05, 1000] gives this epsilon.
@@ -128,7 +169,10 @@ def calibrate(
     _require(0 < epsilon < math.inf, "epsilon", epsilon, "above 0 and finite")
 
     def plan(noise: float) -> PrivacyPlan:
-        return PrivacyPlan(dataset_size, sampling_rate, steps, clip_norm, noise, delta)
+        noises = noise if noise_schedule is None else tuple(noise * s for s in noise_schedule)
+        return PrivacyPlan(
+            dataset_size, sampling_rate, steps, clip_norm, noises, delta, sensitivity=sensitivity
+        )
 
     # Widen from 1: very small noise is slow to account for, and rarely asked for.
     low = high = 1.0
@@ -150,6 +194,10 @@ def calibrate(
         else:
             low = middle
     return plan(high)
+
+
+def _finite(epsilon: float) -> float | None:
+    return epsilon if math.isfinite(epsilon) else None
 
 
 def _require(valid: bool, name: str, value: object, allowed: str) -> None:

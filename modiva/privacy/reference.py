@@ -21,6 +21,8 @@ class ReferenceClipper:
         clip_norm: C, above 0: the largest L2 norm of one example's gradient.
     """
 
+    sensitivity = 1  # how many clip norms one example can move the sum in `.grad`
+
     def __init__(self, model: nn.Module, clip_norm: float) -> None:
         self.model = model
         self.clip_norm = require_positive("clip_norm", clip_norm)

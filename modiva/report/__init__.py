@@ -2,12 +2,19 @@
 
 from modiva.report.page import write_report
 from modiva.report.plots import figures
-from modiva.report.tables import console_table, read_rows, write_rows, write_summary
+from modiva.report.tables import (
+    console_table,
+    read_rows,
+    write_flat_summary,
+    write_rows,
+    write_summary,
+)
 
 __all__ = [
     "console_table",
     "figures",
     "read_rows",
+    "write_flat_summary",
     "write_report",
     "write_rows",
     "write_summary",

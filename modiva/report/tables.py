@@ -56,14 +56,7 @@ def write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> 
     The columns that every audit has come first. What is empty or not a number is an empty cell.
     """
     frame = rows if isinstance(rows, pd.DataFrame) else None
-    records: Any = rows if frame is None else frame.to_dict("records")
-    found = dict.fromkeys(name for row in records for name in row)
-    columns = [*COLUMNS, *(name for name in found if name not in COLUMNS)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in records)
-    return write_text(path, buffer.getvalue())
+    return _write_csv(path, rows if frame is None else frame.to_dict("records"), COLUMNS)
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -78,6 +71,37 @@ def read_rows(path: Path) -> pd.DataFrame:
 def write_summary(path: Path, summary: Any) -> Path:
     """Write groups (or anything that holds them) as JSON; what is not a finite number is null."""
     return write_json(path, plain_json(summary))
+
+
+def write_flat_summary(path: Path, summary: Sequence[Mapping[str, Any]]) -> Path:
+    """Write groups as CSV, a line a group; a measure takes the columns NAME, _lower and _upper."""
+    lines = []
+    for group in summary:
+        line: dict[str, Any] = {}
+        for name, value in group.items():
+            if isinstance(value, Mapping):
+                line[name] = value["mean"]
+                line[f"{name}_lower"], line[f"{name}_upper"] = value["lower"], value["upper"]
+            else:
+                line[name] = value
+        lines.append({key: _short_number(value) for key, value in line.items()})
+    return _write_csv(path, lines, GROUP_COLUMNS)
+
+
+def _short_number(value: Any) -> Any:
+    """A number as a table shows it: six digits."""
+    return float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _write_csv(path: Path, records: Any, first: Sequence[str]) -> Path:
+    """Write records as CSV: the columns of `first`, then the others as they come."""
+    found = dict.fromkeys(name for record in records for name in record)
+    columns = [*first, *(name for name in found if name not in first)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(record.get(name)) for name in columns] for record in records)
+    return write_text(path, buffer.getvalue())
 
 
 def console_table(summary: Sequence[Mapping[str, Any]]) -> str:

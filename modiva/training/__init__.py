@@ -3,6 +3,7 @@
 from modiva.training.checkpoint import save_checkpoint
 from modiva.training.config import (
     EpochRecord,
+    Microbatches,
     PrivacySettings,
     Splits,
     TrainConfig,
@@ -24,6 +25,7 @@ __all__ = [
     "DEFENSES",
     "Defense",
     "EpochRecord",
+    "Microbatches",
     "PrivacySettings",
     "Splits",
     "TrainConfig",

@@ -48,15 +48,38 @@ def as_splits(data: Data) -> Splits:
 
 
 @dataclass(frozen=True)
+class Microbatches:
+    """How eDP-SGD (Dupuy et al. 2022) clips: the mean gradients of micro-batches.
+
+    Args:
+        size: expected sentences of a micro-batch; how many there are is fixed by it.
+        per_layer: clip layer by layer, to shares of the clip norm by size; else all at once.
+
+    Raises:
+        ModivaError: a size below 1.
+    """
+
+    size: int = 16
+    per_layer: bool = True
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ModivaError(f"size={self.size} of a micro-batch: give 1 sentence or more")
+
+
+@dataclass(frozen=True)
 class PrivacySettings:
     """How a private run is asked for: by its noise or by its epsilon, exactly one of the two.
 
     Args:
-        noise_multiplier: standard deviation of the noise over `clip_norm` (>= 0).
+        noise_multiplier: standard deviation of the noise over `clip_norm` (>= 0), at the start.
         epsilon: privacy budget per example; the noise is then calibrated to it.
-        clip_norm: L2 bound on every example's gradient.
+        clip_norm: L2 bound on every example's gradient, or on every micro-batch's mean.
         delta: the delta of the (epsilon, delta) statement.
         batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n.
+        noise_decay: factor in (0, 1] on the noise from one epoch to the next.
+        microbatches: None clips each example's gradient (exact DP-SGD, half the sensitivity);
+            else eDP-SGD.
 
     Raises:
         ModivaError: a value out of range, or both or neither of noise and epsilon.
@@ -67,6 +90,8 @@ class PrivacySettings:
     clip_norm: float = 1.0
     delta: float = 1e-5
     batch_size: int = 256
+    noise_decay: float = 1.0
+    microbatches: Microbatches | None = None
 
     def __post_init__(self) -> None:
         if (self.noise_multiplier is None) == (self.epsilon is None):
@@ -80,6 +105,10 @@ class PrivacySettings:
             raise ModivaError(f"epsilon={self.epsilon}: give a positive number, such as 3")
         _require_positive("clip_norm", self.clip_norm)
         _require_positive("batch_size", self.batch_size)
+        if not 0 < self.noise_decay <= 1:
+            raise ModivaError(
+                f"noise_decay={self.noise_decay}: give a number above 0, and 1 for constant noise"
+            )
         if not 0 < self.delta < 1:
             raise ModivaError(
                 f"delta={self.delta}: give a number between 0 and 1, well under 1 / sentences"

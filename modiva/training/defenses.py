@@ -9,7 +9,7 @@ from modiva.classifiers import TargetSpec
 from modiva.classifiers.spec import OWN_ARCHITECTURES
 from modiva.errors import ModivaError
 from modiva.training.config import PrivacySettings, TrainConfig
-from modiva.training.defaults import make_private, with_dropout
+from modiva.training.defaults import edp_settings, make_private, with_dropout
 
 Settings = tuple[TargetSpec, TrainConfig]
 
@@ -28,12 +28,15 @@ class Defense:
         name: as users type it; no "+", which joins names.
         description: one line for help texts.
         apply: (spec, config, privacy) -> (spec, config); privacy is None unless the combination
-            has "dp" in it.
+            has a private defense in it.
+        private: whether it trains with differential privacy, so that it takes a noise multiplier
+            or an epsilon.
     """
 
     name: str
     description: str
     apply: Callable[[TargetSpec, TrainConfig, PrivacySettings | None], Settings]
+    private: bool = False
 
 
 _REGISTRY: dict[str, Defense] = {}
@@ -64,7 +67,7 @@ def parse_defense(text: str) -> tuple[str, ...]:
     """Names of a combination such as "dropout+dp", each once, in the order given.
 
     Raises:
-        ModivaError: a name that no defense has.
+        ModivaError: a name that no defense has, or two ways of private training.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split("+")))
     for name in names:
@@ -73,6 +76,11 @@ def parse_defense(text: str) -> tuple[str, ...]:
                 f"unknown defense {name!r} in {text!r}: choose of {', '.join(_REGISTRY)}, or join "
                 "several with '+', such as dropout+dp"
             )
+    private = [name for name in names if _REGISTRY[name].private]
+    if len(private) > 1:
+        raise ModivaError(
+            f"{text!r} trains privately in {len(private)} ways: keep one of {', '.join(private)}"
+        )
     return names
 
 
@@ -88,13 +96,14 @@ def apply_defense(
     """Apply one defense, or several joined by '+', to a target and its training settings.
 
     Args:
-        noise_multiplier: of "dp"; 1 where neither it nor `epsilon` is given.
-        epsilon: of "dp" per example, instead of a noise multiplier.
-        delta: of "dp"; 1e-5 if None.
+        noise_multiplier: of "dp" or "edp" (there in the first epoch); 1 where neither it nor
+            `epsilon` is given.
+        epsilon: of "dp" or "edp" per example, instead of a noise multiplier.
+        delta: of "dp" or "edp"; 1e-5 if None.
 
     Raises:
-        ModivaError: an unknown name, settings of "dp" without it, or a defense that this target
-            cannot have.
+        ModivaError: an unknown name, settings of private training without it, "dp" and "edp"
+            together, or a defense that this target cannot have.
     """
     names = parse_defense(name)
     given: dict[str, Any] = {
@@ -104,14 +113,14 @@ def apply_defense(
     }
     chosen = {key: value for key, value in given.items() if value is not None}
     privacy = None
-    if "dp" in names:
+    if any(_REGISTRY[part].private for part in names):
         if noise_multiplier is None and epsilon is None:
             chosen["noise_multiplier"] = 1.0
         privacy = PrivacySettings(**chosen)
     elif chosen:
         setting = next(iter(chosen))
         raise ModivaError(
-            f"{setting}={chosen[setting]} with defense {name!r}: only 'dp' has it; use "
+            f"{setting}={chosen[setting]} with defense {name!r}: only private training has it; use "
             f"{'dp' if names == ('none',) else name + '+dp'}"
         )
     for part in names:
@@ -151,11 +160,17 @@ def _dp(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings | None) 
     return spec, make_private(spec, config, privacy)
 
 
+def _edp(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings | None) -> Settings:
+    assert privacy is not None
+    return spec, make_private(spec, config, edp_settings(privacy))
+
+
 for _defense in (
     Defense("none", "nothing but ordinary training", _none),
     Defense("dropout", "dropout at embeddings, encoder and head", _dropout),
     Defense("early-stopping", "stop on the validation loss, keep the best epoch", _early_stopping),
     Defense("char-embeddings", "character features beside the word embedding", _char_embeddings),
-    Defense("dp", "differentially private training (DP-SGD with Adam)", _dp),
+    Defense("dp", "differentially private training (DP-SGD with Adam)", _dp, private=True),
+    Defense("edp", "eDP-SGD: micro-batch means clipped, decaying noise", _edp, private=True),
 ):
     register_defense(_defense)

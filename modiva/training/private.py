@@ -1,33 +1,65 @@
-"""One epoch of private training: Poisson batches, per-example clipping, noise, AdamW (DP-Adam).
+"""One epoch of private training: Poisson batches, clipping, noise, AdamW (DP-Adam).
 
 The guarantee is that of `modiva.privacy.PrivacyPlan`; this file keeps its side of the bargain:
-every step of the plan takes a Poisson sample of the training split, sums gradients clipped per
-example, adds noise of `noise_multiplier * clip_norm` to the sum whatever the sample's size, zero
-included, and divides by the EXPECTED size. Batches, noise and dropout have generators of their own.
+every step of the plan takes a Poisson sample of the training split, sums clipped gradients (each
+sentence's, or those of micro-batches: `modiva.training.edp`), adds noise of
+`noise_multiplier * clip_norm` to the sum whatever the sample's size, zero included, and divides by
+a number that does not depend on the sample. Batches, noise and dropout have generators of their
+own.
 """
 
 import math
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from modiva.errors import ModivaError
 from modiva.privacy import (
+    MicrobatchClipper,
     PerExampleClipper,
     PrivacyPlan,
+    ReferenceClipper,
     add_noise_,
     calibrate,
     poisson_batches,
+    retain_freed_memory,
 )
-from modiva.training.batches import EncodedSplit, chunks_of_tokens
+from modiva.training.batches import EncodedSplit
 from modiva.training.config import PrivacySettings, TrainConfig
+from modiva.training.edp import MicrobatchSum
+from modiva.training.losses import ChunkedLosses
 from modiva.training.seeds import generator
 from modiva.training.steps import make_optimizer, trainable
 
-# Activations kept for one chunk of a logical batch, in tokens times hidden size.
-CHUNK_FLOATS = 1 << 20
+
+class ExampleSum:
+    """Leaves the sum of the sentences' clipped gradients in `.grad` (exact DP-SGD)."""
+
+    def __init__(
+        self, model: nn.Module, losses: ChunkedLosses, clip_norm: float, expected: float
+    ) -> None:
+        self.losses, self.expected = losses, expected
+        self.clipper: PerExampleClipper | ReferenceClipper = PerExampleClipper(model, clip_norm)
+        self.clipped = 0
+
+    @property
+    def divisor(self) -> float:
+        """What the noisy sum is divided by: the expected size of a batch."""
+        return self.expected
+
+    def add(self, indices: Tensor) -> float:
+        """Add the batch at `indices` (B,) to `.grad`; returns the sum of its losses."""
+        total = 0.0
+        for losses in self.losses(indices):
+            norms = self.clipper.backward(losses)  # (b,)
+            self.clipped += int((norms > self.clipper.clip_norm).sum())
+            total += float(losses.detach().sum())
+        return total
+
+    def describe(self, steps: int, sampled: int) -> dict[str, Any]:
+        """What ran: the share of sampled sentences whose gradient was clipped."""
+        return {"clipped_fraction": self.clipped / max(sampled, 1)}
 
 
 class PrivateSteps:
@@ -35,9 +67,12 @@ class PrivateSteps:
 
     def __init__(self, model: nn.Module, split: EncodedSplit, config: TrainConfig) -> None:
         assert config.privacy is not None
-        self.model, self.split, self.settings = model, split, config.privacy
+        if split.ids.device.type == "cpu":
+            # A private step frees and takes again what its layers keep for clipping: up to a tenth
+            # of the step goes into handing that memory back to the system in between.
+            retain_freed_memory()
         self.privacy = make_plan(config.privacy, len(split), config.epochs)
-        self.expected = self.privacy.sampling_rate * len(split)
+        self.expected = self.privacy.expected_batch_size
         self.parameters = trainable(model)
         self.optimizer = make_optimizer(self.parameters, config)
         self.batches = poisson_batches(
@@ -47,13 +82,22 @@ class PrivateSteps:
             generator(config.seed, "poisson"),
         )
         self.noise = generator(config.seed, "noise")
-        self.clipper = PerExampleClipper(model, self.privacy.clip_norm)
-        self.tokens = max(
-            CHUNK_FLOATS // getattr(getattr(model, "config", None), "hidden_size", 128), 256
-        )
+        self.losses = ChunkedLosses(model, split)
+        self.gradients: ExampleSum | MicrobatchSum
+        clip_norm = self.privacy.clip_norm
+        if config.privacy.microbatches is None:
+            self.gradients = ExampleSum(model, self.losses, clip_norm, self.expected)
+        else:
+            self.gradients = MicrobatchSum(
+                model,
+                self.losses,
+                config.privacy.microbatches,
+                clip_norm,
+                self.expected,
+                config.seed,
+            )
         self.steps = 0
         self.sizes: list[int] = []
-        self.clipped = 0
 
     def epoch(self) -> float:
         """Train about one expected pass; returns the mean training loss of a sampled sentence."""
@@ -63,25 +107,28 @@ class PrivateSteps:
             total += self._step(next(self.batches))
         return total / max(sum(self.sizes) - before, 1)
 
-    def _step(self, indices: torch.Tensor) -> float:
-        total = 0.0
-        for parameter in self.parameters:
-            parameter.grad = torch.zeros_like(parameter)
-        for chunk in chunks_of_tokens(self.split.lengths, indices, self.tokens):
-            ids, mask, labels = self.split.take(chunk)
-            logits = self.model(input_ids=ids, attention_mask=mask).logits  # (B, C)
-            losses = F.cross_entropy(logits, labels, reduction="none")  # (B,)
-            norms = self.clipper.backward(losses)  # (B,)
-            self.clipped += int((norms > self.privacy.clip_norm).sum())
-            total += float(losses.detach().sum())
+    def _step(self, indices: Tensor) -> float:
+        self._check()
+        self.optimizer.zero_grad(set_to_none=True)
+        total = self.gradients.add(indices)
         add_noise_(self.parameters, self.privacy.noise_std(self.steps), self.noise)
         for parameter in self.parameters:
             assert parameter.grad is not None
-            parameter.grad /= self.expected
+            parameter.grad /= self.gradients.divisor
         self.optimizer.step()
         self.steps += 1
         self.sizes.append(len(indices))
         return total
+
+    def _check(self) -> None:
+        """Raise before a step that the plan does not promise."""
+        clipper = self.gradients.clipper
+        self.privacy.verify(sensitivity=clipper.sensitivity, clip_norm=clipper.clip_norm)
+        if self.steps >= self.privacy.steps:
+            raise ModivaError(
+                f"the privacy plan says steps={self.privacy.steps}, and they have all been taken: "
+                "its epsilon would not hold after another; train with more epochs from the start"
+            )
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -98,13 +145,13 @@ class PrivateSteps:
                     "largest": max(self.sizes, default=0),
                     "empty": self.sizes.count(0),
                 },
-                "clipped_fraction": self.clipped / max(sampled, 1),
+                **self.gradients.describe(self.steps, sampled),
             },
         }
 
     def close(self) -> None:
         """Take the clipper's hooks off the model."""
-        self.clipper.close()
+        self.gradients.clipper.close()
 
 
 def steps_an_epoch(sampling_rate: float) -> int:
@@ -128,17 +175,27 @@ def make_plan(settings: PrivacySettings, dataset_size: int, epochs: int) -> Priv
             "sentences or more allows publishing one of them; give a smaller one"
         )
     rate = min(settings.batch_size / dataset_size, 1.0)
+    steps = steps_an_epoch(rate)
+    exact = settings.microbatches is None
     common: dict[str, Any] = {
         "dataset_size": dataset_size,
         "sampling_rate": rate,
-        "steps": epochs * steps_an_epoch(rate),
+        "steps": epochs * steps,
         "clip_norm": settings.clip_norm,
         "delta": settings.delta,
+        "sensitivity": (PerExampleClipper if exact else MicrobatchClipper).sensitivity,
     }
+    schedule = None
+    if settings.noise_decay != 1:
+        schedule = tuple(settings.noise_decay**epoch for epoch in range(epochs) for _ in range(steps))
     if settings.epsilon is not None:
-        return calibrate(epsilon=settings.epsilon, **common)
-    assert settings.noise_multiplier is not None
-    return PrivacyPlan(noise_multiplier=settings.noise_multiplier, **common)
+        return calibrate(epsilon=settings.epsilon, noise_schedule=schedule, **common)
+    noise = settings.noise_multiplier
+    assert noise is not None
+    return PrivacyPlan(
+        noise_multiplier=noise if schedule is None else tuple(noise * part for part in schedule),
+        **common,
+    )
 
 
 def finite(epsilon: float) -> float | None:

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modiva.measure import summarise
-from modiva.report import console_table, read_rows, write_rows, write_summary
+from modiva.report import (
+    console_table,
+    read_rows,
+    write_flat_summary,
+    write_rows,
+    write_summary,
+)
 from modiva.report.tables import COLUMNS
 
 
@@ -74,3 +80,15 @@ def test_the_terminal_shows_the_floor_of_targets_without_a_canary(simulated):
     last = console_table(summarise(rows)).splitlines()[-1].split()
     assert "–" in last
     assert console_table([]) == "nothing was measured"
+
+
+def test_the_flat_summary_has_each_rate_with_its_interval(audit_rows, tmp_path):
+    groups = summarise(audit_rows)
+    path = write_flat_summary(tmp_path / "summary.csv", groups)
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(groups)
+    for line, group in zip(lines, groups, strict=True):
+        assert (line["target"], int(line["planted"])) == (group["target"], group["planted"])
+        assert float(line["exact"]) == pytest.approx(group["exact"]["mean"], rel=1e-5)
+        assert float(line["exact_upper"]) == pytest.approx(group["exact"]["upper"], rel=1e-5)

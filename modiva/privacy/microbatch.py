@@ -1,0 +1,120 @@
+"""Clips the mean gradient of a micro-batch as one, layer by layer (Dupuy et al. 2022, eDP-SGD)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from modiva.errors import ModivaError
+from modiva.privacy.checks import check_losses, require_positive, trainable_of
+from modiva.privacy.rules import accumulate
+
+
+class MicrobatchClipper:
+    """Clips each micro-batch's mean gradient and leaves the sum over micro-batches in `.grad`.
+
+    Use: for each micro-batch, `accumulate` the losses of its chunks, then `clip`.
+
+    Formal guarantee: adding or removing one example of one micro-batch moves the sum in `.grad` by
+    at most 2 * clip_norm in L2 norm (up to floating point), provided that every other example stays
+    in its micro-batch and that the losses of a micro-batch depend on its own examples alone. The
+    factor of 2 cannot be had smaller: one example can turn the mean of the others round, so that
+    its clipped value goes from C to -C in the same direction.
+
+    Args:
+        model: any module without batch normalisation, whose running statistics would leave the
+            training without noise.
+        clip_norm: C, above 0: the largest L2 norm of a clipped mean gradient.
+        per_layer: clip each layer l of d_l trainable elements (of d in all) to C * sqrt(d_l / d),
+            which gives C over all layers; else the gradient as a whole. A layer is the module that
+            holds the parameters.
+
+    Raises:
+        ModivaError: a clip norm out of range, batch normalisation, or nothing to train.
+    """
+
+    sensitivity = 2  # how many clip norms one example can move the sum in `.grad`
+
+    def __init__(self, model: nn.Module, clip_norm: float, per_layer: bool = True) -> None:
+        self.model = model
+        self.clip_norm = require_positive("clip_norm", clip_norm)
+        self.trainable = trainable_of(model)
+        layers: dict[str, list[int]] = {}
+        for i, name in enumerate(self.trainable):
+            layers.setdefault(name.rpartition(".")[0] if per_layer else "", []).append(i)
+        self.layers = {name: tuple(places) for name, places in layers.items()}
+        sizes = [
+            sum(self.parameters[i].numel() for i in places) for places in self.layers.values()
+        ]
+        self.clip_norms = tuple(clip_norm * math.sqrt(size / sum(sizes)) for size in sizes)
+        self._sums: list[Tensor] = []
+        self._examples = 0
+
+    @property
+    def parameters(self) -> tuple[nn.Parameter, ...]:
+        """The trainable parameters, in the order of `model.named_parameters()`."""
+        return tuple(self.trainable.values())
+
+    def accumulate(self, losses: Tensor) -> None:
+        """Take the losses (B,) of a chunk of the present micro-batch, `reduction="none"`.
+
+        Raises:
+            ModivaError: losses that are not one an example, or a trainable parameter that took no
+                part in them.
+        """
+        check_losses(losses)
+        if not len(losses):
+            return
+        gradients = torch.autograd.grad(losses.sum(), self.parameters, allow_unused=True)
+        used = [gradient for gradient in gradients if gradient is not None]
+        if len(used) < len(gradients):
+            unused = next(
+                name
+                for name, gradient in zip(self.trainable, gradients, strict=True)
+                if gradient is None
+            )
+            raise ModivaError(
+                f"{unused} is trainable but took no part in this forward pass: freeze it "
+                "(requires_grad_(False)) or use it"
+            )
+        # Not in place: autograd may give two parameters the same tensor.
+        self._sums = [a + b for a, b in zip(self._sums, used, strict=True)] if self._sums else used
+        self._examples += len(losses)
+
+    def clip(self) -> Tensor:
+        """End the micro-batch: add its clipped mean gradient to `.grad`.
+
+        Returns:
+            The norms (L,) of the mean gradient's layers before they were clipped; zeros for an
+            empty micro-batch, which adds nothing.
+
+        Raises:
+            ModivaError: a gradient that is not finite; `.grad` is then as it was.
+        """
+        sums, examples = self._sums, self._examples
+        self._sums, self._examples = [], 0
+        if not examples:
+            return torch.zeros(len(self.layers))
+        norms = torch.stack(
+            [
+                torch.linalg.vector_norm(
+                    torch.stack([torch.linalg.vector_norm(sums[i]) for i in places])
+                )
+                for places in self.layers.values()
+            ]
+        )  # (L,)
+        norms = norms / examples
+        if not bool(torch.isfinite(norms).all()):
+            layer = list(self.layers)[int((~torch.isfinite(norms)).nonzero()[0])]
+            raise ModivaError(
+                f"the mean gradient of a micro-batch is not finite at {layer or 'the model'}, so "
+                "it cannot be clipped: lower the learning rate or use float32"
+            )
+        weights = (norms.new_tensor(self.clip_norms) / norms).clamp(max=1.0) / examples  # (L,)
+        for weight, places in zip(weights, self.layers.values(), strict=True):
+            for i in places:
+                accumulate(self.parameters[i], sums[i] * weight)
+        return norms
+
+    def close(self) -> None:
+        """Do nothing: the model was not changed."""
