@@ -1,5 +1,6 @@
 """The `modiva` command: thin, only wiring."""
 
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -45,11 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return command.run()
     except (ModivaError, CanaryError, AttackError, OSError) as error:
-        print(f"modiva: {error}", file=sys.stderr)
+        print(f"modiva: {error}{_remedy(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("modiva: interrupted; what is finished is kept, run again to go on", file=sys.stderr)
         return 130
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about an error of the system that does not say it itself."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "; what is finished is kept: free some space and run the same command again"
+    return ""
 
 
 if __name__ == "__main__":

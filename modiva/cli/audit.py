@@ -95,7 +95,10 @@ class Audit:
         """The command line that makes this audit again: every setting, spelled out."""
         words = ["modiva", "audit"]
         for name, value in self.spec.as_dict().items():
-            if value is None:
+            if value is None or value is False:
+                continue
+            if value is True:
+                words.append(f"--{name.replace('_', '-')}")
                 continue
             values = value if isinstance(value, list) else [value]
             words += [f"--{name.replace('_', '-')}", *map(str, values)]

@@ -38,8 +38,12 @@ class Train:
     """How often each canary stands in the training split."""
     label: str = "random"
     """The canaries' intent: random, new, or a given one."""
+    secrets: int = 1
+    """Secrets of every pattern to plant."""
     controls: int = 5
     """Secrets drawn with each planted one and never planted."""
+    share_valid: bool = False
+    """Plant the same share in the validation split too."""
     defense: str = "none"
     """none, dropout, early-stopping, char-embeddings, dp, or several joined with +."""
     noise: float | None = None
@@ -78,10 +82,11 @@ class Train:
             corpus.train,
             corpus.valid,
             [
-                Planting(pattern, self.repetitions, self.label, controls=self.controls)
+                Planting(pattern, self.repetitions, self.label, self.secrets, self.controls)
                 for pattern in patterns
             ],
             seed=self.seed,
+            share_valid=self.share_valid,
         )
         intents = sorted({*corpus.intents, *(canary.label for canary in planted.ledger.canaries)})
         classifier = build(

@@ -80,6 +80,7 @@ def plant_targets(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> li
             pattern=pattern,
             repetitions=cell.repetitions,
             label=cell.label,
+            count=cell.secrets,
             controls=cell.controls,
         )
         for pattern in patterns
@@ -87,7 +88,9 @@ def plant_targets(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> li
     planted = []
     for seed in model_seeds(cell):
         data = corpus.subset(cell.sentences, seed=seed) if cell.sentences else corpus
-        planted.append(plant(data.train, data.valid, plantings, seed=seed))
+        planted.append(
+            plant(data.train, data.valid, plantings, seed=seed, share_valid=cell.share_valid)
+        )
     return planted
 
 
@@ -145,6 +148,8 @@ def attack_target(
     """
     model, tokenizer = target.classifier.model, target.classifier.tokenizer
     canaries = target.planted.ledger.canaries
+    # The ledger lists the secrets of one pattern after the other.
+    patterns = [pattern for pattern in patterns for _ in range(cell.secrets)]
     problems = [
         build_completion(tokenizer, model, pattern=pattern, label=canary.label, name=canary.id)
         for pattern, canary in zip(patterns, canaries, strict=True)

@@ -55,8 +55,12 @@ class AuditSpec:
     """At most so many epochs; the default depends on target and defense."""
     label: str = "random"
     """The canaries' intent: random (for every model), new, or a given one."""
+    secrets: int = 1
+    """Secrets of every pattern planted in each model, all with the same repetitions."""
     controls: int = 5
     """Secrets drawn with each planted one and never planted."""
+    share_valid: bool = False
+    """Plant the same share in the validation split too."""
     patterns_file: str | None = None
     """YAML file of own patterns and word lists."""
 
@@ -75,7 +79,13 @@ class AuditSpec:
                 raise ModivaError(
                     f"--noise {noise}: a noise multiplier is 0 (not private) or a positive number"
                 )
-        for name, least in (("models", 1), ("controls", 1), ("seed", 0), ("sentences", 0)):
+        for name, least in (
+            ("models", 1),
+            ("secrets", 1),
+            ("controls", 1),
+            ("seed", 0),
+            ("sentences", 0),
+        ):
             if getattr(self, name) < least:
                 raise ModivaError(f"--{name} {getattr(self, name)}: must be {least} or more")
         if self.epochs is not None and self.epochs < 1:
@@ -116,7 +126,9 @@ class AuditSpec:
                                 sentences=self.sentences,
                                 epochs=self.epochs,
                                 label=self.label,
+                                secrets=self.secrets,
                                 controls=self.controls,
+                                share_valid=self.share_valid,
                                 patterns_file=self.patterns_file,
                             )
                             cells[cell] = None
@@ -145,7 +157,9 @@ class Cell:
     sentences: int
     epochs: int | None
     label: str
+    secrets: int
     controls: int
+    share_valid: bool
     patterns_file: str | None
 
     @property
@@ -172,10 +186,11 @@ def with_noise(defense: str, noise: float) -> str:
 def check_cell(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
     """Raise on what a cell could not be run with: too few secrets, or an intent unknown."""
     for pattern in patterns:
-        if pattern.size < cell.controls + 1:
+        needed = cell.secrets * (1 + cell.controls)
+        if pattern.size < needed:
             raise ModivaError(
-                f"--pattern {pattern.name} has {pattern.size} secrets, fewer than the canary and "
-                f"its {cell.controls} controls: take longer slots or --controls {pattern.size - 1}"
+                f"--pattern {pattern.name} has {pattern.size} secrets, fewer than the {needed} "
+                "that --secrets and --controls ask for: take longer slots or fewer controls"
             )
     if cell.label not in ("random", "new", *corpus.intents):
         raise ModivaError(

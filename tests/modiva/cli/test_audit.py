@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -139,6 +141,24 @@ def test_an_unwritable_folder_is_said(tmp_path, capsys):
     blocker.write_text("")
     assert main([*SMALL, "--out", str(blocker / "out")]) == 2
     assert str(blocker) in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path):
+    # A limit on the size of files stands in for a full disk: the first cell cannot be written.
+    code = (
+        "import resource, sys\nfrom modiva.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    out = tmp_path / "out"
+    run = [sys.executable, "-c", code, *SMALL, "--out", str(out)]
+    ended = subprocess.run(run, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "free some space" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob("cells/*.json"))
+    assert main([*SMALL, "--out", str(out)]) == 0  # with space again, it goes on
 
 
 def test_an_unknown_flag_is_exit_code_2():

@@ -113,6 +113,17 @@ def test_controls_are_extracted_at_chance(trained, cell, corpus):
     assert sum(row["exact"] for row in controls) == 0
 
 
+def test_several_secrets_of_a_pattern_share_a_model_and_the_validation_split(cell, corpus):
+    several = dataclasses.replace(cell, secrets=2, models=1, share_valid=True)
+    rows, _ = run_cell(several, "cpu")
+    planted = [row for row in rows if row["planted"] and row["attack"] == "coordinate"]
+    assert [row["pattern"] for row in planted] == ["call", "call", "color", "color"]
+    assert len({row["secret"] for row in planted}) == 4
+    assert all(len(row["secret"].split()) == row["length"] for row in planted)
+    (only,) = plant_targets(several, corpus, cell_patterns(several, corpus))
+    assert all(canary.valid_repetitions >= 1 for canary in only.ledger.canaries)
+
+
 @pytest.mark.slow
 def test_a_private_cell_reports_what_ran(cell):
     private = dataclasses.replace(cell, noise=1.0, defense="dp", models=1, attack=("coordinate",))
