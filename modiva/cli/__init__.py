@@ -16,6 +16,7 @@ from modiva.cli.attack import Attack
 from modiva.cli.audit import Audit
 from modiva.cli.corpus import CorpusCommand
 from modiva.cli.score import Score
+from modiva.cli.study import Study
 from modiva.cli.train import Train
 from modiva.errors import ModivaError
 
@@ -25,6 +26,7 @@ Command = (
     | Annotated[Attack, subcommand("attack")]
     | Annotated[Score, subcommand("score")]
     | Annotated[CorpusCommand, subcommand("corpus")]
+    | Annotated[Study, subcommand("study")]
 )
 
 

@@ -1,7 +1,18 @@
 """Grids of cells: spec -> cells -> engine -> store."""
 
 from modiva.studies.cost import estimate_seconds
+from modiva.studies.files import load_study
 from modiva.studies.run import StudyResult, run_study, validate
 from modiva.studies.spec import AuditSpec, Cell
+from modiva.studies.store import Store
 
-__all__ = ["AuditSpec", "Cell", "StudyResult", "estimate_seconds", "run_study", "validate"]
+__all__ = [
+    "AuditSpec",
+    "Cell",
+    "Store",
+    "StudyResult",
+    "estimate_seconds",
+    "load_study",
+    "run_study",
+    "validate",
+]

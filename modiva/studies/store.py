@@ -85,6 +85,14 @@ class Store:
         write_text(self.folder / "cells" / f"{key}.json", json.dumps(record, allow_nan=False))
         (self.folder / "failed" / f"{key}.txt").unlink(missing_ok=True)
 
+    def failure(self, key: str) -> str | None:
+        """The last line of the error that ended a cell, or None."""
+        try:
+            text = (self.folder / "failed" / f"{key}.txt").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return (text.strip().splitlines() or ["no message"])[-1]
+
     def write_failure(self, key: str, text: str) -> Path:
         """Keep the error of a cell that failed."""
         return write_text(self.folder / "failed" / f"{key}.txt", text)

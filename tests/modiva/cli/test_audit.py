@@ -143,6 +143,21 @@ def test_an_unwritable_folder_is_said(tmp_path, capsys):
     assert str(blocker) in capsys.readouterr().err
 
 
+def test_a_study_file_is_the_same_audit_and_knows_its_status(audit, tmp_path, capsys):
+    settings = json.loads((audit / "settings.json").read_text())
+    file = tmp_path / "small.yaml"
+    file.write_text(json.dumps(settings))  # JSON is YAML
+    assert main(["study", "run", str(file), "--out", str(audit)]) == 0
+    assert "(2 reused)" in capsys.readouterr().out
+    assert main(["study", "status", str(file), "--out", str(audit)]) == 0
+    assert "2 of 2 cells" in capsys.readouterr().out
+    assert main(["study", "status", str(file), "--out", str(tmp_path / "none")]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("missing") == 2
+    assert "0 of 2 cells" in printed
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path):
     # A limit on the size of files stands in for a full disk: the first cell cannot be written.
