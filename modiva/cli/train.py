@@ -11,7 +11,16 @@ from canaries import Pattern, Planting, candidate_words, get_pattern, load_patte
 from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import load
 from modiva.errors import ModivaError
-from modiva.training import TrainConfig, apply_defense, default_config, save_checkpoint, train
+from modiva.studies import with_noise
+from modiva.training import (
+    DEFENSES,
+    TrainConfig,
+    apply_defense,
+    default_config,
+    parse_defense,
+    save_checkpoint,
+    train,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class Train:
     share_valid: bool = False
     """Plant the same share in the validation split too."""
     defense: str = "none"
-    """none, dropout, early-stopping, char-embeddings, dp, or several joined with +."""
+    """none, dropout, early-stopping, char-embeddings, dp, edp, or several joined with +."""
     noise: float | None = None
     """Noise multiplier of private training; 0 is ordinary training."""
     epsilon: float | None = None
@@ -126,8 +135,11 @@ class Train:
     def _settings(self) -> tuple[str, TargetSpec, TrainConfig]:
         """The defense, with `dp` where noise or epsilon ask for it, and the settings it makes."""
         defense = self.defense
-        if (self.noise or self.epsilon is not None) and "dp" not in defense.split("+"):
-            defense = "dp" if defense == "none" else f"{defense}+dp"
+        if self.noise or self.epsilon is not None:
+            if not _private(defense):
+                defense = "dp" if defense == "none" else f"{defense}+dp"
+        elif self.noise == 0:
+            defense = with_noise(defense, 0)
         spec = dataclasses.replace(
             parse_target(self.target, self.size),
             word_vectors=self.word_vectors,
@@ -142,7 +154,7 @@ class Train:
             precision=self.precision,
         )
         private = {"noise_multiplier": self.noise, "epsilon": self.epsilon, "delta": self.delta}
-        given = private if "dp" in defense.split("+") else {**private, "noise_multiplier": None}
+        given = private if _private(defense) else {**private, "noise_multiplier": None}
         return defense, *apply_defense(defense, spec, config, **given)
 
     def _patterns(self, vocabulary: tuple[str, ...]) -> list[Pattern]:
@@ -151,3 +163,7 @@ class Train:
             get_pattern(name, vocabulary=vocabulary, patterns=patterns, spaces=spaces)
             for name in self.pattern
         ]
+
+
+def _private(defense: str) -> bool:
+    return any(DEFENSES[part].private for part in parse_defense(defense))

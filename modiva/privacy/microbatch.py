@@ -43,9 +43,7 @@ class MicrobatchClipper:
         for i, name in enumerate(self.trainable):
             layers.setdefault(name.rpartition(".")[0] if per_layer else "", []).append(i)
         self.layers = {name: tuple(places) for name, places in layers.items()}
-        sizes = [
-            sum(self.parameters[i].numel() for i in places) for places in self.layers.values()
-        ]
+        sizes = [sum(self.parameters[i].numel() for i in places) for places in self.layers.values()]
         self.clip_norms = tuple(clip_norm * math.sqrt(size / sum(sizes)) for size in sizes)
         self._sums: list[Tensor] = []
         self._examples = 0

@@ -33,7 +33,7 @@ def add_noise_(parameters: Iterable[nn.Parameter], std: float, generator: torch.
     gradients get noise that was drawn in single precision.
 
     Args:
-        parameters: the trainable parameters, all on the generator's device.
+        parameters: the trainable parameters, all on one device.
         std: noise multiplier times clip norm, 0 or more.
         generator: used for nothing else, so that nothing else reveals the noise.
     """
@@ -67,8 +67,9 @@ class _NoiseStream:
             left = self.pieces.get(dtype)
             if left is None or not left.numel():
                 # A view of spent noise is dropped; the allocator hands the same memory out again.
-                left = torch.empty(PIECE, dtype=dtype, device=grad.device)
-                left.normal_(0.0, self.std, generator=self.generator)
+                # Drawn where the generator lives: one on the CPU serves a model on CUDA too.
+                left = torch.empty(PIECE, dtype=dtype, device=self.generator.device)
+                left = left.normal_(0.0, self.std, generator=self.generator).to(grad.device)
             n = min(left.numel(), grad.numel() - done)
             grad[done : done + n].add_(left[:n])
             self.pieces[dtype] = left[n:]

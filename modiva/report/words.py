@@ -54,9 +54,13 @@ def target_name(target: str) -> str:
     return "-".join(_ACRONYMS.get(part, part) for part in name.split("-"))
 
 
+# Defenses that are private training, and what a noise multiplier is said to be of.
+PRIVATE = {"dp": "DP", "edp": "eDP-SGD"}
+
+
 def base_defense(defense: str) -> str:
     """Return what a defense consists of beside differential privacy, or "none"."""
-    parts = [part for part in str(defense).split("+") if part not in ("dp", "none", "nan", "")]
+    parts = [part for part in str(defense).split("+") if part not in {*PRIVATE, "none", "nan", ""}]
     return "+".join(parts) or "none"
 
 
@@ -64,8 +68,9 @@ def condition(defense: str, noise_multiplier: float) -> str:
     """Return how a target was defended, say "dropout, DP σ = 0.5"."""
     base = base_defense(defense)
     parts = [] if base == "none" else [base.replace("+", " + ")]
-    if noise_multiplier > 0 or "dp" in str(defense).split("+"):
-        parts.append(f"DP σ = {noise_multiplier:g}")
+    private = [PRIVATE[part] for part in str(defense).split("+") if part in PRIVATE]
+    if noise_multiplier > 0 or private:
+        parts.append(f"{(private or ['DP'])[0]} σ = {noise_multiplier:g}")
     return ", ".join(parts) or NO_DEFENSE
 
 

@@ -13,7 +13,7 @@ from canaries import Pattern
 from modiva.classifiers import parse_target
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
-from modiva.training import parse_defense
+from modiva.training import DEFENSES, parse_defense
 
 Size = Literal["small", "full"]
 
@@ -101,9 +101,9 @@ class AuditSpec:
     def cells(self) -> tuple["Cell", ...]:
         """Expand the grid.
 
-        A positive noise multiplier means private training, so `dp` is added to the defense; a
-        noise multiplier of 0 means none, and `dp` is taken from it. `--defense none dp --noise 0 1`
-        is thus two cells, not four.
+        A positive noise multiplier means private training, so `dp` is added to a defense that is
+        not private; a noise multiplier of 0 means none, and `dp` or `edp` is taken from it.
+        `--defense none dp --noise 0 1` is thus two cells, not four.
         """
         cells: dict[Cell, None] = {}  # a dict keeps the order and drops what was named twice
         for corpus in self.corpus:
@@ -179,8 +179,10 @@ class Cell:
 
 def with_noise(defense: str, noise: float) -> str:
     """The name of `defense` once `noise` says whether training is private."""
-    parts = [part for part in parse_defense(defense) if part not in ("none", "dp")]
-    return "+".join(parts + (["dp"] if noise > 0 else [])) or "none"
+    parts = parse_defense(defense)
+    private = [part for part in parts if DEFENSES[part].private] or ["dp"]
+    rest = [part for part in parts if part != "none" and not DEFENSES[part].private]
+    return "+".join(rest + (private if noise > 0 else [])) or "none"
 
 
 def check_cell(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:

@@ -11,7 +11,6 @@ own.
 import math
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from modiva.errors import ModivaError
@@ -98,6 +97,7 @@ class PrivateSteps:
             )
         self.steps = 0
         self.sizes: list[int] = []
+        self.noise_stds: list[float] = []
 
     def epoch(self) -> float:
         """Train about one expected pass; returns the mean training loss of a sampled sentence."""
@@ -111,13 +111,15 @@ class PrivateSteps:
         self._check()
         self.optimizer.zero_grad(set_to_none=True)
         total = self.gradients.add(indices)
-        add_noise_(self.parameters, self.privacy.noise_std(self.steps), self.noise)
+        std = self.privacy.noise_std(self.steps)
+        add_noise_(self.parameters, std, self.noise)
         for parameter in self.parameters:
             assert parameter.grad is not None
             parameter.grad /= self.gradients.divisor
         self.optimizer.step()
         self.steps += 1
         self.sizes.append(len(indices))
+        self.noise_stds.append(std)
         return total
 
     def _check(self) -> None:
@@ -138,6 +140,10 @@ class PrivateSteps:
             **self.privacy.describe(),
             "ran": {
                 "steps": self.steps,
+                "noise_std": {
+                    "largest": max(self.noise_stds, default=None),
+                    "smallest": min(self.noise_stds, default=None),
+                },
                 "batch_sizes": {
                     "expected": self.expected,
                     "mean": sampled / max(self.steps, 1),
@@ -187,7 +193,9 @@ def make_plan(settings: PrivacySettings, dataset_size: int, epochs: int) -> Priv
     }
     schedule = None
     if settings.noise_decay != 1:
-        schedule = tuple(settings.noise_decay**epoch for epoch in range(epochs) for _ in range(steps))
+        schedule = tuple(
+            settings.noise_decay**epoch for epoch in range(epochs) for _ in range(steps)
+        )
     if settings.epsilon is not None:
         return calibrate(epsilon=settings.epsilon, noise_schedule=schedule, **common)
     noise = settings.noise_multiplier

@@ -95,6 +95,55 @@ def test_a_schedule_is_composed_of_its_steps():
     assert falling.noise_std(349) == 1.0
 
 
+def test_noise_that_decays_by_a_twentieth_an_epoch():
+    decaying = tuple(0.95**epoch for epoch in range(10) for _ in range(35))
+    assert replace(PLAN, noise_multiplier=decaying).epsilon() == pytest.approx(7.04, abs=0.01)
+
+
+def test_twice_the_sensitivity_is_half_the_noise():
+    twice = replace(PLAN, sensitivity=2)
+    half = replace(PLAN, noise_multiplier=0.5)
+    assert twice.epsilon() == half.epsilon() == pytest.approx(20.06, abs=0.05)
+    small = PrivacyPlan(1000, 0.05, 20, 1.0, 2.0, 1e-5, sensitivity=2)
+    one = replace(small, sensitivity=1, noise_multiplier=1.0)
+    assert small.group_epsilon(10) == one.group_epsilon(10)
+    # The noise itself is that of the multiplier, whatever one example can move.
+    assert twice.noise_std(0) == PLAN.noise_std(0)
+
+
+def test_a_plan_shows_its_noise_and_epsilon_with_and_without_the_sensitivity():
+    described = PrivacyPlan(1000, 0.05, 20, 1.0, 2.0, 1e-5, sensitivity=2).describe()
+    assert described["sensitivity"] == 2
+    assert (described["noise_multiplier"], described["effective_noise_multiplier"]) == (2.0, 1.0)
+    assert described["epsilon"] > described["epsilon_at_sensitivity_1"]
+    exact = PrivacyPlan(1000, 0.05, 20, 1.0, 2.0, 1e-5).describe()
+    assert exact["epsilon"] == described["epsilon_at_sensitivity_1"]
+    assert exact["effective_noise_multiplier"] == exact["noise_multiplier"]
+
+
+def test_a_plan_is_verified_against_what_runs():
+    PLAN.verify(clip_norm=1.0, sensitivity=1)
+    with pytest.raises(ModivaError, match="says sensitivity=1, and sensitivity=2"):
+        PLAN.verify(clip_norm=1.0, sensitivity=2)
+
+
+def test_a_schedule_with_twice_the_sensitivity_is_calibrated():
+    schedule = tuple(0.9**epoch for epoch in range(4) for _ in range(5))
+    plan = calibrate(
+        epsilon=3.0,
+        delta=1e-5,
+        dataset_size=1000,
+        sampling_rate=0.2,
+        steps=20,
+        clip_norm=1.0,
+        sensitivity=2,
+        noise_schedule=schedule,
+    )
+    assert 2.97 < plan.epsilon() <= 3.0
+    ratios = [noise / plan.noise_multipliers[0] for noise in plan.noise_multipliers]
+    assert ratios == pytest.approx(list(schedule))
+
+
 @pytest.mark.parametrize("epsilon", [0.5, 3.0, 8.0])
 def test_calibration_spends_the_whole_epsilon_and_no_more(epsilon):
     plan = calibrate(
@@ -111,8 +160,11 @@ def test_calibration_spends_the_whole_epsilon_and_no_more(epsilon):
 
 
 def test_a_plan_survives_json_and_cannot_be_changed():
-    for plan in (PLAN, replace(PLAN, steps=2, noise_multiplier=(1.0, 2.0))):
+    scheduled = replace(PLAN, steps=2, noise_multiplier=(1.0, 2.0))
+    for plan in (PLAN, scheduled, replace(scheduled, sensitivity=2)):
         assert plan_from(json.loads(json.dumps(plan.describe()))) == plan
+    older = {key: value for key, value in PLAN.describe().items() if key != "sensitivity"}
+    assert plan_from(older) == PLAN
     with pytest.raises(FrozenInstanceError):
         PLAN.steps = 1  # type: ignore[misc]
 
@@ -131,6 +183,8 @@ def test_a_plan_survives_json_and_cannot_be_changed():
         ("delta", 0.0),
         ("delta", 1.0),
         ("neighbouring", "replace-one"),
+        ("sensitivity", 0),
+        ("sensitivity", 1.5),
     ],
 )
 def test_values_out_of_range_are_named(field, value):

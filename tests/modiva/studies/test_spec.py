@@ -13,6 +13,11 @@ def test_noise_decides_whether_a_cell_is_private_and_duplicates_fall_together():
     assert defenses == [("none", 0.0), ("dp", 1.0), ("dropout", 0.0), ("dropout+dp", 1.0)]
 
 
+def test_edp_is_private_training_of_its_own():
+    spec = AuditSpec(defense=("edp",), noise=(0.0, 1.0), target=("cnn",), repetitions=(1,))
+    assert [(cell.defense, cell.noise) for cell in spec.cells()] == [("none", 0.0), ("edp", 1.0)]
+
+
 def test_every_combination_is_one_cell():
     spec = AuditSpec(target=("cnn", "lstm"), repetitions=(0, 1, 10), noise=(0.0, 0.5))
     cells = spec.cells()

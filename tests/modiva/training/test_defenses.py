@@ -56,6 +56,19 @@ def test_dp_brings_settings_worth_training_with_and_keeps_what_was_chosen():
     assert config.privacy.noise_multiplier == 1.0
 
 
+def test_edp_brings_microbatches_and_decaying_noise():
+    _, config = apply_defense("dropout+edp", SPEC, CONFIG, epsilon=3, delta=1e-6)
+    assert (config.privacy.epsilon, config.privacy.delta) == (3, 1e-6)
+    assert config.privacy.microbatches.size == 16
+    assert config.privacy.microbatches.per_layer
+    assert 0.9 < config.privacy.noise_decay < 1
+    assert config.epochs == apply_defense("dp", SPEC, CONFIG)[1].epochs
+    assert apply_defense("edp", SPEC, CONFIG)[1].privacy.noise_multiplier == 1.0
+    assert apply_defense("dp", SPEC, CONFIG)[1].privacy.microbatches is None
+    with pytest.raises(ModivaError, match=r"2 ways: keep one of dp, edp"):
+        apply_defense("dp+edp", SPEC, CONFIG, noise_multiplier=1.0)
+
+
 def test_unknown_defenses_are_answered_with_the_names():
     with pytest.raises(ModivaError, match=r"dorpout.*none, dropout, early-stopping"):
         apply_defense("dorpout+dp", SPEC, CONFIG)

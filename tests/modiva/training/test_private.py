@@ -58,8 +58,8 @@ def test_a_step_without_noise_is_the_oracles_sum_over_the_expected_size(architec
     for clipper in (PerExampleClipper, ReferenceClipper):
         steps = PrivateSteps(classifier.model, split, config)
         steps.close()
-        steps.clipper = clipper(classifier.model, 0.5)
-        steps.tokens = 64  # several chunks a batch
+        steps.gradients.clipper = clipper(classifier.model, 0.5)
+        steps.losses.tokens = 64  # several chunks a batch
         steps.optimizer.step = lambda: None
         steps._step(indices)
         gradients.append([parameter.grad.clone() for parameter in steps.parameters])
@@ -110,6 +110,48 @@ def test_a_small_corpus_is_sampled_whole():
 
 
 @pytest.mark.parametrize(
+    "change",
+    [{"sensitivity": 2}, {"clip_norm": 0.5}],
+)
+def test_a_plan_that_is_not_what_runs_is_an_error(splits, change):
+    classifier = make_classifier(splits)
+    steps = PrivateSteps(classifier.model, encode_split(classifier, splits.train), CONFIG)
+    before = weights(classifier)
+    steps.privacy = replace(steps.privacy, **change)
+    with pytest.raises(ModivaError, match=f"{next(iter(change))}=.* is what runs"):
+        steps.epoch()
+    steps.close()
+    assert all(torch.equal(value, before[name]) for name, value in weights(classifier).items())
+
+
+def test_more_steps_than_the_plan_has_are_refused(splits):
+    classifier = make_classifier(splits)
+    steps = PrivateSteps(classifier.model, encode_split(classifier, splits.train), CONFIG)
+    for _ in range(CONFIG.epochs):
+        steps.epoch()
+    with pytest.raises(ModivaError, match="steps=12"):
+        steps._step(torch.arange(3))
+    steps.close()
+
+
+def test_decaying_noise_is_added_as_planned():
+    decaying = PrivacySettings(noise_multiplier=2.0, batch_size=32, clip_norm=0.5, noise_decay=0.9)
+    plan = make_plan(decaying, 120, epochs=3)
+    assert plan.noise_multiplier == pytest.approx([2.0] * 4 + [1.8] * 4 + [1.62] * 4)
+    splits = make_splits()
+    config = replace(CONFIG, privacy=decaying)
+    ran = train(make_classifier(splits), splits, config, progress=False).plan["ran"]
+    assert ran["noise_std"] == pytest.approx({"largest": 1.0, "smallest": 0.81})
+
+
+def test_a_decaying_schedule_is_calibrated_to_epsilon():
+    settings = PrivacySettings(epsilon=3.0, noise_decay=0.9)
+    plan = make_plan(settings, 1024, epochs=4)
+    assert 2.9 < plan.epsilon() <= 3.0
+    assert plan.noise_multipliers[-1] == pytest.approx(plan.noise_multipliers[0] * 0.9**3)
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {},
@@ -119,6 +161,8 @@ def test_a_small_corpus_is_sampled_whole():
         {"noise_multiplier": 1.0, "clip_norm": 0.0},
         {"noise_multiplier": 1.0, "delta": 1.0},
         {"noise_multiplier": 1.0, "batch_size": 0},
+        {"noise_multiplier": 1.0, "noise_decay": 0.0},
+        {"noise_multiplier": 1.0, "noise_decay": 1.1},
     ],
 )
 def test_private_settings_out_of_range_are_refused(settings):
