@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 import tyro
+import yaml
 
 import attacks.__main__
 import modiva.cli
 from attacks import ATTACKS
+from canaries import load_patterns
 from modiva.report.glossary import GLOSSARY
+from modiva.studies import load_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = [
     *(page for page in [REPOSITORY / "README.md"] if page.is_file()),
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
-# Pages whose Python blocks are one program, from top to bottom.
-PROGRAMS = ("extending.md", "tutorial.md")
-
 _FENCE = re.compile(r"^ *(```+|~~~+) *(\w*)[^\n]*\n(.*?)^ *\1 *$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+(?:\([^()]*\))?)(?:\s+\"[^\"]*\")?\)")
 
@@ -82,6 +82,10 @@ def simple_commands(words: Iterable[str]) -> Iterator[list[str]]:
             command = []
         elif command or not re.match(r"\w+=", word):
             command.append(word)
+
+
+# The Python blocks of a page are one program, from top to bottom.
+PROGRAMS = [page for page in PAGES if page.parent.name == "docs" and any(blocks(page, "python"))]
 
 
 def test_there_are_pages_and_commands():
@@ -153,10 +157,9 @@ def test_make_targets_exist(page):
             assert named <= targets, f"{page.name}, line {number}"
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_python_blocks_run_and_their_tests_pass(name, tmp_path):
-    """Each page is one program in a process of its own: what it registers stays there."""
-    page = REPOSITORY / "docs" / name
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.name)
+def test_python_blocks_run_and_their_tests_pass(page, tmp_path):
+    """Each page runs in a process of its own: what it registers stays there."""
     lines = [""] * page.read_text(encoding="utf-8").count("\n")
     for start, text in blocks(page, "python"):
         block = text.splitlines()
@@ -177,6 +180,15 @@ def test_python_blocks_run_and_their_tests_pass(name, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_yaml_blocks_are_studies_or_patterns(page, tmp_path):
+    for number, text in blocks(page, "yaml"):
+        file = tmp_path / f"line{number}.yaml"
+        file.write_text(text, encoding="utf-8")
+        load = load_patterns if {"patterns", "spaces"} & set(yaml.safe_load(text)) else load_study
+        assert load(file)
 
 
 def test_attacks_and_their_settings_are_those_of_the_page():

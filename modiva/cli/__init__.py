@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -47,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
         )
         return command.run()
+    except BrokenPipeError:
+        # The reader of our output left, as head does: that is no error of the input.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ModivaError, CanaryError, AttackError, OSError) as error:
         print(f"modiva: {error}{_remedy(error)}", file=sys.stderr)
         return 2

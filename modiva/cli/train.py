@@ -155,7 +155,10 @@ class Train:
         )
         private = {"noise_multiplier": self.noise, "epsilon": self.epsilon, "delta": self.delta}
         given = private if _private(defense) else {**private, "noise_multiplier": None}
-        return defense, *apply_defense(defense, spec, config, **given)
+        spec, config = apply_defense(defense, spec, config, **given)
+        if self.epochs is not None:  # a defense changes the default, not what was asked for
+            config = dataclasses.replace(config, epochs=self.epochs)
+        return defense, spec, config
 
     def _patterns(self, vocabulary: tuple[str, ...]) -> list[Pattern]:
         patterns, spaces = load_patterns(self.patterns_file) if self.patterns_file else ({}, {})

@@ -80,9 +80,10 @@ def summarise(
     if "pattern" in by and frame["pattern"].nunique() > 1:
         rest = frame.groupby([name for name in by if name != "pattern"], dropna=False)
         several = (rest["pattern"].transform("nunique") > 1).to_numpy()
-        pooled = frame[several].assign(pattern="all")
-        chosen = {name: values[several] for name, values in columns.items()}
-        groups += _groups(pooled, chosen, list(by), confidence)
+        if several.any():  # patterns of different length are groups of their own
+            pooled = frame[several].assign(pattern="all")
+            chosen = {name: values[several] for name, values in columns.items()}
+            groups += _groups(pooled, chosen, list(by), confidence)
     return groups
 
 

@@ -104,6 +104,8 @@ def train_targets(
         default_config(cell.target, size=cell.size, epochs=cell.epochs, device=device),
         noise_multiplier=cell.noise if cell.private else None,
     )
+    if cell.epochs is not None:  # a defense changes the default, not what was asked for
+        config = dataclasses.replace(config, epochs=cell.epochs)
     planted = plant_targets(cell, corpus, patterns)
     words = candidate_words(patterns)
     targets: list[Target] = []

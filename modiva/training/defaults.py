@@ -17,11 +17,8 @@ DROPOUT_EPOCHS = 2
 NARROW, NARROW_RATE, WIDE_RATE = 50, 1e-2, 3e-3
 PRETRAINED = TrainConfig(epochs=8, learning_rate=1e-4)
 # A private model needs many large noisy steps.
-PRIVATE_OWN = {
-    "cnn": TrainConfig(epochs=40, learning_rate=1e-2),
-    "lstm": TrainConfig(epochs=40, learning_rate=1e-2),
-    "transformer": TrainConfig(epochs=40, learning_rate=5e-3),
-}
+PRIVATE_OWN = TrainConfig(epochs=40, learning_rate=5e-3)
+PRIVATE_RATES = {"cnn": 1e-2, "lstm": 1e-2}
 PRIVATE_PRETRAINED = TrainConfig(epochs=30, learning_rate=5e-4)
 # eDP-SGD: halves the noise in 34 epochs. Faster decay costs epsilon in the last epochs: at 0.95 an
 # epoch, 40 epochs end with an eighth of the noise.
@@ -63,7 +60,7 @@ def make_private(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings
     Only those that have the ordinary default's value do: what a caller chose stays as chosen.
     """
     ordinary = _ordinary(spec)
-    private = PRIVATE_OWN.get(spec.architecture, PRIVATE_PRETRAINED)
+    private = _private(spec)
     changes: dict[str, Any] = {"privacy": privacy}
     if config.epochs in (ordinary.epochs, with_dropout(spec, ordinary).epochs):
         changes["epochs"] = private.epochs
@@ -82,3 +79,10 @@ def _ordinary(spec: TargetSpec) -> TrainConfig:
         return PRETRAINED
     rate = NARROW_RATE if spec.hidden_size <= NARROW else WIDE_RATE
     return TrainConfig(epochs=OWN_EPOCHS, learning_rate=rate)
+
+
+def _private(spec: TargetSpec) -> TrainConfig:
+    if not spec.is_own:
+        return PRIVATE_PRETRAINED
+    rate = PRIVATE_RATES.get(spec.architecture, PRIVATE_OWN.learning_rate)
+    return replace(PRIVATE_OWN, learning_rate=rate)

@@ -149,6 +149,12 @@ def test_controls_sit_at_chance_while_the_planted_come_out():
     assert planted["exposure"]["mean"] > 8
 
 
+def test_patterns_of_different_length_are_not_pooled():
+    rows = simulate(4, 1, 0.5, patterns=("call", "zip"))
+    rows = [{**row, "length": 5} if row["pattern"] == "zip" else row for row in rows]
+    assert {group["pattern"] for group in summarise(rows)} == {"call", "zip"}
+
+
 def test_patterns_are_pooled_beside_themselves():
     groups = summarise(simulate(8, 1, 0.5, patterns=("call", "pin")))
     assert [group["pattern"] for group in groups] == ["call"] * 2 + ["pin"] * 2 + ["all"] * 2
