@@ -62,7 +62,7 @@ class Train:
     delta: float | None = None
     """The delta of epsilon; 1e-5 if not given."""
     sentences: int = 0
-    """Train on so many sentences, drawn by the seed; 0 is the whole split."""
+    """Train on at most so many sentences, drawn by the seed; 0 is the whole split."""
     epochs: int | None = None
     """At most so many epochs; the default depends on target and defense."""
     word_vectors: str | None = None
@@ -84,7 +84,7 @@ class Train:
                 raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
         defense, spec, config = self._settings()
         corpus = load(self.corpus)
-        if self.sentences:
+        if 0 < self.sentences < len(corpus.train):
             corpus = corpus.subset(self.sentences, seed=self.seed)
         patterns = self._patterns(corpus.vocabulary(min_count=2))
         planted = plant(

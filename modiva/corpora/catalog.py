@@ -104,7 +104,9 @@ def load(
         return _corpus(raw, name, about.source, about.licence, about.note, seed)
     path = Path(name).expanduser()
     if path.exists():
-        title = path.resolve().name if path.is_dir() else path.stem
+        # Named as the user does, through a link too; only "." and ".." have no name of their own.
+        folder = path.absolute().name.strip(".") or path.resolve().name
+        title = path.stem if path.is_file() else folder
         return _corpus(detect.read(path), title, str(path), "unknown", "", seed)
     if os.sep in name or path.suffix or name.startswith((".", "~")):
         raise ModivaError(

@@ -87,7 +87,8 @@ def plant_targets(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> li
     ]
     planted = []
     for seed in model_seeds(cell):
-        data = corpus.subset(cell.sentences, seed=seed) if cell.sentences else corpus
+        some = 0 < cell.sentences < len(corpus.train)
+        data = corpus.subset(cell.sentences, seed=seed) if some else corpus
         planted.append(
             plant(data.train, data.valid, plantings, seed=seed, share_valid=cell.share_valid)
         )

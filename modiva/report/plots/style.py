@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from modiva.files import write_bytes
 
@@ -77,10 +78,22 @@ def control_look() -> dict[str, Any]:
     return {"color": CONTROL, "marker": "x", "linestyle": ":", "markeredgewidth": 1.3}
 
 
+def fit_titles(figure: Figure) -> None:
+    """Shrink panel titles that are wider than their panel, such as of a long corpus name."""
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        width = axis.get_window_extent().width
+        for text in (child for child in axis.get_children() if isinstance(child, Text)):
+            extent = text.get_window_extent()
+            if text.get_fontweight() == "bold" and extent.width > width:
+                text.set_fontsize(max(text.get_fontsize() * width / extent.width, 4))
+
+
 def save(drawing: Drawing, folder: Path) -> list[Path]:
     """Write NAME.png (200 dpi, white) and NAME.svg (transparent), the same bytes every time."""
     paths = []
     with mpl.rc_context(STYLE):
+        fit_titles(drawing.figure)
         for kind, options in (
             ("png", {"dpi": 200, "facecolor": PAPER, "metadata": {"Software": None}}),
             ("svg", {"facecolor": "none", "metadata": {"Date": None, "Creator": None}}),

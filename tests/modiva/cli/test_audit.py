@@ -86,6 +86,24 @@ def test_other_settings_in_the_same_folder_are_refused(audit, capsys):
     assert (audit / "rows.csv").read_bytes() == before
 
 
+def test_a_small_file_of_one_s_own_is_audited_whole(tmp_path):
+    corpus = tmp_path / "own.csv"
+    whens = ("now", "please", "again", "today", "later")
+    lines = [
+        f"{verb} the {noun} {when},{verb}"
+        for verb in ("open", "close", "lock")
+        for noun in ("door", "gate")
+        for when in whens
+    ]
+    corpus.write_text("text,intent\n" + "\n".join(lines) + "\n")
+    flags = ["audit", "--corpus", str(corpus), "--target", "cnn", "--pattern", "color", "zip"]
+    flags += ["--repetitions", "5", "--noise", "0", "--models", "1", "--attack", "coordinate"]
+    assert main([*flags, "--workers", "1", "--out", str(tmp_path / "out")]) == 0
+    rows = pd.read_csv(tmp_path / "out" / "rows.csv")
+    assert set(rows.corpus) == {"own"}
+    assert set(rows.pattern) == {"color", "zip"}  # of different length, so never pooled
+
+
 def test_a_dry_run_prints_cells_and_time_and_writes_nothing(tmp_path, capsys):
     assert main(["audit", "--dry-run", "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
