@@ -155,6 +155,8 @@ def _fetch(store: pooch.Pooch, file: PinnedFile) -> None:
         "check the network, name a mirror with the same paths by --base-url or MODIVA_BASE_URL, "
         f"or put the published file at {place}"
     )
+    # Pooch makes missing folders itself, but two threads may then make the same one.
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
         store.fetch(file.address, downloader=pooch.HTTPDownloader(timeout=30))
     except requests.HTTPError as error:
