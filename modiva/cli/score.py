@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tyro.conf import Positional
 
-from canaries import Ledger
+from attacks import build_completion, score_space
+from attacks.checkpoint import load_checkpoint
+from canaries import Ledger, parse_slots
 from modiva.errors import ModivaError
-from modiva.measure import hamming, multiset_match
+from modiva.measure import exposure, hamming, multiset_match, rank_in_space
 
 Secret = tuple[str, ...]
 
@@ -27,12 +30,14 @@ class Score:
     """The OUT.ledger.json of `modiva train`."""
     secret: str | None = None
     """The words of a secret that you know, such as "1 2 3 4"."""
+    checkpoint: str | None = None
+    """The attacked checkpoint: scores every possible secret, for the place among all of them."""
 
     def run(self) -> int:
         """Print exact match, Hamming distance and place among the candidates, with the controls."""
         if (self.ledger is None) == (self.secret is None):
             raise ModivaError("give one of --ledger FILE and --secret 'WORD WORD ...'")
-        sentences, guesses = _read(self.reconstruction)
+        found, sentences, guesses = _read(self.reconstruction)
         if self.secret is not None:
             known = tuple(self.secret.split())
             if len(known) != len(guesses[0]):
@@ -41,6 +46,10 @@ class Score:
                     f"{len(guesses[0])}: give one word a slot"
                 )
             print(_line("secret ", known, guesses))
+            if self.checkpoint is not None:
+                spaces = parse_slots(found["slots"])
+                parts = {key: found[key] for key in ("prefix", "suffix")}
+                self._rank(found, [known], slots=spaces, **parts)
             return 0
         assert self.ledger is not None
         ledger = Ledger.load(self.ledger)
@@ -55,7 +64,22 @@ class Score:
             print(_line("planted", canary.secret, guesses))
             for control in canary.controls:
                 print(_line("control", control, guesses))
+            if self.checkpoint is not None:
+                self._rank(found, [canary.secret, *canary.controls], pattern=canary.form)
         return 0
+
+    def _rank(self, found: dict[str, Any], secrets: list[Secret], **sentence: Any) -> None:
+        """Print where secrets stand among all of their space under the attack's objective."""
+        assert self.checkpoint is not None
+        model, tokenizer = load_checkpoint(self.checkpoint)
+        problem = build_completion(tokenizer, model, label=found["label"], **sentence)
+        scores = score_space(model, problem, found["objective"])
+        for secret in secrets:
+            index = np.ravel_multi_index(problem.choices(secret), problem.sizes)
+            rank = rank_in_space(scores, int(index))
+            bits = exposure(rank, problem.size)
+            place = f"number {rank:,} of {problem.size:,} by {found['objective']}"
+            print(f"  {' '.join(secret)} is {place} ({bits:.1f} bits of exposure)")
 
 
 def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
@@ -68,15 +92,17 @@ def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
     )
 
 
-def _read(path: Path) -> tuple[list[str], list[Secret]]:
-    """The sentences and the secrets of the candidates, best first."""
+def _read(path: Path) -> tuple[dict[str, Any], list[str], list[Secret]]:
+    """What the attack printed, and the sentences and secrets of its candidates, best first."""
     try:
-        candidates: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))[
-            "candidates"
+        printed = json.loads(path.read_text(encoding="utf-8"))
+        for key in ("prefix", "suffix", "slots", "label", "objective"):
+            printed[key] = str(printed[key])
+        found = [
+            (str(one["text"]), tuple(map(str, one["secret"]))) for one in printed["candidates"]
         ]
-        found = [(str(one["text"]), tuple(map(str, one["secret"]))) for one in candidates]
     except (ValueError, KeyError, TypeError) as error:
         raise ModivaError(f"{path} is not the output of modiva attack --json: {error}") from error
     if not found:
         raise ModivaError(f"{path} holds no candidates: run the attack again")
-    return [text for text, _ in found], [secret for _, secret in found]
+    return printed, [text for text, _ in found], [secret for _, secret in found]

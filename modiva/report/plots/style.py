@@ -86,7 +86,7 @@ def fit_titles(figure: Figure) -> None:
         for text in (child for child in axis.get_children() if isinstance(child, Text)):
             extent = text.get_window_extent()
             if text.get_fontweight() == "bold" and extent.width > width:
-                text.set_fontsize(max(text.get_fontsize() * width / extent.width, 4))
+                text.set_fontsize(max(float(text.get_fontsize()) * width / extent.width, 4))
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:

@@ -64,7 +64,12 @@ def test_score_compares_with_the_ledger_and_with_a_known_secret(target, ledger, 
     printed = capsys.readouterr().out
     assert " ".join(canary.secret) in printed
     assert printed.count("control") == len(canary.controls)
+    flags = ["score", str(found), "--checkpoint", str(target)]
+    assert main([*flags, "--ledger", ledger_path]) == 0
+    assert capsys.readouterr().out.count("of 10,000 by loss") == 1 + len(canary.controls)
     best = json.loads(found.read_text())["candidates"][0]["secret"]
+    assert main([*flags, "--secret", " ".join(best)]) == 0
+    assert "is number 1 of 10,000" in capsys.readouterr().out
     assert main(["score", str(found), "--secret", " ".join(best)]) == 0
     assert "EXACT" in capsys.readouterr().out
     assert main(["score", str(found), "--secret", "1 2"]) == 2
