@@ -93,3 +93,12 @@ def option_mask(oracle: Oracle) -> Tensor:
     """(P, n, K) which options exist; an absent slot has one."""
     sizes = oracle.layout.sizes.cpu()
     return torch.arange(int(sizes.max())) < sizes.unsqueeze(2)
+
+
+def normal_start(
+    oracle: Oracle, generators: Sequence[torch.Generator], restarts: int, std: float
+) -> Tensor:
+    """Normal logits (P, restarts, n, K) to start a relaxed search from; -inf where no option is."""
+    mask = option_mask(oracle).unsqueeze(1)  # (P, 1, n, K)
+    start = std * random_like(oracle, generators, restarts, normal=True)
+    return start.masked_fill(~mask, -torch.inf).to(oracle.device)

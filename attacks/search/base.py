@@ -43,3 +43,16 @@ def at_least(search: object, low: float, *names: str) -> None:
         if not value >= low:
             kind = type(search).__name__.lower()
             raise AttackError(f"{kind}: {name} is {value}, must be at least {low}")
+
+
+def positive(search: object, *names: str) -> None:
+    """Check settings of `search`.
+
+    Raises:
+        AttackError: one of the named settings is not above 0.
+    """
+    for name in names:
+        value = getattr(search, name)
+        if not value > 0:
+            kind = type(search).__name__.lower()
+            raise AttackError(f"{kind}: {name} is {value}, must be above 0")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from attacks.errors import AttackError
 from attacks.oracle import Oracle
-from attacks.pool import Pool, Ranking, option_mask, random_like
-from attacks.search.base import at_least, steps
+from attacks.pool import Pool, Ranking, normal_start, random_like
+from attacks.search.base import at_least, positive, steps
 from attacks.search.relaxed import Adam
 
 
@@ -40,18 +39,14 @@ class Gumbel:
     def __post_init__(self) -> None:
         at_least(self, 1, "restarts", "steps", "samples")
         at_least(self, 0, "init_std", "final_samples")
-        for name in ("learning_rate", "temperature", "final_temperature"):
-            if not getattr(self, name) > 0:
-                raise AttackError(f"gumbel: {name} is {getattr(self, name)}, must be above 0")
+        positive(self, "learning_rate", "temperature", "final_temperature")
 
     def run(
         self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False
     ) -> list[Ranking]:
         """See `Search.run`."""
         device = oracle.device
-        mask = option_mask(oracle).unsqueeze(1)  # (P, 1, n, K)
-        start = self.init_std * random_like(oracle, generators, self.restarts, normal=True)
-        theta = start.masked_fill(~mask, -torch.inf).to(device)  # (P, R, n, K)
+        theta = normal_start(oracle, generators, self.restarts, self.init_std)  # (P, R, n, K)
         count = len(oracle.problems)
         every = torch.arange(count * self.restarts, device=device)
         problem = every // self.restarts  # (P * R,)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attacks.errors import AttackError
 from attacks.oracle import Oracle
-from attacks.pool import Pool, Ranking, option_mask, random_like
-from attacks.search.base import at_least, steps
+from attacks.pool import Pool, Ranking, normal_start
+from attacks.search.base import at_least, positive, steps
 
 
 @dataclass(frozen=True)
@@ -40,18 +39,14 @@ class Relaxed:
     def __post_init__(self) -> None:
         at_least(self, 1, "restarts", "max_steps", "patience", "readout")
         at_least(self, 0, "init_std")
-        for name in ("learning_rate", "temperature", "final_temperature"):
-            if not getattr(self, name) > 0:
-                raise AttackError(f"relaxed: {name} is {getattr(self, name)}, must be above 0")
+        positive(self, "learning_rate", "temperature", "final_temperature")
 
     def run(
         self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False
     ) -> list[Ranking]:
         """See `Search.run`."""
         device = oracle.device
-        mask = option_mask(oracle).unsqueeze(1)  # (P, 1, n, K)
-        start = self.init_std * random_like(oracle, generators, self.restarts, normal=True)
-        z = start.masked_fill(~mask, -torch.inf).flatten(0, 1).to(device)  # (P * R, n, K)
+        z = normal_start(oracle, generators, self.restarts, self.init_std).flatten(0, 1)
         problem = torch.arange(len(oracle.problems), device=device)
         problem = problem.repeat_interleave(self.restarts)  # (P * R,)
         adam = Adam(z, self.learning_rate)
