@@ -17,7 +17,9 @@ class List:
     def run(self) -> int:
         """Print a line a corpus."""
         for name in names():
-            print(f"{name:16} {describe(name)}")
+            about = describe(name)
+            download = f", {about.download_bytes / 1e6:.1f} MB" if about.download_bytes else ""
+            print(f"{name:16} {about.summary} ({about.licence}{download})")
         print("\nOr name a file or folder: seq.in + label, SNIPS JSON, HWU64 CSV, CLINC150 JSON,")
         print("CSV, TSV or JSONL with the columns text and intent.")
         return 0
