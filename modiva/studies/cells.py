@@ -68,6 +68,19 @@ def cell_patterns(cell: Cell, corpus: Corpus) -> tuple[Pattern, ...]:
     )
 
 
+def check_tokens(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
+    """Raise on patterns that a pretrained target's own tokenizer cannot attack.
+
+    Targets of our own are built with every word of the patterns, so there is nothing to check.
+    """
+    spec = parse_target(cell.target, cell.size)
+    if spec.is_own:
+        return
+    target = build(spec, texts=[], intents=corpus.intents)
+    for pattern in patterns:
+        build_completion(target.tokenizer, target.model, pattern=pattern, label=corpus.intents[0])
+
+
 def model_seeds(cell: Cell) -> list[int]:
     """Seeds of the targets: the same in every cell of a study, so that cells are paired."""
     return [cell.seed * 100_000 + index for index in range(cell.models)]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from canaries import load_patterns
 from modiva.errors import ModivaError
-from modiva.studies.cells import cell_patterns, load_corpus
+from modiva.studies.cells import cell_patterns, check_tokens, load_corpus
 from modiva.studies.cost import estimate_seconds
 from modiva.studies.local import run_local
 from modiva.studies.spec import AuditSpec, Cell, check_cell
@@ -45,9 +45,14 @@ def validate(spec: AuditSpec) -> dict[Cell, str]:
         load_patterns(Path(spec.patterns_file))
         patterns_file = hashlib.sha256(Path(spec.patterns_file).read_bytes()).hexdigest()
     keys = {}
+    tokenised: set[tuple[str, str]] = set()
     for cell in spec.cells():
         corpus = load_corpus(cell.corpus)
-        check_cell(cell, corpus, cell_patterns(cell, corpus))
+        patterns = cell_patterns(cell, corpus)
+        check_cell(cell, corpus, patterns)
+        if (cell.corpus, cell.target) not in tokenised:
+            check_tokens(cell, corpus, patterns)
+            tokenised.add((cell.corpus, cell.target))
         keys[cell] = cell.key(corpus.fingerprint + patterns_file, code_version())
     return keys
 

