@@ -5,6 +5,7 @@ Poisson-subsampled Gaussian mechanism under add-or-remove-one neighbours, at the
 figures hold only for training that really draws Poisson batches with this rate and adds this noise.
 """
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,10 @@ RELATIVE_INTERVAL, GROUP_RELATIVE_INTERVAL = 1e-4, 5e-4
 COARSE_INTERVAL = 0.1
 # Binomial tails of less than this are merged into one outcome (see `group_sensitivities`).
 TAIL = 1e-30
+# A group's bound beyond this says nothing and takes minutes: it is reported as infinite.
+LARGEST_USEFUL = 1e6
+
+logger = logging.getLogger(__name__)
 
 Phases = tuple[tuple[float, int], ...]
 
@@ -63,6 +68,26 @@ def composed_epsilon(
     """
     if any(noise == 0 and steps > 0 for noise, steps in phases):
         return math.inf
+    if repetitions > 1 and _rough_epsilon(sampling_rate, phases, repetitions) > LARGEST_USEFUL:
+        return math.inf
+    try:
+        return _refined_epsilon(sampling_rate, phases, delta, repetitions)
+    except ValueError as error:
+        if repetitions == 1:
+            raise
+        # dp-accounting runs out of precision where nearly every step meets the group.
+        logger.warning("no group epsilon found for %d repetitions: %s", repetitions, error)
+        return math.inf
+
+
+def _rough_epsilon(sampling_rate: float, phases: Phases, repetitions: int) -> float:
+    """Epsilon to an order of magnitude: a Gaussian mechanism that moves by the mean movement."""
+    movement = repetitions * sampling_rate
+    return sum(steps * (movement / noise) ** 2 for noise, steps in phases if steps) / 2
+
+
+def _refined_epsilon(sampling_rate: float, phases: Phases, delta: float, repetitions: int) -> float:
+    """Epsilon on a grid as fine as its size deserves."""
     coarse = COARSE_INTERVAL * max(1.0, repetitions / 100)
     size = _epsilon(sampling_rate, phases, delta, repetitions, coarse)
     relative = RELATIVE_INTERVAL if repetitions == 1 else GROUP_RELATIVE_INTERVAL
