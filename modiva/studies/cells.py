@@ -5,7 +5,6 @@ A cell is a pure function of its settings, the corpus and the code: no clock, no
 
 import dataclasses
 import functools
-import logging
 import math
 import time
 from collections.abc import Sequence
@@ -32,8 +31,6 @@ from modiva.measure import SampleScores, SpaceScores, score_rows
 from modiva.privacy import plan_from
 from modiva.studies.spec import Cell
 from modiva.training import TrainResult, apply_defense, default_config, train_stack
-
-logger = logging.getLogger(__name__)
 
 # Spaces up to this size are enumerated for the rank of a secret; larger ones are sampled.
 ENUMERATED = 50_000

@@ -1,23 +1,24 @@
 """About how long a cell takes, for `--dry-run` and for running the longest cells first.
 
-The constants are medians measured with `modiva audit` on one core of a server CPU (2026): they
-order cells well and are right within a factor of two or so on other machines.
+The constants are medians over the cells of the runs in results/ on one core of a server CPU (2026);
+private training of lstm-char and transformer, and all of minilm, is scaled from steps timed alone.
+They order cells well and are right within a factor of two or so on other machines.
 """
 
 from modiva.studies.spec import Cell
 
 # Seconds a model for 1,000 training sentences at the default epochs, small size: ordinary, private.
 _TRAINING = {
-    "cnn": (0.5, 2.0),
-    "lstm": (1.5, 6.0),
-    "lstm-char": (2.0, 8.0),
-    "transformer": (1.0, 5.0),
-    "minilm": (60.0, 200.0),
+    "cnn": (0.55, 2.4),
+    "lstm": (0.9, 3.5),
+    "lstm-char": (2.1, 8.5),
+    "transformer": (0.75, 3.0),
+    "minilm": (110.0, 460.0),
 }
 _FULL_SIZE = 4.0  # size "full" against "small"
 _DEFAULT_SENTENCES = 9_000
 # Seconds to attack and rank one canary with one attack.
-_ATTACK = {"cnn": 0.5, "lstm": 0.9, "lstm-char": 0.9, "transformer": 1.0, "minilm": 40.0}
+_ATTACK = {"cnn": 0.1, "lstm": 0.2, "lstm-char": 0.3, "transformer": 0.15, "minilm": 25.0}
 
 
 def estimate_seconds(cell: Cell) -> float:

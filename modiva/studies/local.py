@@ -1,6 +1,5 @@
 """Run cells on this machine: processes side by side, one thread each."""
 
-import logging
 import multiprocessing
 import os
 import traceback
@@ -11,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from modiva.studies.spec import Cell
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
