@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from attacks import ATTACKS, AttackError, build_completion, get_attack, score_choices, score_space
+from attacks.oracle import GRADIENT_COST
 from canaries.patterns import get_pattern
 from canaries.spaces import SecretSpace, get_space
 
@@ -18,6 +19,10 @@ QUICK = {
     "random": {"guesses": 5},
 }
 SEARCHES = [name for name in ATTACKS if name not in ("random",)]
+# Descents that stop once their argmax rests: the step at which it last moves is decided by
+# rounding, which differs with the shape of a batch and from machine to machine.
+STOPS_BY_ROUNDING = ("relaxed", "parikh2022")
+A_FEW_STEPS = 10 * GRADIENT_COST
 
 
 def three(tokenizer, model):
@@ -54,7 +59,8 @@ def test_a_result_depends_on_its_own_problem_and_seed_alone(name, tokenizer, ber
     for one, other in zip(together, alone, strict=True):
         assert one.candidates[0] == other.candidates[0]
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
-        assert one.evaluations == other.evaluations
+        slack = A_FEW_STEPS if name in STOPS_BY_ROUNDING else 0
+        assert abs(one.evaluations - other.evaluations) <= slack
 
 
 def test_another_seed_guesses_otherwise(tokenizer, bert):
