@@ -84,9 +84,7 @@ def _expand(pool: Pool, open_problems: set[int], budget: int) -> None:
                 for p in centres
             },
         )
-        open_problems = {
-            p for p in open_problems if before[p] < len(pool.known[p]) < budget
-        }
+        open_problems = {p for p in open_problems if before[p] < len(pool.known[p]) < budget}
 
 
 def _options(
@@ -94,9 +92,7 @@ def _options(
 ) -> dict[tuple[int, Choices], list[list[int]]]:
     """The options to try in each slot of each centre."""
     oracle = pool.oracle
-    every = {
-        p: [list(range(size)) for size in oracle.problems[p].sizes] for p in centres
-    }
+    every = {p: [list(range(size)) for size in oracle.problems[p].sizes] for p in centres}
     found = {(p, at): every[p] for p in centres for at in centres[p]}
     large = [key for key in found if max(oracle.problems[key[0]].sizes) > SCORE_ALL]
     if not large:

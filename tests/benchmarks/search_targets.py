@@ -77,9 +77,7 @@ def train_planted(
         )
         for classifier, one, result in zip(classifiers, planted, results, strict=True):
             problems, secrets = {}, {}
-            for (kind, pattern), canary in zip(
-                patterns.items(), one.ledger.canaries, strict=True
-            ):
+            for (kind, pattern), canary in zip(patterns.items(), one.ledger.canaries, strict=True):
                 problems[kind] = build_completion(
                     classifier.tokenizer,
                     classifier.model,
