@@ -83,7 +83,11 @@ def test_fused_convolutions_equal_those_one_by_one(seed, length, kernels):
         leaf = vectors.clone().requires_grad_()
         pooled = encoder(leaf, mask)  # (B, kernels * H)
         towards = torch.arange(pooled.numel(), dtype=torch.float64).view_as(pooled).sin()
-        gradients = torch.autograd.grad((pooled * towards).sum(), [leaf, *encoder.parameters()])
+        gradients = list(
+            torch.autograd.grad((pooled * towards).sum(), [leaf, *encoder.parameters()])
+        )
+        # Rounding decides which of the equal windows is the maximum, but not what the word gets.
+        gradients[0][1] = gradients[0][1].sum(0)
         found.append((pooled, *gradients, encoder(leaf, None)))
     torch.testing.assert_close(found[0], found[1])
 
