@@ -1,7 +1,7 @@
 """Many good candidates a problem, for a ranker that judges them by more than one objective."""
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, permutations
 
 import torch
@@ -138,7 +138,8 @@ def _score_orders(pool: Pool, problems: Sequence[int]) -> dict[int, set[Choices]
     return orders
 
 
-def _score(pool: Pool, candidates: dict) -> None:
+def _score(pool: Pool, candidates: Mapping[int, Iterable[Choices]]) -> None:
+    """Score candidates of several problems together."""
     rows = [(p, key) for p, keys in candidates.items() for key in dict.fromkeys(keys)]
     width = pool.oracle.layout.sizes.shape[1]
     if rows:
