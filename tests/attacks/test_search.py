@@ -3,8 +3,19 @@
 import pytest
 import torch
 
-from attacks import ATTACKS, AttackError, build_completion, get_attack, score_choices, score_space
+from attacks import (
+    ATTACKS,
+    AttackError,
+    Oracle,
+    build_completion,
+    get_attack,
+    get_objective,
+    score_choices,
+    score_space,
+)
 from attacks.oracle import GRADIENT_COST
+from attacks.problem import problem_generators
+from attacks.search import candidate_pool
 from canaries.patterns import get_pattern
 from canaries.spaces import SecretSpace, get_space
 
@@ -185,3 +196,43 @@ def test_every_recipe_names_its_paper():
     for name in ("parikh2022", "elmahdy2022", "gbda2021", "gcg2023"):
         assert "arXiv" in ATTACKS[name].source
     assert ATTACKS["parikh2022"].settings["learning_rate"] == 0.02
+
+
+def test_a_pool_of_a_small_space_is_its_best(tokenizer, bert):
+    problems = three(tokenizer, bert)
+    with Oracle(bert, problems, get_objective("loss")) as oracle:
+        pools = candidate_pool(oracle, problem_generators(problems, 0), 20)
+    for problem, pool in zip(problems, pools, strict=True):
+        assert pool.shape == (min(20, problem.size), len(problem.sizes))
+        # With places kept for other orders, the best of the space still come first.
+        (found,) = get_attack("exhaustive").run(bert, [problem])
+        best = [problem.secret(choices) for choices in pool.tolist()]
+        assert tuple(best[:10]) == found.candidates[: len(best[:10])]
+
+
+def test_a_pool_holds_distinct_candidates_other_orders_and_the_planted_secret(
+    tokenizer, make_planted
+):
+    secret = ("7", "1", "1", "4", "0", "9")
+    pattern = get_pattern("my pin code is {digit*6}")
+    model = make_planted(pattern.fill(secret))
+    problem = build_completion(tokenizer, model, pattern=pattern, label=1)
+    with Oracle(model, [problem], get_objective("loss")) as oracle:
+        (pool,) = candidate_pool(oracle, problem_generators([problem], 0), 400)
+        scores = oracle.evaluate(torch.zeros(len(pool), dtype=torch.long), pool)
+        (spent,) = oracle.evaluations
+    found = [problem.secret(choices) for choices in pool.tolist()]
+    assert len(set(found)) == len(found) == 400
+    assert found[0] == secret
+    assert scores.tolist() == pytest.approx(scores.sort().values.tolist(), abs=1e-5)
+    assert sum(sorted(one) == sorted(secret) for one in found) >= 100
+    assert spent < 0.01 * problem.size
+
+
+def test_a_pool_of_no_candidates_is_refused(tokenizer, bert):
+    problems = three(tokenizer, bert)
+    with (
+        Oracle(bert, problems, get_objective("loss")) as oracle,
+        pytest.raises(AttackError, match="at least 1"),
+    ):
+        candidate_pool(oracle, problem_generators(problems, 0), 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from unittest import mock
 
 import torch
-from nanogcg import GCG, GCGConfig
+from nanogcg.gcg import GCG, GCGConfig
 from torch import Tensor
 
 from attacks.objectives import OBJECTIVES
