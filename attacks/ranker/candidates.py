@@ -31,7 +31,7 @@ from attacks.search.candidates import candidate_pool
 from attacks.vectors import vocabulary_vectors
 
 # Candidates that are looked at closely, by the size of the target: gradients cost the time.
-POOL_SMALL, POOL_LARGE = 10_000, 1_500
+POOL_SMALL, POOL_LARGE = 10_000, 600
 SMALL = 2_000_000  # weights outside of the embeddings
 POOL_BEYOND = 3_000  # of a space too large to enumerate
 
@@ -55,11 +55,15 @@ class Described:
         return self.features[:, self.names.index(name)]
 
 
-def default_pool(model: PreTrainedModel, problem: Completion, whole: bool) -> int:
-    """How many candidates a ranker looks at by default."""
+def is_large(model: PreTrainedModel) -> bool:
+    """Whether a model is so large that its gradients are counted."""
     embeddings = {id(weight) for weight in model.get_input_embeddings().parameters()}
-    size = sum(w.numel() for w in model.parameters() if id(w) not in embeddings)
-    if size > SMALL:
+    return sum(w.numel() for w in model.parameters() if id(w) not in embeddings) > SMALL
+
+
+def default_pool(model: PreTrainedModel, whole: bool) -> int:
+    """How many candidates a ranker looks at by default."""
+    if is_large(model):
         return POOL_LARGE
     return POOL_SMALL if whole else POOL_BEYOND
 
@@ -83,7 +87,7 @@ def describe(
     """
     problem = oracle.problems[0]
     margins = Margins(oracle, generator)
-    size = pool or default_pool(oracle.model, problem, margins.whole)
+    size = pool or default_pool(oracle.model, margins.whole)
     vectors = slot_vectors(oracle)
     moved = None
     if initial is not None:

@@ -18,7 +18,7 @@ from attacks.errors import AttackError
 from attacks.oracle import Oracle
 from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
-from attacks.ranker.candidates import Described, describe
+from attacks.ranker.candidates import Described, describe, is_large
 from attacks.ranker.features import standardise
 from attacks.ranker.fit import PENALTY, conditional_logit
 from attacks.ranker.initial import check_initial, margin_oracle
@@ -53,7 +53,7 @@ class Ranker:
     Args:
         weights: of the features that every candidate has.
         replay: of the features of the best candidates, replay included; empty where the ranker
-            does not use the initial weights.
+            does not use the initial weights, and for large models, where it costs too much.
         facts: what it was fitted on: architecture, corpus, shadow models, repetitions ...
         initial: whether it needs the weights before training.
     """
@@ -172,7 +172,7 @@ def fit_ranker(
     weights = conditional_logit([d.features for d in described], true, penalty=penalty, seed=seed)
     names = described[0].names
     replay: dict[str, float] = {}
-    if known == {True}:
+    if known == {True} and not is_large(shadows[0].model):
         matrices, at = [], []
         bar = tqdm(list(zip(shadows, described, strict=True)), desc="replay", leave=False,
                    disable=None if progress else True)  # fmt: skip
