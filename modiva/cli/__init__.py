@@ -60,8 +60,9 @@ def _parse(arguments: list[str]) -> Any:
         name, *rest = arguments
         return tyro.cli(_command(name), prog=f"modiva {name}", args=rest, config=config)
     kinds = [Annotated[_command(name), subcommand(name)] for name in COMMANDS]
+    union: Any = reduce(operator.or_, kinds)
     return tyro.cli(
-        reduce(operator.or_, kinds),
+        union,
         prog="modiva",
         description="What does this text classifier give away about the people it was "
         "trained on? Plant synthetic secrets, train, invert, measure, show.",

@@ -63,7 +63,8 @@ def _sources(name: str) -> Iterable[Path]:
     """The files of a part, sorted, found without importing their package."""
     package, _, rest = name.partition("/")
     spec = find_spec(package)
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     place = Path(spec.submodule_search_locations[0]) / rest
     if place.is_file():
         return [place]

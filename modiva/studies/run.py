@@ -81,7 +81,10 @@ class StudyResult:
         """The rows of all finished cells."""
         from modiva.studies.frame import study_frame
 
-        return study_frame(self.store, self.plan, columns)
+        try:
+            return study_frame(self.store, self.plan, columns)
+        finally:
+            self.store.close()
 
 
 def run_study(
@@ -157,12 +160,13 @@ def run_plan(
         if not plan.steps and not plan.goals <= home.finished():
             plan = plans.make()
         save_plan(plan_path(home, out), plan, os.path.relpath(out, home.folder))
-        reused, failed, computed = len(plan.cells), (), 0
+        reused, computed = len(plan.cells), 0
+        failed: tuple[tuple[str, Path], ...] = ()
         if plan.steps:
             schedule = Schedule(plan, home, device)
-            reused, before = schedule.reused, len(home.finished())
+            reused = schedule.reused
             schedule.run(engine.start(home.scratch), progress)
-            computed = len(home.finished()) - before
+            computed = schedule.computed
             failed = tuple(
                 (
                     cell.name,

@@ -30,6 +30,7 @@ class Schedule:
         """
         self._plan, self._store, self._device = plan, store, device
         self.failed: dict[str, Path] = {}
+        self.computed = 0
         self._finished = store.finished()
         self._intact: set[str] = set()
         self._seen: set[str] = set()
@@ -54,7 +55,7 @@ class Schedule:
         return sum(not keys for keys in self._left.values())
 
     def run(self, engine: Engine, progress: bool) -> None:
-        """Run all that is to be done; what failed is in `failed`."""
+        """Run all that is to be done; `failed` and `computed` tell what came of it."""
         cells = len(self._plan.cells)
         cost = sum(self._plan.steps[key].seconds for keys in self._members.values() for key in keys)
         running: dict[str, Group] = {}
@@ -154,6 +155,7 @@ class Schedule:
             logger.error("%s failed: see %s", self._name(step), path)
             return
         self._store.write(step.kind, outcome)
+        self.computed += 1
         self._finished.add(step.key)
         self._intact.add(step.key)
         bar.worked(step.seconds)

@@ -69,6 +69,9 @@ class Store:
                 ) from error
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir()
+            for folder in (self.folder, self.folder / "studies"):
+                for part in folder.glob(".*.part"):  # of a run that was killed
+                    part.unlink()
             try:
                 self.refresh()
                 yield self
@@ -145,7 +148,7 @@ class Store:
             "rows": outcome.rows,
         }
         path = self._record(outcome.key)
-        write_text(path, json.dumps({**record, "checksum": _checksum(record)}, allow_nan=False))
+        self._write(path, json.dumps({**record, "checksum": _checksum(record)}, allow_nan=False))
         self._failure(outcome.key).unlink(missing_ok=True)
         self.index.add(record, _stamp(path.stat()))
 
@@ -192,7 +195,7 @@ class Store:
 
     def write_failure(self, key: str, text: str) -> Path:
         """Keep the error of a step that failed."""
-        return write_text(self._failure(key), text)
+        return self._write(self._failure(key), text)
 
     def is_empty(self) -> bool:
         """Whether there is nothing in the folder, or no folder."""
@@ -231,6 +234,12 @@ class Store:
                 self._failure(key).unlink()
             self.index.commit()
         return len(unused), freed
+
+    def _write(self, path: Path, text: str) -> Path:
+        """Write a file whole or not at all; what a kill leaves of it lies in scratch/."""
+        part = write_text(self.scratch / path.name, text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return part.replace(path)
 
     def _record(self, key: str) -> Path:
         if not _KEY.fullmatch(key):

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -85,10 +86,9 @@ class LocalEngine(Engine):
         idle = (worker for worker in self._workers if worker.job is None)
         worker = next(idle, None) or self._start()
         worker.job = job
-        try:
-            worker.pipe.send((job.task, job.inputs, self._scratch / f"{os.urandom(6).hex()}"))
-        except OSError:  # it died while it was idle; `wait` sees its closed pipe and goes on
-            pass
+        # A worker that died while it was idle: `wait` sees its closed pipe and goes on.
+        with suppress(OSError):
+            worker.pipe.send((job.task, job.inputs, self._scratch))
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -106,9 +106,12 @@ class LocalEngine(Engine):
 
 
 def _end(worker: _Worker) -> None:
+    """An idle worker ends when its pipe does; one in the middle of a task is killed."""
+    worker.pipe.close()
+    if worker.job is None:
+        worker.process.join(timeout=2)
     worker.process.kill()
     worker.process.join()
-    worker.pipe.close()
 
 
 def serve(pipe: Connection) -> None:

@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import importlib
+import os
 import re
+import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -95,14 +97,16 @@ def perform(task: Task, inputs: Mapping[str, Path], scratch: Path) -> Iterator[O
     shared: dict[str, Any] = {}
     for key, settings in task.steps:
         started = time.perf_counter()
-        out = scratch / key
+        # A name of its own: a worker that died may have left another attempt behind.
+        out = scratch / f"{key}-{os.urandom(6).hex()}"
         try:
             module, _, name = task.function.partition(":")
             run = getattr(importlib.import_module(module), name)
-            out.mkdir(parents=True)
+            out.mkdir()
             rows = run(settings, Context(inputs, out, task.device, shared))
             files = {path: _sha256(out / path) for path in sorted(_files(out))}
         except Exception as error:
+            shutil.rmtree(out, ignore_errors=True)
             yield Outcome(key, error=traceback.format_exc(), disk=_disk_error(error))
             continue
         if not files:

@@ -1,4 +1,4 @@
-"""What the targets of a cell are trained on: sentences drawn, patterns compiled, secrets planted."""
+"""What the targets of a cell are trained on: sentences drawn, patterns, secrets planted."""
 
 import functools
 from collections.abc import Sequence

@@ -170,10 +170,15 @@ def load_targets(folder: Path) -> Iterator[Target]:
     """Read the targets of an artefact, one after the other."""
     facts = json.loads((folder / TARGETS_FILE).read_text(encoding="utf-8"))
     for number, fact in enumerate(facts):
+        classifier = load(folder / f"model-{number}")
+        # A safetensors file puts weights at any address, and matrix products round by alignment:
+        # a copy lies where a freshly trained weight does, so that both give the same bits.
+        for parameter in classifier.model.parameters():
+            parameter.data = parameter.data.clone()
         result = dict(fact["result"])
         result["history"] = tuple(EpochRecord(**epoch) for epoch in result["history"])
         yield Target(
-            load(folder / f"model-{number}"),
+            classifier,
             TrainResult(**result),
             Ledger.load(folder / f"ledger-{number}.json"),
             fact["sentences"],
