@@ -59,7 +59,8 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator["Store"]:
         """Hold the folder for one run; a second run is refused, not mixed in."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # `studies` comes first: it is what tells a store from a folder of something else.
+        (self.folder / "studies").mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
