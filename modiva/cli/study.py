@@ -102,10 +102,8 @@ class Status(_OfStudy):
             unfinished = len(plan.cells) - done
             if named < unfinished:
                 print(f"... and {unfinished - named} more (--all names them)")
-            print(
-                f"{done} of {len(plan.cells)} cells finished in {self.folder}; "
-                f"{unfinished - missing} failed, {missing} missing"
-            )
+            ended = f"; {unfinished - missing} failed" if unfinished > missing else ""
+            print(f"{done} of {len(plan.cells)} cells finished in {self.folder}{ended}")
         return 0
 
 

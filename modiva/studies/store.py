@@ -25,7 +25,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modiva.errors import ModivaError
-from modiva.files import write_text
 from modiva.studies.engines.task import Outcome
 from modiva.studies.index import Index, Stamp
 
@@ -237,8 +236,13 @@ class Store:
         return len(unused), freed
 
     def _write(self, path: Path, text: str) -> Path:
-        """Write a file whole or not at all; what a kill leaves of it lies in scratch/."""
-        part = write_text(self.scratch / path.name, text)
+        """Write a file whole or not at all; what a kill leaves of it lies in scratch/.
+
+        Not flushed to the disk one by one, which takes longer than a small step: what a power cut
+        shortens is found by its checksum and computed again.
+        """
+        part = self.scratch / path.name
+        part.write_text(text, encoding="utf-8")
         path.parent.mkdir(parents=True, exist_ok=True)
         return part.replace(path)
 

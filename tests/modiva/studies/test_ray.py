@@ -61,6 +61,7 @@ def _engine(cluster):
 
 def _lose_a_worker_then_a_node(cluster, out, losses):
     """Once rows come in, kill a process that computes; some rows later, a whole node."""
+
     def records():
         return len(list((out / "steps").glob("*/*.json")))
 
