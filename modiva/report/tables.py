@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,8 +47,9 @@ COLUMNS = (
     "test_accuracy",
     "majority_accuracy",
 )
-# A spreadsheet runs a cell that begins so; the apostrophe makes it text (OWASP, CSV injection).
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# A spreadsheet runs a cell that begins so, also behind blanks and in the full-width forms of East
+# Asian keyboards; the apostrophe makes it text (OWASP, CSV injection).
+_FORMULA = re.compile(r"['\s]*[=+\-@\t\r\n=+-@]")
 
 
 def write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Path:
@@ -75,6 +77,14 @@ def write_summary(path: Path, summary: Any) -> Path:
 
 def write_flat_summary(path: Path, summary: Sequence[Mapping[str, Any]]) -> Path:
     """Write groups as CSV, a line a group; a measure takes the columns NAME, _lower and _upper."""
+    lines = [
+        {key: _short_number(value) for key, value in line.items()} for line in flatten(summary)
+    ]
+    return _write_csv(path, lines, GROUP_COLUMNS)
+
+
+def flatten(summary: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return groups without nesting: a measure becomes NAME, NAME_lower and NAME_upper."""
     lines = []
     for group in summary:
         line: dict[str, Any] = {}
@@ -84,8 +94,8 @@ def write_flat_summary(path: Path, summary: Sequence[Mapping[str, Any]]) -> Path
                 line[f"{name}_lower"], line[f"{name}_upper"] = value["lower"], value["upper"]
             else:
                 line[name] = value
-        lines.append({key: _short_number(value) for key, value in line.items()})
-    return _write_csv(path, lines, GROUP_COLUMNS)
+        lines.append(line)
+    return lines
 
 
 def _short_number(value: Any) -> Any:
@@ -99,7 +109,7 @@ def _write_csv(path: Path, records: Any, first: Sequence[str]) -> Path:
     columns = [*first, *(name for name in found if name not in first)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([_cell(name) for name in columns])
     writer.writerows([_cell(record.get(name)) for name in columns] for record in records)
     return write_text(path, buffer.getvalue())
 
@@ -186,6 +196,14 @@ def _cell(value: Any) -> Any:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     return int(value) if isinstance(value, bool) else value
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting as a reader writes it: lists by commas, the rest as JSON."""
+    if isinstance(value, (list, tuple)) and not any(isinstance(item, Mapping) for item in value):
+        return ", ".join(str(item) for item in value)
+    plain = plain_json(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
 def plain_json(value: Any) -> Any:

@@ -91,14 +91,22 @@ def fit_titles(figure: Figure) -> None:
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:
     """Write NAME.png (200 dpi, white) and NAME.svg (transparent), the same bytes every time."""
-    paths = []
     with mpl.rc_context(STYLE):
         fit_titles(drawing.figure)
-        for kind, options in (
-            ("png", {"dpi": 200, "facecolor": PAPER, "metadata": {"Software": None}}),
-            ("svg", {"facecolor": "none", "metadata": {"Date": None, "Creator": None}}),
-        ):
-            buffer = io.BytesIO()
-            drawing.figure.savefig(buffer, format=kind, **options)
-            paths.append(write_bytes(folder / f"{drawing.name}.{kind}", buffer.getvalue()))
-    return paths
+        data = _bytes(drawing.figure, "png", dpi=200, facecolor=PAPER, metadata={"Software": None})
+        png = write_bytes(folder / f"{drawing.name}.png", data)
+    return [png, save_svg(drawing, folder / f"{drawing.name}.svg")]
+
+
+def save_svg(drawing: Drawing, path: Path) -> Path:
+    """Write a figure as SVG (transparent), the same bytes every time."""
+    with mpl.rc_context(STYLE):
+        fit_titles(drawing.figure)
+        metadata = {"Date": None, "Creator": None}
+        return write_bytes(path, _bytes(drawing.figure, "svg", facecolor="none", metadata=metadata))
+
+
+def _bytes(figure: Figure, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()
