@@ -19,6 +19,11 @@ from modiva.report.words import prepare, visible
 
 LINES = 200  # of a table; all of them are in summary.csv
 SIDES = 40
+_SHOWN = (
+    *("corpus", "target", "attack", "defense", "pattern", "length", "repetitions", "exact"),
+    *("controls", "epsilon", "group_epsilon", "test_accuracy", "majority_accuracy", "exposure"),
+    *("n", "n_models"),
+)
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$#]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
@@ -87,9 +92,7 @@ def _figures(folder: Path) -> list[str]:
 
 
 def _cells(table: Table) -> list[str]:
-    names = ("corpus", "target", "attack", "defense", "pattern", "length", "repetitions", "exact")
-    names += ("controls", "epsilon", "group_epsilon", "test_accuracy", "majority_accuracy")
-    table = table.named((*names, "exposure", "n", "n_models"))
+    table = table.named(_SHOWN)
     said = [f"All lines: {escape(', '.join(table.constant))}."] if table.constant else []
     if len(table.lines) > LINES:
         said.append(f"The first {LINES} of {len(table.lines):,} lines; all are in summary.csv.")

@@ -1,6 +1,7 @@
 "use strict";
 (function () {
-  const PAGE = 50;
+  // A phone shows a line as a card: ten of them are enough to scroll through.
+  const PAGE = matchMedia("(max-width: 40rem)").matches ? 10 : 50;
   const table = document.getElementById("table");
   const body = table.tBodies[0];
   const heads = Array.from(table.tHead.rows[0].cells);
@@ -109,6 +110,7 @@
     const label = document.createElement("label");
     const box = document.createElement("select");
     box.column = column;
+    box.setAttribute("aria-label", title);
     box.add(new Option("all", ""));
     cells.forEach((own, place) => box.add(new Option(own[0], place)));
     box.addEventListener("change", filter);
@@ -162,5 +164,5 @@
     all.addEventListener("change", () => table.classList.toggle("brief", !all.checked));
   }
   document.querySelectorAll(".filters").forEach((part) => { part.hidden = false; });
-  say();
+  if (body.rows.length > PAGE) show(0); else say();
 })();

@@ -1,7 +1,6 @@
 """The files beside the page: rows as CSV, groups as JSON, and a short table for the terminal."""
 
 import csv
-import io
 import json
 import math
 import re
@@ -49,7 +48,7 @@ COLUMNS = (
 )
 # A spreadsheet runs a cell that begins so, also behind blanks and in the full-width forms of East
 # Asian keyboards; the apostrophe makes it text (OWASP, CSV injection).
-_FORMULA = re.compile(r"['\s]*[=+\-@\t\r\n=+-@]")
+_FORMULA = re.compile(r"['\s]*[=+\-@\t\r\n＝＋－＠]")
 
 
 def write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Path:
@@ -107,11 +106,24 @@ def _write_csv(path: Path, records: Any, first: Sequence[str]) -> Path:
     """Write records as CSV: the columns of `first`, then the others as they come."""
     found = dict.fromkeys(name for record in records for name in record)
     columns = [*first, *(name for name in found if name not in first)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    text = _Lines()
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([_cell(name) for name in columns])
     writer.writerows([_cell(record.get(name)) for name in columns] for record in records)
-    return write_text(path, buffer.getvalue())
+    return write_text(path, "".join(text.lines))
+
+
+class _Lines:
+    """Takes lines that end in CR LF and ends them in LF.
+
+    The writer quotes only those line ends that it makes itself, and a lone CR ends a line too.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.lines.append(line.removesuffix("\r\n") + "\n")
 
 
 def console_table(summary: Sequence[Mapping[str, Any]]) -> str:

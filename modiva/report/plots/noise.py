@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -52,6 +53,7 @@ def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
         title = panels.facet_title(frame, cell[:2])
         title += "" if cell[2] == "none" else f", {cell[2]}"
         places = _places(sorted(part["noise_multiplier"].unique()))
+        measured = {attack: _measured(part[part["attack"] == attack]) for attack in attacks}
         for (kind, attack), axis in zip(parts, stack, strict=True):
             if kind == "accuracy":
                 _accuracy(axis, part, places, title, spoken)
@@ -59,7 +61,7 @@ def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
                 continue
             chosen = part[part["attack"] == attack]
             measure = "exact" if kind == "extraction" else "exposure"
-            _series(axis, chosen, measure, repetitions, places, (title, attack), spoken)
+            _series(axis, measured[attack], measure, repetitions, places, (title, attack), spoken)
             if kind == "extraction":
                 panels.chance_line(axis, chosen)
                 panels.rate_axis(axis, f"extracted by\n{attack}")
@@ -67,12 +69,9 @@ def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
                 _bits_axis(axis, chosen, attack if len(attacks) > 1 else "")
         top.set_title(title)
         _bounds(top, part, bounds, places)
-        groups = summarise(
-            planted[(planted[_KEYS] == list(cell)).all(axis=1) & (planted["attack"] == attacks[0])],
-            ["repetitions", "noise_multiplier"],
-        )
-        panels.subtitle(top, panels.numbers_line(groups))
+        panels.subtitle(top, panels.numbers_line(measured[attacks[0]][0]))
         _noise_axes([top, *stack], places)
+    figure.align_ylabels()
     panels.legend(figure, [axis for panel in axes for axis in panel])
     title = "Extraction and accuracy against noise"
     caption = _caption(frame, parts, bounds is not None) + left_out
@@ -98,15 +97,21 @@ def _places(noises: Sequence[float]) -> dict[float, float]:
     """Return where each noise stands: by its logarithm, or evenly where that would be too close."""
     places = panels.log_places(noises, 0.35)
     xs = list(places.values())
-    least = min(b - a for a, b in zip(xs, xs[1:], strict=False))
+    least = min(right - left for left, right in pairwise(xs))
     if least < 0.09 * (xs[-1] - xs[0]):
         return {noise: float(place) for place, noise in enumerate(noises)}
     return places
 
 
+def _measured(part: pd.DataFrame) -> tuple[list[panels.Group], list[panels.Group]]:
+    """Return the groups of planted secrets by repetitions and noise, and of controls by noise."""
+    planted = summarise(part[part["planted"] == 1], ["repetitions", "noise_multiplier"])
+    return planted, summarise(part[part["planted"] == 0], ["noise_multiplier"])
+
+
 def _series(
     axis: panels.Axes,
-    part: pd.DataFrame,
+    measured: tuple[list[panels.Group], list[panels.Group]],
     measure: str,
     repetitions: Sequence[int],
     places: dict[float, float],
@@ -115,14 +120,14 @@ def _series(
 ) -> None:
     """Draw a measure by noise, one line a number of repetitions and one of controls."""
     step = 0.013 * (max(places.values()) - min(places.values()))
-    planted = part[part["planted"] == 1]
-    lines: list[tuple[str, pd.DataFrame, dict[str, Any]]] = [
-        (f"R = {count(number)}", planted[planted["repetitions"] == number], look(turn))
-        for turn, number in enumerate(repetitions)
-    ]
-    lines.append(("controls (never planted)", part[part["planted"] == 0], control_look()))
-    for turn, (label, rows, style) in enumerate(lines):
-        groups = [group for group in summarise(rows, ["noise_multiplier"]) if group[measure]]
+    planted, controls = measured
+    lines: list[tuple[str, list[panels.Group], dict[str, Any]]] = []
+    for turn, number in enumerate(repetitions):
+        own = [group for group in planted if group["repetitions"] == number]
+        lines.append((f"R = {count(number)}", own, look(turn)))
+    lines.append(("controls (never planted)", controls, control_look()))
+    for turn, (label, line, style) in enumerate(lines):
+        groups = [group for group in line if group[measure]]
         if not groups:
             continue
         shift = panels.dodge(turn, len(lines), step)
@@ -197,10 +202,10 @@ def _bounds(
     if bounds is None:
         axis.set_yticks([])
         return
-    rows = [("ε of one sentence", part, "epsilon")]
+    rows = [("ε, one sentence", part, "epsilon")]
     for number in bounds:
         same = part[part["repetitions"] == number]
-        rows.append((f"ε of R = {count(number)}", same, "group_epsilon"))
+        rows.append((f"group ε, R = {count(number)}", same, "group_epsilon"))
     across = blended_transform_factory(axis.transData, axis.transAxes)
     heights = [1 - (turn + 0.5) / len(rows) for turn in range(len(rows))]
     for height, (_, own, name) in zip(heights, rows, strict=True):
