@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from modiva import __version__
 from modiva.files import write_text
 from modiva.report import glossary
 from modiva.report.answer import answer
-from modiva.report.cells import Column, Table, table_of
+from modiva.report.cells import Cell, Column, Table, table_of
 from modiva.report.plots import CAPTIONS, NARROW
 from modiva.report.plots.style import GRID, INK, MUTED, PALETTE, PAPER
 from modiva.report.sides import side_by_side
@@ -165,9 +164,13 @@ def _data(table: Table) -> Markup:
     columns = []
     for place, column in enumerate(table.columns):
         found: dict[Any, int] = {}
-        lines = [found.setdefault(astuple(line[place]), len(found)) for line in table.lines]
+        lines = [found.setdefault(_plain(line[place]), len(found)) for line in table.lines]
         about = {"name": column.name, "title": column.title, "kind": column.kind}
         columns.append({**about, "cells": list(found), "lines": lines})
     text = json.dumps({"columns": columns}, ensure_ascii=False, separators=(",", ":"))
     # Inside a script element only these could end it or begin a comment.
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _plain(cell: Cell) -> tuple[Any, ...]:
+    return cell.text, cell.value, cell.note, cell.lower, cell.upper

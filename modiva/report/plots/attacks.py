@@ -38,7 +38,7 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
     metrics = [
         (name, label) for name, label in _METRICS if name in planted and planted[name].notna().any()
     ]
-    pairs, left_out = panels.limited(panels.facets(planted), 8)
+    pairs, left_out = panels.limited(panels.facets(planted), 4)
     labels = [f"{name}\n{count(cost[name])} evaluations" for name in attacks]
     figure, axes = panels.grid(
         len(pairs) * len(metrics),

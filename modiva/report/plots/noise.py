@@ -29,7 +29,7 @@ def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
     """
     planted = frame[frame["planted"] == 1]
     levels = planted.groupby(_KEYS, sort=False)["noise_multiplier"].nunique()
-    cells, left_out = panels.limited(list(levels[levels > 1].index), 8)
+    cells, left_out = panels.limited(list(levels[levels > 1].index), 4)
     if not cells:
         return None
     frame = frame[frame.set_index(_KEYS).index.isin(cells)]

@@ -18,7 +18,7 @@ Group = dict[str, Any]
 T = TypeVar("T")
 REPETITIONS = "repetitions in the training data"
 ACROSS = 4  # panels side by side
-PANELS = 12  # of a figure; a grid may have hundreds
+PANELS = 8  # of a figure; a grid may have hundreds
 LINES = 6  # of a panel: as many as there are colors
 
 
