@@ -3,13 +3,6 @@
 Importing this package registers the own architectures with transformers' Auto classes.
 """
 
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedTokenizerFast,
-)
-
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.building import Classifier, build
 from modiva.classifiers.checkpoint import load, save, write_into
@@ -17,12 +10,13 @@ from modiva.classifiers.cnn import CnnClassifier
 from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig, TransformerConfig
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
-from modiva.classifiers.spec import TARGET_NAMES, TargetSpec, parse_target
+from modiva.classifiers.registry import OWN_ARCHITECTURES, register_architecture
+from modiva.classifiers.spec import TargetSpec, parse_target, target_names
 from modiva.classifiers.tokenizer import encode, word_tokenizer
 from modiva.classifiers.transformer import TransformerClassifier
 
 __all__ = [
-    "TARGET_NAMES",
+    "OWN_ARCHITECTURES",
     "Classifier",
     "CnnClassifier",
     "CnnConfig",
@@ -38,14 +32,13 @@ __all__ = [
     "encode",
     "load",
     "parse_target",
+    "register_architecture",
     "save",
+    "target_names",
     "word_tokenizer",
     "write_into",
 ]
 
-for _model in (CnnClassifier, LstmClassifier, TransformerClassifier):
-    AutoConfig.register(_model.config_class.model_type, _model.config_class, exist_ok=True)
-    AutoModelForSequenceClassification.register(_model.config_class, _model, exist_ok=True)
-    AutoTokenizer.register(
-        _model.config_class, fast_tokenizer_class=PreTrainedTokenizerFast, exist_ok=True
-    )
+register_architecture("cnn", CnnClassifier)
+register_architecture("lstm", LstmClassifier)
+register_architecture("transformer", TransformerClassifier)
