@@ -36,10 +36,16 @@ class ExampleSum:
     """Leaves the sum of the sentences' clipped gradients in `.grad` (exact DP-SGD)."""
 
     def __init__(
-        self, model: nn.Module, losses: ChunkedLosses, clip_norm: float, expected: float
+        self,
+        model: nn.Module,
+        losses: ChunkedLosses,
+        clip_norm: float,
+        automatic: bool,
+        expected: float,
     ) -> None:
         self.losses, self.expected = losses, expected
-        self.clipper: PerExampleClipper | ReferenceClipper = PerExampleClipper(model, clip_norm)
+        self.clipper: PerExampleClipper | ReferenceClipper
+        self.clipper = PerExampleClipper(model, clip_norm, automatic)
         self.clipped = 0
 
     @property
@@ -57,7 +63,7 @@ class ExampleSum:
         return total
 
     def describe(self, steps: int, sampled: int) -> dict[str, Any]:
-        """What ran: the share of sampled sentences whose gradient was clipped."""
+        """What ran: the share of sampled sentences whose gradient was longer than the bound."""
         return {"clipped_fraction": self.clipped / max(sampled, 1)}
 
 
@@ -84,14 +90,16 @@ class PrivateSteps:
         self.losses = ChunkedLosses(model, split)
         self.gradients: ExampleSum | MicrobatchSum
         clip_norm = self.privacy.clip_norm
+        automatic = config.privacy.clipping == "automatic"
         if config.privacy.microbatches is None:
-            self.gradients = ExampleSum(model, self.losses, clip_norm, self.expected)
+            self.gradients = ExampleSum(model, self.losses, clip_norm, automatic, self.expected)
         else:
             self.gradients = MicrobatchSum(
                 model,
                 self.losses,
                 config.privacy.microbatches,
                 clip_norm,
+                automatic,
                 self.expected,
                 config.seed,
             )

@@ -82,7 +82,11 @@ class Job:
 def private(config: TrainConfig, noise: float, epochs: int, rate: float) -> TrainConfig:
     """`config` with DP-SGD."""
     privacy = PrivacySettings(
-        noise_multiplier=noise, clip_norm=CLIP_NORM, batch_size=BATCH_SIZE, delta=1e-5
+        noise_multiplier=noise,
+        clip_norm=CLIP_NORM,
+        clipping="threshold",
+        batch_size=BATCH_SIZE,
+        delta=1e-5,
     )
     return replace(config, epochs=epochs, learning_rate=rate, privacy=privacy)
 
