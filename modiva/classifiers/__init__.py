@@ -17,6 +17,7 @@ from modiva.classifiers.cnn import CnnClassifier
 from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig, TransformerConfig
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
+from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
 from modiva.classifiers.spec import TARGET_NAMES, TargetSpec, parse_target
 from modiva.classifiers.tokenizer import encode, word_tokenizer
 from modiva.classifiers.transformer import TransformerClassifier
@@ -29,6 +30,8 @@ __all__ = [
     "LstmClassifier",
     "LstmConfig",
     "LstmRecurrence",
+    "SentenceClassifier",
+    "SentenceConfig",
     "TargetClassifier",
     "TargetConfig",
     "TargetSpec",
@@ -49,3 +52,6 @@ for _model in (CnnClassifier, LstmClassifier, TransformerClassifier):
     AutoTokenizer.register(
         _model.config_class, fast_tokenizer_class=PreTrainedTokenizerFast, exist_ok=True
     )
+# Its tokenizer is its encoder's.
+AutoConfig.register(SentenceConfig.model_type, SentenceConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(SentenceConfig, SentenceClassifier, exist_ok=True)

@@ -8,7 +8,7 @@ from modiva.errors import ModivaError
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bfloat16")
-CLIPPINGS = ("automatic", "threshold")
+CLIPPINGS = ("threshold", "automatic")
 
 
 Examples = Sequence[tuple[str, str]]  # (text, intent) pairs
@@ -76,9 +76,9 @@ class PrivacySettings:
         noise_multiplier: standard deviation of the noise over `clip_norm` (>= 0), at the start.
         epsilon: privacy budget per example; the noise is then calibrated to it.
         clip_norm: L2 bound on every example's gradient, or on every micro-batch's mean.
-        clipping: "automatic" makes every gradient about as long as the bound, which under AdamW is
-            then no setting that matters (Bu et al. 2022, arXiv 2206.07136); "threshold" shortens
-            the longer ones only (Abadi et al. 2016).
+        clipping: "threshold" shortens what is longer than the bound (Abadi et al. 2016);
+            "automatic" makes every gradient about as long as it, which under AdamW is then no
+            setting that matters (Bu et al. 2022, arXiv 2206.07136).
         delta: the delta of the (epsilon, delta) statement.
         batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n.
         noise_decay: factor in (0, 1] on the noise from one epoch to the next.
@@ -96,7 +96,7 @@ class PrivacySettings:
     batch_size: int = 256
     noise_decay: float = 1.0
     microbatches: Microbatches | None = None
-    clipping: str = "automatic"
+    clipping: str = "threshold"
 
     def __post_init__(self) -> None:
         if (self.noise_multiplier is None) == (self.epsilon is None):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from modiva.classifiers import SentenceClassifier
 from modiva.training.batches import EncodedSplit
 
 # Activations kept for one chunk of a logical batch, in tokens times hidden size.
@@ -22,6 +23,8 @@ CHUNK_COST = 24_000
 class ChunkedLosses:
     """Runs one model over parts of one split; a chunk's forward pass is run when it is asked for.
 
+    A frozen encoder runs once over the split, and only the head in every step.
+
     Args:
         tokens: padded tokens of a chunk, at least one sentence's; None chooses by the model's
             hidden size.
@@ -32,9 +35,28 @@ class ChunkedLosses:
         width = getattr(getattr(model, "config", None), "hidden_size", 128)
         self.tokens = tokens or max(CHUNK_FLOATS // width, FEWEST_TOKENS)
         self.cost = CHUNK_COST // width
+        self.vectors: Tensor | None = None
+        if isinstance(model, SentenceClassifier):
+            self.vectors = self._sentence_vectors(model)
+
+    @torch.no_grad()
+    def _sentence_vectors(self, model: SentenceClassifier) -> Tensor:
+        """Encode every sentence: (N, H)."""
+        found = torch.zeros(len(self.split), model.config.hidden_size, device=model.device)
+        everything = torch.arange(len(self.split))
+        for chunk in chunks_by_length(self.split.lengths, everything, self.tokens, self.cost):
+            ids, mask, _ = self.split.take(chunk)
+            vectors = model.sentence_vectors(input_ids=ids, attention_mask=mask)
+            found[chunk.to(found.device)] = vectors
+        return found
 
     def __call__(self, indices: Tensor) -> Iterator[Tensor]:
         """Yield the cross-entropies (b,) of chunk after chunk of the sentences at `indices`."""
+        if self.vectors is not None and len(indices):
+            where = indices.to(self.vectors.device)
+            logits = self.model(vectors=self.vectors[where]).logits  # (B, C)
+            yield F.cross_entropy(logits, self.split.labels[where], reduction="none")
+            return
         for chunk in chunks_by_length(self.split.lengths, indices, self.tokens, self.cost):
             ids, mask, labels = self.split.take(chunk)
             logits = self.model(input_ids=ids, attention_mask=mask).logits  # (b, C)

@@ -4,15 +4,24 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.nn import functional as F
+from transformers import BertConfig, BertModel
 
+from modiva.classifiers import Classifier, TargetSpec, build, save
 from modiva.errors import ModivaError
 from modiva.privacy import PerExampleClipper, ReferenceClipper, plan_from
-from modiva.training import PrivacySettings, TrainConfig, private, train
+from modiva.training import (
+    PrivacySettings,
+    TrainConfig,
+    apply_defense,
+    default_config,
+    private,
+    train,
+)
 from modiva.training.batches import encode_split
 from modiva.training.losses import chunks_by_length
 from modiva.training.private import PrivateSteps, make_plan
 
-from .conftest import make_classifier, make_splits, weights
+from .conftest import WORDS, make_classifier, make_splits, weights
 
 CONFIG = TrainConfig(
     epochs=3,
@@ -99,7 +108,9 @@ def test_automatic_clipping_makes_the_clip_norm_no_setting():
     accuracies = []
     splits = make_splits(400)
     for clip_norm in (0.01, 1.0, 100.0):
-        privacy = PrivacySettings(noise_multiplier=0.3, batch_size=128, clip_norm=clip_norm)
+        privacy = PrivacySettings(
+            noise_multiplier=0.3, batch_size=128, clip_norm=clip_norm, clipping="automatic"
+        )
         config = replace(CONFIG, epochs=20, learning_rate=2e-2, privacy=privacy)
         result = train(make_classifier(splits), splits, config, progress=False)
         accuracies.append(result.test_accuracy)
@@ -229,6 +240,35 @@ def test_private_settings_out_of_range_are_refused(settings):
 def test_a_delta_that_allows_publishing_an_example_is_refused():
     with pytest.raises(ModivaError, match="delta"):
         make_plan(PrivacySettings(noise_multiplier=1.0, delta=0.01), 100, epochs=1)
+
+
+def test_a_frozen_encoder_is_run_once_and_its_head_is_trained_all_the_same(splits, tmp_path):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    encoder = BertModel(BertConfig(vocab_size=60, intermediate_size=8, **sizes))
+    tokenizer = make_classifier(splits).tokenizer
+    folder = save(Classifier(encoder, tokenizer), tmp_path / "encoder")
+    spec, config = apply_defense(
+        "dp", TargetSpec(str(folder)), default_config(str(folder)), noise_multiplier=0.5
+    )
+    classifier = build(spec, texts=[], intents=sorted(WORDS))
+    split = encode_split(classifier, splits.train)
+    steps = PrivateSteps(classifier.model.train(), split, config)
+    steps.optimizer.step = lambda: None
+    gradients = []
+    indices = torch.arange(0, 120, 3)
+    for vectors in (steps.losses.vectors, None):
+        steps.losses.vectors = vectors
+        steps.optimizer.zero_grad()
+        steps.gradients.add(indices)
+        gradients.append([parameter.grad.clone() for parameter in steps.parameters])
+    steps.close()
+    assert [tuple(gradient.shape) for gradient in gradients[0]] == [(3, 8), (3,)]
+    for cached, plain in zip(*gradients, strict=True):
+        assert torch.allclose(cached, plain, rtol=1e-4, atol=1e-6)
+    before = weights(classifier)
+    train(classifier, splits, replace(config, epochs=2), progress=False)
+    changed = [name for name, value in weights(classifier).items() if (value != before[name]).any()]
+    assert changed == ["head.weight", "head.bias"]
 
 
 def test_hooks_are_gone_after_an_error(splits, monkeypatch):
