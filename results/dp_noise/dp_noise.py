@@ -20,6 +20,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import torch
 
@@ -31,6 +32,9 @@ from modiva.corpora import load as load_corpus
 from modiva.files import write_json, write_text
 from modiva.measure import SpaceScores, score_rows, summarise
 from modiva.privacy import plan_from
+from modiva.report.plots.noise import by_noise
+from modiva.report.plots.style import STYLE, save
+from modiva.report.words import prepare
 from modiva.training import PrivacySettings, TrainConfig, default_config, save_checkpoint, train
 
 TARGETS = ("cnn", "lstm")
@@ -234,9 +238,14 @@ def tune(options: argparse.Namespace) -> None:
 
 
 def summary(options: argparse.Namespace) -> None:
-    """Write summary.csv, and the figure, beside this file."""
+    """Write summary.csv and the figure beside this file."""
     here = Path(__file__).parent
     rows = read_rows(options.out, options.models)
+    frame = prepare([row | {"corpus": "snips"} for row in rows])
+    with mpl.rc_context(STYLE):
+        drawing = by_noise(frame)
+        assert drawing is not None
+        save(drawing, here / "figures")
     by = ["target", "attack", "noise_multiplier", "repetitions", "planted"]
     table = []
     for group in summarise(rows, by):
