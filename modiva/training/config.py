@@ -80,7 +80,8 @@ class PrivacySettings:
             "automatic" makes every gradient about as long as it, which under AdamW is then no
             setting that matters (Bu et al. 2022, arXiv 2206.07136).
         delta: the delta of the (epsilon, delta) statement.
-        batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n.
+        batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n. None
+            is an eighth of the training sentences, and 256 at least.
         noise_decay: factor in (0, 1] on the noise from one epoch to the next.
         microbatches: None clips each example's gradient (exact DP-SGD, half the sensitivity);
             else eDP-SGD.
@@ -93,7 +94,7 @@ class PrivacySettings:
     epsilon: float | None = None
     clip_norm: float = 1.0
     delta: float = 1e-5
-    batch_size: int = 256
+    batch_size: int | None = None
     noise_decay: float = 1.0
     microbatches: Microbatches | None = None
     clipping: str = "threshold"
@@ -109,7 +110,8 @@ class PrivacySettings:
         if self.epsilon is not None and not 0 < self.epsilon < float("inf"):
             raise ModivaError(f"epsilon={self.epsilon}: give a positive number, such as 3")
         _require_positive("clip_norm", self.clip_norm)
-        _require_positive("batch_size", self.batch_size)
+        if self.batch_size is not None:
+            _require_positive("batch_size", self.batch_size)
         if self.clipping not in CLIPPINGS:
             raise ModivaError(f"clipping={self.clipping!r}: choose one of {', '.join(CLIPPINGS)}")
         if not 0 < self.noise_decay <= 1:

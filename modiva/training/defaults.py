@@ -21,7 +21,6 @@ PRIVATE_OWN = TrainConfig(epochs=40, learning_rate=5e-3)
 PRIVATE_RATES = {"cnn": 1e-2, "lstm": 1e-2}
 # Of a pretrained target the head alone is trained privately (`private_spec`).
 PRIVATE_PRETRAINED = TrainConfig(epochs=40, learning_rate=3e-3)
-PRIVATE_BATCH_PRETRAINED = 1024
 # eDP-SGD: halves the noise in 34 epochs. Faster decay costs epsilon in the last epochs: at 0.95 an
 # epoch, 40 epochs end with an eighth of the noise.
 EDP_NOISE_DECAY = 0.98
@@ -63,8 +62,6 @@ def make_private(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings
     """
     ordinary = _ordinary(spec)
     private = _private(spec)
-    if not spec.is_own and privacy.batch_size == PrivacySettings.batch_size:
-        privacy = replace(privacy, batch_size=PRIVATE_BATCH_PRETRAINED)
     changes: dict[str, Any] = {"privacy": privacy}
     if config.epochs in (ordinary.epochs, with_dropout(spec, ordinary).epochs):
         changes["epochs"] = private.epochs

@@ -31,6 +31,10 @@ from modiva.training.losses import ChunkedLosses
 from modiva.training.seeds import generator
 from modiva.training.steps import make_optimizer, trainable
 
+# Of batches whose size is not given. Noise is added once a step, so few and large steps are better;
+# on HWU64 (9,000 sentences) a batch of 1,024 is 9 points of accuracy above one of 256.
+BATCHES, SMALLEST_BATCH = 8, 256
+
 
 class ExampleSum:
     """Leaves the sum of the sentences' clipped gradients in `.grad` (exact DP-SGD)."""
@@ -188,7 +192,8 @@ def make_plan(settings: PrivacySettings, dataset_size: int, epochs: int) -> Priv
             f"delta={settings.delta} with {dataset_size} training sentences: a delta of 1 / "
             "sentences or more allows publishing one of them; give a smaller one"
         )
-    rate = min(settings.batch_size / dataset_size, 1.0)
+    batch_size = settings.batch_size or max(dataset_size // BATCHES, SMALLEST_BATCH)
+    rate = min(batch_size / dataset_size, 1.0)
     steps = steps_an_epoch(rate)
     exact = settings.microbatches is None
     common: dict[str, Any] = {

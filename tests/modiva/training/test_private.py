@@ -169,6 +169,15 @@ def test_epsilon_is_calibrated_to_and_noise_zero_promises_nothing():
     assert train(make_classifier(splits), splits, config, progress=False).epsilon is None
 
 
+def test_a_batch_is_an_eighth_of_the_sentences_and_256_at_least():
+    settings = PrivacySettings(noise_multiplier=1.0)
+    for sentences, expected in ((8000, 1000), (2000, 256), (100, 100)):
+        plan = make_plan(settings, sentences, epochs=3)
+        assert plan.expected_batch_size == pytest.approx(expected)
+    assert make_plan(settings, 8000, epochs=3).steps == 24
+    assert make_plan(replace(settings, batch_size=64), 8000, 1).expected_batch_size == 64
+
+
 def test_a_small_corpus_is_sampled_whole():
     plan = make_plan(PrivacySettings(noise_multiplier=1.0, batch_size=256), 100, epochs=4)
     assert plan.sampling_rate == 1.0
