@@ -3,6 +3,8 @@
 Importing this package registers the own architectures with transformers' Auto classes.
 """
 
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.building import Classifier, build
 from modiva.classifiers.checkpoint import load, save, write_into
@@ -11,6 +13,7 @@ from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
 from modiva.classifiers.registry import OWN_ARCHITECTURES, register_architecture
+from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
 from modiva.classifiers.spec import TargetSpec, parse_target, target_names
 from modiva.classifiers.tokenizer import encode, word_tokenizer
 from modiva.classifiers.transformer import TransformerClassifier
@@ -23,6 +26,8 @@ __all__ = [
     "LstmClassifier",
     "LstmConfig",
     "LstmRecurrence",
+    "SentenceClassifier",
+    "SentenceConfig",
     "TargetClassifier",
     "TargetConfig",
     "TargetSpec",
@@ -42,3 +47,6 @@ __all__ = [
 register_architecture("cnn", CnnClassifier)
 register_architecture("lstm", LstmClassifier)
 register_architecture("transformer", TransformerClassifier)
+# Its tokenizer is its encoder's.
+AutoConfig.register(SentenceConfig.model_type, SentenceConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(SentenceConfig, SentenceClassifier, exist_ok=True)

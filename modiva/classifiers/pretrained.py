@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -16,6 +17,7 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
+from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
 from modiva.classifiers.spec import TargetSpec, is_hub_name
 from modiva.errors import ModivaError
 
@@ -143,6 +145,8 @@ def build_pretrained(
     config = load_config(name)
     config.id2label, config.label2id = labels["id2label"], labels["label2id"]
     config.problem_type = "single_label_classification"
+    if spec.freeze_encoder:
+        return _with_frozen_encoder(name, spec, labels), tokenizer
     try:
         with quiet():
             model = AutoModelForSequenceClassification.from_pretrained(
@@ -160,6 +164,21 @@ def build_pretrained(
         model.get_input_embeddings().weight.requires_grad_(False)
     model.float().eval()
     return model, tokenizer
+
+
+def _with_frozen_encoder(name: str, spec: TargetSpec, labels: dict[str, Any]) -> PreTrainedModel:
+    """Load the encoder of a checkpoint and put a fresh head on the mean of its states."""
+    try:
+        with quiet():
+            encoder = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
+    except Exception as error:
+        raise ModivaError(f"{name} has no encoder to freeze: {first_line(error)}") from error
+    config = SentenceConfig(
+        encoder=encoder.config.to_dict(), head_dropout=spec.head_dropout, **labels
+    )
+    model = SentenceClassifier(config, encoder)
+    model.float().eval()
+    return model
 
 
 def _redraw_head(model: PreTrainedModel) -> None:

@@ -27,6 +27,8 @@ class TargetSpec:
         encoder_dropout: share of encoder features dropped in training, in [0, 1).
         head_dropout: share of the sentence vector dropped in training, in [0, 1).
         freeze_embeddings: do not train the word embedding table.
+        freeze_encoder: train a linear head alone, on the mean of the encoder's states (pretrained
+            targets; see `modiva.classifiers.sentence`).
         word_vectors: a text file of word vectors in GloVe format (own architectures).
 
     Raises:
@@ -44,6 +46,7 @@ class TargetSpec:
     head_dropout: float = 0.0
     freeze_embeddings: bool = False
     word_vectors: str | None = None
+    freeze_encoder: bool = False
 
     def __post_init__(self) -> None:
         for name in ("embedding_dim", "hidden_size", "layers"):
@@ -58,6 +61,11 @@ class TargetSpec:
             )
         if self.architecture == "transformer" and self.hidden_size % 2:
             raise ModivaError(f"hidden_size is {self.hidden_size}: a transformer needs an even one")
+        if self.is_own and self.freeze_encoder:
+            raise ModivaError(
+                f"freeze_encoder with target {self.architecture!r}, whose encoder starts at "
+                "random: it is for pretrained targets, such as minilm"
+            )
         if not self.is_own and (self.char_embeddings or self.word_vectors is not None):
             raise ModivaError(
                 f"target {self.architecture!r} brings its own pretrained inputs: character "

@@ -5,30 +5,24 @@ Poisson-subsampled Gaussian mechanism under add-or-remove-one neighbours, at the
 figures hold only for training that really draws Poisson batches with this rate and adds this noise.
 """
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
-from dp_accounting import DpEvent, GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.dp_event import MixtureOfGaussiansDpEvent
+from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 from dp_accounting.pld import PLDAccountant
 from scipy import stats
 
+from modiva.privacy.mixture import Mixture, mixture_epsilon
+
 # At this discretisation interval epsilon differs from that of 1e-4 by less than 1e-3, in a tenth of
-# the time. A large epsilon gets a coarser one: its share of epsilon is below for one example and
-# for groups, which are slower; epsilon is then too high by less than a thousandth of itself.
-INTERVAL = 1e-3
-RELATIVE_INTERVAL, GROUP_RELATIVE_INTERVAL = 1e-4, 5e-4
-# A first look at the size of epsilon, for groups of up to a hundred; beyond, in proportion.
-COARSE_INTERVAL = 0.1
+# the time. A large epsilon gets a coarser one, this share of it; it is then too high by less than
+# a thousandth of itself.
+INTERVAL, RELATIVE_INTERVAL = 1e-3, 1e-4
+COARSE_INTERVAL = 0.1  # of a first look at the size of epsilon
 # Binomial tails of less than this are merged into one outcome (see `group_sensitivities`).
 TAIL = 1e-30
-# A group's bound beyond this says nothing and takes minutes: it is reported as infinite.
-LARGEST_USEFUL = 1e6
-
-logger = logging.getLogger(__name__)
 
 Phases = tuple[tuple[float, int], ...]
 
@@ -64,53 +58,33 @@ def composed_epsilon(
 
     A group of `repetitions` examples meets a step Binomial(repetitions, sampling_rate) times, and
     each time moves the clipped sum by at most the clip norm: a mixture of Gaussians, whose privacy
-    loss is tight (Choquette-Choo et al. 2024, "Privacy Amplification for Matrix Mechanisms").
+    loss is tight (see `modiva.privacy.mixture`).
     """
-    if any(noise == 0 and steps > 0 for noise, steps in phases):
+    taken = [(noise, steps) for noise, steps in phases if steps]
+    if any(noise == 0 for noise, _ in taken):
         return math.inf
-    if repetitions > 1 and _rough_epsilon(sampling_rate, phases, repetitions) > LARGEST_USEFUL:
-        return math.inf
-    try:
-        return _refined_epsilon(sampling_rate, phases, delta, repetitions)
-    except ValueError as error:
-        if repetitions == 1:
-            raise
-        # dp-accounting runs out of precision where nearly every step meets the group.
-        logger.warning("no group epsilon found for %d repetitions: %s", repetitions, error)
-        return math.inf
+    if repetitions == 1:
+        return _one_example(sampling_rate, taken, delta)
+    group = group_sensitivities(sampling_rate, repetitions)
+    return mixture_epsilon([Mixture.of(noise, *group, steps) for noise, steps in taken], delta)
 
 
-def _rough_epsilon(sampling_rate: float, phases: Phases, repetitions: int) -> float:
-    """Epsilon to an order of magnitude: a Gaussian mechanism that moves by the mean movement."""
-    movement = repetitions * sampling_rate
-    return sum(steps * (movement / noise) ** 2 for noise, steps in phases if steps) / 2
-
-
-def _refined_epsilon(sampling_rate: float, phases: Phases, delta: float, repetitions: int) -> float:
+def _one_example(sampling_rate: float, phases: Sequence[tuple[float, int]], delta: float) -> float:
     """Epsilon on a grid as fine as its size deserves."""
-    coarse = COARSE_INTERVAL * max(1.0, repetitions / 100)
-    size = _epsilon(sampling_rate, phases, delta, repetitions, coarse)
-    relative = RELATIVE_INTERVAL if repetitions == 1 else GROUP_RELATIVE_INTERVAL
-    interval = max(INTERVAL, relative * size)
-    if interval >= coarse:
+    size = _accounted(sampling_rate, phases, delta, COARSE_INTERVAL)
+    interval = max(INTERVAL, RELATIVE_INTERVAL * size)
+    if interval >= COARSE_INTERVAL:
         return size
-    return _epsilon(sampling_rate, phases, delta, repetitions, interval)
+    return _accounted(sampling_rate, phases, delta, interval)
 
 
-def _epsilon(
-    sampling_rate: float, phases: Phases, delta: float, repetitions: int, interval: float
+def _accounted(
+    sampling_rate: float, phases: Sequence[tuple[float, int]], delta: float, interval: float
 ) -> float:
     accountant = PLDAccountant(value_discretization_interval=interval)
     for noise, steps in phases:
-        accountant.compose(_event(sampling_rate, noise, repetitions), steps)
+        accountant.compose(PoissonSampledDpEvent(sampling_rate, GaussianDpEvent(noise)), steps)
     return float(accountant.get_epsilon(delta))
-
-
-def _event(sampling_rate: float, noise: float, repetitions: int) -> DpEvent:
-    if repetitions == 1:
-        return PoissonSampledDpEvent(sampling_rate, GaussianDpEvent(noise))
-    sensitivities, probabilities = group_sensitivities(sampling_rate, repetitions)
-    return MixtureOfGaussiansDpEvent(noise, sensitivities, probabilities)
 
 
 def group_sensitivities(

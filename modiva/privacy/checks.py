@@ -8,6 +8,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from modiva.errors import ModivaError
 
+# Added to norms by automatic clipping, so that a gradient of zero stays zero: its authors' value.
+STABILITY = 0.01
+
 
 def require_positive(name: str, value: float) -> float:
     """Return `value`, or raise unless it is above 0 and finite."""
@@ -46,10 +49,21 @@ def check_losses(losses: Tensor) -> None:
         )
 
 
-def clip_weights(norms: Tensor, clip_norm: float, first: int = 0) -> Tensor:
-    """Return min(1, clip_norm / norm) for each norm; raise where a norm is not finite.
+def clip_weights(
+    norms: Tensor, clip_norm: float, automatic: bool = False, first: int = 0
+) -> Tensor:
+    """Return the factor that each gradient is multiplied by, so that none exceeds `clip_norm`.
 
-    `first` is the place in the batch of the first of them, for the message.
+    Args:
+        norms: (B,), of the gradients.
+        clip_norm: C.
+        automatic: C / (norm + STABILITY) in place of min(1, C / norm): every gradient becomes
+            about as long as C, which then only scales the step (Bu et al. 2022, arXiv 2206.07136,
+            AUTO-S).
+        first: the place in the batch of the first of them, for the message.
+
+    Raises:
+        ModivaError: a norm that is not finite.
     """
     finite = torch.isfinite(norms)
     if not bool(finite.all()):
@@ -58,4 +72,4 @@ def clip_weights(norms: Tensor, clip_norm: float, first: int = 0) -> Tensor:
             f"the gradient of example {example} of this batch is not finite, so it cannot be "
             "clipped: lower the learning rate or use float32"
         )
-    return (clip_norm / norms).clamp(max=1.0)
+    return clip_norm / (norms + STABILITY) if automatic else (clip_norm / norms).clamp(max=1.0)

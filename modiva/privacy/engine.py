@@ -64,6 +64,8 @@ class PerExampleClipper:
     Args:
         model: built of layers with a registered rule, wherever it has trainable parameters.
         clip_norm: C, above 0: the largest L2 norm of one example's gradient.
+        automatic: scale every gradient by C / (norm + 0.01) and not only the long ones down, so
+            that there is no C to choose (automatic clipping, see `clip_weights`).
 
     Raises:
         ModivaError: naming the layer and the remedy, for anything it could not clip exactly.
@@ -71,9 +73,10 @@ class PerExampleClipper:
 
     sensitivity = 1  # how many clip norms one example can move the sum in `.grad`
 
-    def __init__(self, model: nn.Module, clip_norm: float) -> None:
+    def __init__(self, model: nn.Module, clip_norm: float, automatic: bool = False) -> None:
         self.model = model
         self.clip_norm = require_positive("clip_norm", clip_norm)
+        self.automatic = automatic
         self.trainable = trainable_of(model)
         self._units = {unit.name: unit for unit in clippable_units(model)}
         self._records: dict[str, _Record] = {}
@@ -134,7 +137,7 @@ class PerExampleClipper:
             contributions = self._contributions()
             squares = torch.stack([part.squared_norms for part in contributions]).sum(0)
             norms = squares.clamp(min=0).sqrt()  # (B,)
-            weights = clip_weights(norms, self.clip_norm)
+            weights = clip_weights(norms, self.clip_norm, self.automatic)
             self._forget()
             with torch.no_grad():
                 while contributions:
@@ -203,9 +206,10 @@ class PerExampleClipper:
                 changed = first.expand(self._batch, *first.shape[1:])
         elif unit.rule.watch == "input":
             # A name of its own, so that only this layer's part of the gradient is seen.
-            changed = first.view_as(first)
-            if not first.requires_grad:
-                changed = _Source.apply(changed, self._tracer)
+            if first.requires_grad:
+                changed = first.view_as(first)
+            else:  # detached: the caller's own tensor must not come to require a gradient
+                changed = _Source.apply(first.detach(), self._tracer)
         if unit.rule.watch == "input":
             self._records[unit.name] = _Record(args, kwargs, self._kept(changed))
             self._watch(unit, changed)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from modiva.errors import ModivaError
-from modiva.privacy.checks import check_losses, require_positive, trainable_of
+from modiva.privacy.checks import STABILITY, check_losses, require_positive, trainable_of
 from modiva.privacy.rules import accumulate
 
 
@@ -28,6 +28,8 @@ class MicrobatchClipper:
         per_layer: clip each layer l of d_l trainable elements (of d in all) to C * sqrt(d_l / d),
             which gives C over all layers; else the gradient as a whole. A layer is the module that
             holds the parameters.
+        automatic: scale every mean by C_l / (norm_l + 0.01) and not only the long ones down, so
+            that there is no C to choose (automatic clipping, see `clip_weights`).
 
     Raises:
         ModivaError: a clip norm out of range, batch normalisation, or nothing to train.
@@ -35,8 +37,15 @@ class MicrobatchClipper:
 
     sensitivity = 2  # how many clip norms one example can move the sum in `.grad`
 
-    def __init__(self, model: nn.Module, clip_norm: float, per_layer: bool = True) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        clip_norm: float,
+        per_layer: bool = True,
+        automatic: bool = False,
+    ) -> None:
         self.model = model
+        self.automatic = automatic
         self.clip_norm = require_positive("clip_norm", clip_norm)
         self.trainable = trainable_of(model)
         layers: dict[str, list[int]] = {}
@@ -108,7 +117,12 @@ class MicrobatchClipper:
                 f"the mean gradient of a micro-batch is not finite at {layer or 'the model'}, so "
                 "it cannot be clipped: lower the learning rate or use float32"
             )
-        weights = (norms.new_tensor(self.clip_norms) / norms).clamp(max=1.0) / examples  # (L,)
+        limits = norms.new_tensor(self.clip_norms)
+        if self.automatic:
+            weights = limits / (norms + STABILITY)  # (L,)
+        else:
+            weights = (limits / norms).clamp(max=1.0)
+        weights = weights / examples
         for weight, places in zip(weights, self.layers.values(), strict=True):
             for i in places:
                 accumulate(self.parameters[i], sums[i] * weight)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from scipy import optimize
+
 from modiva.errors import ModivaError
 from modiva.privacy.accounting import composed_epsilon, phases_of
 
@@ -187,12 +189,16 @@ def calibrate(
         low, high = max(low / 2, SMALLEST_NOISE), low
         if plan(low).epsilon() <= epsilon:
             high = low
-    while high / low > 1.001:
-        middle = math.sqrt(low * high)
-        if plan(middle).epsilon() <= epsilon:
-            high = middle
-        else:
-            low = middle
+    if low < high:
+
+        def excess(logarithm: float) -> float:
+            return math.log(max(plan(math.exp(logarithm)).epsilon(), 1e-9) / epsilon)
+
+        # A few evaluations, as epsilon is nearly a power of the noise; then up to the safe side.
+        found = optimize.brentq(excess, math.log(low), math.log(high), xtol=2e-4)
+        high = min(math.exp(found + 4e-4), high)
+        while plan(high).epsilon() > epsilon:
+            high *= 1.0005
     return plan(high)
 
 

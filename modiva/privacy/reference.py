@@ -19,13 +19,15 @@ class ReferenceClipper:
     Args:
         model: any module; its parameters that require a gradient are trained.
         clip_norm: C, above 0: the largest L2 norm of one example's gradient.
+        automatic: automatic clipping in place of a threshold.
     """
 
     sensitivity = 1  # how many clip norms one example can move the sum in `.grad`
 
-    def __init__(self, model: nn.Module, clip_norm: float) -> None:
+    def __init__(self, model: nn.Module, clip_norm: float, automatic: bool = False) -> None:
         self.model = model
         self.clip_norm = require_positive("clip_norm", clip_norm)
+        self.automatic = automatic
         self.trainable = trainable_of(model)
 
     @property
@@ -57,7 +59,7 @@ class ReferenceClipper:
             norms[i] = (
                 torch.stack([gradient.double().pow(2).sum() for gradient in used]).sum() ** 0.5
             )
-            weight = clip_weights(norms[i : i + 1], self.clip_norm, first=i)
+            weight = clip_weights(norms[i : i + 1], self.clip_norm, self.automatic, first=i)
             for total, gradient in zip(sums, used, strict=True):
                 total.add_(gradient * weight)
         for parameter, total in zip(parameters, sums, strict=True):

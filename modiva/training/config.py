@@ -8,6 +8,7 @@ from modiva.errors import ModivaError
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bfloat16")
+CLIPPINGS = ("threshold", "automatic")
 
 
 Examples = Sequence[tuple[str, str]]  # (text, intent) pairs
@@ -75,8 +76,12 @@ class PrivacySettings:
         noise_multiplier: standard deviation of the noise over `clip_norm` (>= 0), at the start.
         epsilon: privacy budget per example; the noise is then calibrated to it.
         clip_norm: L2 bound on every example's gradient, or on every micro-batch's mean.
+        clipping: "threshold" shortens what is longer than the bound (Abadi et al. 2016);
+            "automatic" makes every gradient about as long as it, which under AdamW is then no
+            setting that matters (Bu et al. 2022, arXiv 2206.07136).
         delta: the delta of the (epsilon, delta) statement.
-        batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n.
+        batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n. None
+            is an eighth of the training sentences, and 256 at least.
         noise_decay: factor in (0, 1] on the noise from one epoch to the next.
         microbatches: None clips each example's gradient (exact DP-SGD, half the sensitivity);
             else eDP-SGD.
@@ -89,9 +94,10 @@ class PrivacySettings:
     epsilon: float | None = None
     clip_norm: float = 1.0
     delta: float = 1e-5
-    batch_size: int = 256
+    batch_size: int | None = None
     noise_decay: float = 1.0
     microbatches: Microbatches | None = None
+    clipping: str = "threshold"
 
     def __post_init__(self) -> None:
         if (self.noise_multiplier is None) == (self.epsilon is None):
@@ -104,7 +110,10 @@ class PrivacySettings:
         if self.epsilon is not None and not 0 < self.epsilon < float("inf"):
             raise ModivaError(f"epsilon={self.epsilon}: give a positive number, such as 3")
         _require_positive("clip_norm", self.clip_norm)
-        _require_positive("batch_size", self.batch_size)
+        if self.batch_size is not None:
+            _require_positive("batch_size", self.batch_size)
+        if self.clipping not in CLIPPINGS:
+            raise ModivaError(f"clipping={self.clipping!r}: choose one of {', '.join(CLIPPINGS)}")
         if not 0 < self.noise_decay <= 1:
             raise ModivaError(
                 f"noise_decay={self.noise_decay}: give a number above 0, and 1 for constant noise"

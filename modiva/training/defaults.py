@@ -19,7 +19,8 @@ PRETRAINED = TrainConfig(epochs=8, learning_rate=1e-4)
 # A private model needs many large noisy steps.
 PRIVATE_OWN = TrainConfig(epochs=40, learning_rate=5e-3)
 PRIVATE_RATES = {"cnn": 1e-2, "lstm": 1e-2}
-PRIVATE_PRETRAINED = TrainConfig(epochs=30, learning_rate=5e-4)
+# Of a pretrained target the head alone is trained privately (`private_spec`).
+PRIVATE_PRETRAINED = TrainConfig(epochs=40, learning_rate=3e-3)
 # eDP-SGD: halves the noise in 34 epochs. Faster decay costs epsilon in the last epochs: at 0.95 an
 # epoch, 40 epochs end with an eighth of the noise.
 EDP_NOISE_DECAY = 0.98
@@ -69,9 +70,27 @@ def make_private(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings
     return replace(config, **changes)
 
 
+def private_spec(spec: TargetSpec) -> TargetSpec:
+    """`spec` as it is trained privately: of a pretrained target the head alone, undropped.
+
+    Noise on 22 million weights costs a small corpus more than their training is worth: on HWU64 the
+    frozen encoder of MiniLM keeps nearly all of its accuracy at an epsilon of 8.
+    """
+    if spec.is_own:
+        return spec
+    return replace(
+        spec, freeze_encoder=True, embedding_dropout=0.0, encoder_dropout=0.0, head_dropout=0.0
+    )
+
+
 def edp_settings(privacy: PrivacySettings) -> PrivacySettings:
-    """`privacy` by eDP-SGD: micro-batches and decaying noise."""
-    return replace(privacy, microbatches=Microbatches(), noise_decay=EDP_NOISE_DECAY)
+    """`privacy` by eDP-SGD: micro-batches, decaying noise, and clip norms that need no choice."""
+    return replace(
+        privacy,
+        microbatches=Microbatches(),
+        noise_decay=EDP_NOISE_DECAY,
+        clipping="automatic",
+    )
 
 
 def _ordinary(spec: TargetSpec) -> TrainConfig:

@@ -9,7 +9,7 @@ from modiva.classifiers import TargetSpec
 from modiva.classifiers.spec import OWN_ARCHITECTURES
 from modiva.errors import ModivaError
 from modiva.training.config import PrivacySettings, TrainConfig
-from modiva.training.defaults import edp_settings, make_private, with_dropout
+from modiva.training.defaults import edp_settings, make_private, private_spec, with_dropout
 
 Settings = tuple[TargetSpec, TrainConfig]
 
@@ -157,12 +157,12 @@ def _char_embeddings(spec: TargetSpec, config: TrainConfig, _: PrivacySettings |
 
 def _dp(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings | None) -> Settings:
     assert privacy is not None
-    return spec, make_private(spec, config, privacy)
+    return private_spec(spec), make_private(spec, config, privacy)
 
 
 def _edp(spec: TargetSpec, config: TrainConfig, privacy: PrivacySettings | None) -> Settings:
     assert privacy is not None
-    return spec, make_private(spec, config, edp_settings(privacy))
+    return private_spec(spec), make_private(spec, config, edp_settings(privacy))
 
 
 for _defense in (

@@ -32,11 +32,12 @@ class MicrobatchSum:
         losses: ChunkedLosses,
         settings: Microbatches,
         clip_norm: float,
+        automatic: bool,
         expected: float,
         seed: int,
     ) -> None:
         self.losses, self.settings, self.expected = losses, settings, expected
-        self.clipper = MicrobatchClipper(model, clip_norm, settings.per_layer)
+        self.clipper = MicrobatchClipper(model, clip_norm, settings.per_layer, automatic)
         self.count = max(round(expected / settings.size), 1)
         self.places = generator(seed, "microbatches")
         self.thresholds = torch.tensor(self.clipper.clip_norms)  # (L,)

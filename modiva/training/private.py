@@ -31,15 +31,25 @@ from modiva.training.losses import ChunkedLosses
 from modiva.training.seeds import generator
 from modiva.training.steps import make_optimizer, trainable
 
+# Of batches whose size is not given. Noise is added once a step, so few and large steps are better;
+# on HWU64 (9,000 sentences) a batch of 1,024 is 9 points of accuracy above one of 256.
+BATCHES, SMALLEST_BATCH = 8, 256
+
 
 class ExampleSum:
     """Leaves the sum of the sentences' clipped gradients in `.grad` (exact DP-SGD)."""
 
     def __init__(
-        self, model: nn.Module, losses: ChunkedLosses, clip_norm: float, expected: float
+        self,
+        model: nn.Module,
+        losses: ChunkedLosses,
+        clip_norm: float,
+        automatic: bool,
+        expected: float,
     ) -> None:
         self.losses, self.expected = losses, expected
-        self.clipper: PerExampleClipper | ReferenceClipper = PerExampleClipper(model, clip_norm)
+        self.clipper: PerExampleClipper | ReferenceClipper
+        self.clipper = PerExampleClipper(model, clip_norm, automatic)
         self.clipped = 0
 
     @property
@@ -57,7 +67,7 @@ class ExampleSum:
         return total
 
     def describe(self, steps: int, sampled: int) -> dict[str, Any]:
-        """What ran: the share of sampled sentences whose gradient was clipped."""
+        """What ran: the share of sampled sentences whose gradient was longer than the bound."""
         return {"clipped_fraction": self.clipped / max(sampled, 1)}
 
 
@@ -84,14 +94,16 @@ class PrivateSteps:
         self.losses = ChunkedLosses(model, split)
         self.gradients: ExampleSum | MicrobatchSum
         clip_norm = self.privacy.clip_norm
+        automatic = config.privacy.clipping == "automatic"
         if config.privacy.microbatches is None:
-            self.gradients = ExampleSum(model, self.losses, clip_norm, self.expected)
+            self.gradients = ExampleSum(model, self.losses, clip_norm, automatic, self.expected)
         else:
             self.gradients = MicrobatchSum(
                 model,
                 self.losses,
                 config.privacy.microbatches,
                 clip_norm,
+                automatic,
                 self.expected,
                 config.seed,
             )
@@ -180,7 +192,8 @@ def make_plan(settings: PrivacySettings, dataset_size: int, epochs: int) -> Priv
             f"delta={settings.delta} with {dataset_size} training sentences: a delta of 1 / "
             "sentences or more allows publishing one of them; give a smaller one"
         )
-    rate = min(settings.batch_size / dataset_size, 1.0)
+    batch_size = settings.batch_size or max(dataset_size // BATCHES, SMALLEST_BATCH)
+    rate = min(batch_size / dataset_size, 1.0)
     steps = steps_an_epoch(rate)
     exact = settings.microbatches is None
     common: dict[str, Any] = {

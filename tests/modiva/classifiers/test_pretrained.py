@@ -80,6 +80,41 @@ def test_dropout_and_freezing_reach_their_places(encoder):
     assert frozen == ["bert.embeddings.word_embeddings.weight"]
 
 
+def test_a_frozen_encoder_has_a_trainable_head_alone_and_loads_again(encoder, tmp_path):
+    target = build_from(encoder, freeze_encoder=True, encoder_dropout=0.3)
+    model = target.model.train()
+    assert [n for n, p in model.named_parameters() if p.requires_grad] == [
+        "head.weight",
+        "head.bias",
+    ]
+    inputs = target.tokenizer(["call 1 2", "call"], padding=True, return_tensors="pt")
+    inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    expected = model(**inputs).logits
+    assert torch.equal(model(**inputs).logits, expected)  # the encoder is never in training mode
+    torch.testing.assert_close(model(vectors=model.sentence_vectors(**inputs)).logits, expected)
+    embedded = {
+        "inputs_embeds": model.get_input_embeddings()(inputs["input_ids"]),
+        "attention_mask": inputs["attention_mask"],
+    }
+    torch.testing.assert_close(model(**embedded).logits, expected)
+    alone = target.tokenizer(["call"], return_tensors="pt")
+    alone_logits = model(alone["input_ids"], alone["attention_mask"]).logits
+    torch.testing.assert_close(alone_logits, expected[1:], atol=1e-5, rtol=1e-5)
+    again = load(save(target, tmp_path / "target"))
+    torch.testing.assert_close(again.model(**embedded).logits, expected)
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_its_head_comes_from_the_seed(encoder):
+    target, same, other = (build_from(encoder, seed, freeze_encoder=True) for seed in (1, 1, 2))
+    for name, value in tiny(BertModel).state_dict().items():
+        assert torch.equal(target.model.encoder.state_dict()[name], value), name
+    assert torch.equal(target.model.head.weight, same.model.head.weight)
+    assert not torch.equal(target.model.head.weight, other.model.head.weight)
+    assert target.model.config.id2label == dict(enumerate(INTENTS))
+    with pytest.raises(ModivaError, match="freeze_encoder with target 'cnn'"):
+        TargetSpec("cnn", freeze_encoder=True)
+
+
 def test_an_encoder_with_pickled_weights_is_refused(encoder):
     torch.save({}, encoder / "pytorch_model.bin")
     (encoder / "model.safetensors").unlink()

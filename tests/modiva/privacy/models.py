@@ -95,10 +95,11 @@ def clipped(
     model: nn.Module,
     clip_norm: float,
     *losses: Losses,
+    automatic: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return the norms of all chunks (B,) and the clipped sum of all parameters (P,)."""
     model.zero_grad(set_to_none=True)
-    with engine(model, clip_norm) as clipper:
+    with engine(model, clip_norm, automatic) as clipper:
         norms = torch.cat([clipper.backward(chunk()) for chunk in losses])
         total = torch.cat([parameter.grad.flatten() for parameter in clipper.parameters])
     model.zero_grad(set_to_none=True)
@@ -106,13 +107,19 @@ def clipped(
 
 
 def assert_exact(model: nn.Module, losses: Losses, tolerance: float = 1e-5) -> None:
-    """Compare norms, and sums with about half of the examples clipped, with the oracle's."""
+    """Compare norms, and sums with about half of the examples clipped, with the oracle's.
+
+    Sums by automatic clipping too.
+    """
     state = torch.get_rng_state()
     norms, _ = clipped(ReferenceClipper, model, 1.0, losses)
     clip_norm = float(norms.median())
-    torch.set_rng_state(state)
-    norms, total = clipped(ReferenceClipper, model, clip_norm, losses)
-    torch.set_rng_state(state)
-    found_norms, found_total = clipped(PerExampleClipper, model, clip_norm, losses)
-    torch.testing.assert_close(found_norms, norms, rtol=tolerance, atol=0)
-    assert (found_total - total).norm() <= tolerance * total.norm()
+    for automatic in (False, True):
+        torch.set_rng_state(state)
+        norms, total = clipped(ReferenceClipper, model, clip_norm, losses, automatic=automatic)
+        torch.set_rng_state(state)
+        found_norms, found_total = clipped(
+            PerExampleClipper, model, clip_norm, losses, automatic=automatic
+        )
+        torch.testing.assert_close(found_norms, norms, rtol=tolerance, atol=0)
+        assert (found_total - total).norm() <= tolerance * total.norm()

@@ -13,11 +13,15 @@ from .models import example_losses, own, random_batch
 
 
 def clipped_means(
-    gradients: torch.Tensor, places: torch.Tensor, clip_norm: float = 1.0, per_layer: bool = False
+    gradients: torch.Tensor,
+    places: torch.Tensor,
+    clip_norm: float = 1.0,
+    per_layer: bool = False,
+    automatic: bool = False,
 ) -> torch.Tensor:
     """Return the sum (D,) for examples whose gradients (N, D) are given: losses w.x have them."""
     model = nn.Linear(gradients.shape[1], 1, bias=False).double()
-    clipper = MicrobatchClipper(model, clip_norm, per_layer)
+    clipper = MicrobatchClipper(model, clip_norm, per_layer, automatic)
     model.weight.grad = torch.zeros_like(model.weight)
     for place in places.unique():
         clipper.accumulate(model(gradients[places == place]).squeeze(1))
@@ -31,27 +35,33 @@ def clipped_means(
     microbatches=st.integers(1, 5),
     clip_norm=st.floats(0.01, 10),
     scale=st.floats(0.01, 100),
+    automatic=st.booleans(),
     seed=st.integers(0, 2**31),
 )
 def test_one_example_moves_the_sum_by_at_most_two_clip_norms(
-    examples, microbatches, clip_norm, scale, seed
+    examples, microbatches, clip_norm, scale, automatic, seed
 ):
     generator = torch.Generator().manual_seed(seed)
     gradients = torch.randn(examples, 3, generator=generator, dtype=torch.float64)
     gradients[0] *= scale
     places = torch.randint(microbatches, (examples,), generator=generator)
-    moved = clipped_means(gradients, places, clip_norm) - clipped_means(
-        gradients[1:], places[1:], clip_norm
+    settings = {"clip_norm": clip_norm, "automatic": automatic}
+    moved = clipped_means(gradients, places, **settings) - clipped_means(
+        gradients[1:], places[1:], **settings
     )
     assert float(moved.norm()) <= 2 * clip_norm * (1 + 1e-9)
 
 
-def test_one_example_can_move_the_sum_by_almost_two_clip_norms():
+@pytest.mark.parametrize("automatic", [False, True])
+def test_one_example_can_move_the_sum_by_almost_two_clip_norms(automatic):
     # Alone the mean is clipped to C; an opposite, larger gradient turns it round to -C.
     gradients = torch.tensor([[10.0, 0.0], [0.01, 0.02], [-40.0, 0.0]]).double()
     places = torch.zeros(3, dtype=torch.long)
-    moved = clipped_means(gradients, places) - clipped_means(gradients[:2], places[:2])
-    assert float(moved.norm()) == pytest.approx(2, abs=1e-3)
+    settings = {"automatic": automatic}
+    moved = clipped_means(gradients, places, **settings) - clipped_means(
+        gradients[:2], places[:2], **settings
+    )
+    assert float(moved.norm()) == pytest.approx(2, abs=5e-3)
     # A plan that promised a sensitivity of C would be broken by it: the accounting must know.
     assert float(moved.norm()) > 1.9
     plan = PrivacyPlan(1000, 0.05, 20, 1.0, 2.0, 1e-5, sensitivity=MicrobatchClipper.sensitivity)

@@ -66,7 +66,11 @@ def test_the_same_seed_gives_bit_identical_weights(splits):
 
 def test_without_noise_and_clipping_one_microbatch_gives_the_plain_gradient(splits):
     steps = edp_steps(
-        splits, noise_multiplier=0.0, clip_norm=1e6, microbatches=Microbatches(size=32)
+        splits,
+        noise_multiplier=0.0,
+        clip_norm=1e6,
+        clipping="threshold",
+        microbatches=Microbatches(size=32),
     )
     steps.losses.tokens = 64  # several chunks a micro-batch
     indices = torch.arange(0, 120, 4)
@@ -77,7 +81,11 @@ def test_without_noise_and_clipping_one_microbatch_gives_the_plain_gradient(spli
 
 def test_without_noise_and_clipping_a_microbatch_a_sentence_gives_the_plain_gradient(splits):
     steps = edp_steps(
-        splits, noise_multiplier=0.0, clip_norm=1e6, microbatches=Microbatches(size=1)
+        splits,
+        noise_multiplier=0.0,
+        clip_norm=1e6,
+        clipping="threshold",
+        microbatches=Microbatches(size=1),
     )
     indices = torch.arange(32)
     steps.gradients.assign = torch.arange

@@ -3,14 +3,25 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
+from transformers import BertConfig, BertModel
 
+from modiva.classifiers import Classifier, TargetSpec, build, save
 from modiva.errors import ModivaError
 from modiva.privacy import PerExampleClipper, ReferenceClipper, plan_from
-from modiva.training import PrivacySettings, TrainConfig, private, train
+from modiva.training import (
+    PrivacySettings,
+    TrainConfig,
+    apply_defense,
+    default_config,
+    private,
+    train,
+)
 from modiva.training.batches import encode_split
+from modiva.training.losses import chunks_by_length
 from modiva.training.private import PrivateSteps, make_plan
 
-from .conftest import make_classifier, make_splits, weights
+from .conftest import WORDS, make_classifier, make_splits, weights
 
 CONFIG = TrainConfig(
     epochs=3,
@@ -48,17 +59,21 @@ def test_private_training_learns_with_little_noise():
     assert result.test_accuracy > 0.85
 
 
+@pytest.mark.parametrize("clipping", ["automatic", "threshold"])
 @pytest.mark.parametrize("architecture", ["cnn", "lstm", "transformer"])
-def test_a_step_without_noise_is_the_oracles_sum_over_the_expected_size(architecture, splits):
+def test_a_step_without_noise_is_the_oracles_sum_over_the_expected_size(
+    architecture, clipping, splits
+):
     classifier = make_classifier(splits, architecture)
-    config = replace(CONFIG, privacy=PrivacySettings(noise_multiplier=0.0, clip_norm=0.5))
+    privacy = PrivacySettings(noise_multiplier=0.0, clip_norm=0.5, clipping=clipping)
+    config = replace(CONFIG, privacy=privacy)
     split = encode_split(classifier, splits.train)
     indices = torch.arange(0, 120, 3)
     gradients = []
     for clipper in (PerExampleClipper, ReferenceClipper):
         steps = PrivateSteps(classifier.model, split, config)
         steps.close()
-        steps.gradients.clipper = clipper(classifier.model, 0.5)
+        steps.gradients.clipper = clipper(classifier.model, 0.5, clipping == "automatic")
         steps.losses.tokens = 64  # several chunks a batch
         steps.optimizer.step = lambda: None
         steps._step(indices)
@@ -66,6 +81,57 @@ def test_a_step_without_noise_is_the_oracles_sum_over_the_expected_size(architec
         steps.close()
     for ours, oracle in zip(*gradients, strict=True):
         assert torch.allclose(ours, oracle, rtol=1e-4, atol=1e-7)
+
+
+def test_a_step_without_noise_and_clipping_is_that_of_plain_training(splits):
+    classifier = make_classifier(splits, "lstm")
+    split = encode_split(classifier, splits.train)
+    privacy = PrivacySettings(
+        noise_multiplier=0.0, clip_norm=1e6, clipping="threshold", batch_size=40
+    )
+    indices = torch.arange(0, 120, 3)
+    ids, mask, labels = split.take(indices)
+    model = classifier.model.train()
+    loss = F.cross_entropy(model(input_ids=ids, attention_mask=mask).logits, labels)
+    plain = torch.autograd.grad(loss, list(model.parameters()))
+    before = weights(classifier)
+    steps = PrivateSteps(model, split, replace(CONFIG, privacy=privacy))
+    steps.optimizer = torch.optim.SGD(steps.parameters, lr=0.1)
+    steps._step(indices)
+    steps.close()
+    for (name, value), gradient in zip(model.named_parameters(), plain, strict=True):
+        assert torch.allclose(value, before[name] - 0.1 * gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_automatic_clipping_makes_the_clip_norm_no_setting():
+    # Noise grows with the clip norm and AdamW divides by the gradients' size: one run, thrice.
+    accuracies = []
+    splits = make_splits(400)
+    for clip_norm in (0.01, 1.0, 100.0):
+        privacy = PrivacySettings(
+            noise_multiplier=0.3, batch_size=128, clip_norm=clip_norm, clipping="automatic"
+        )
+        config = replace(CONFIG, epochs=20, learning_rate=2e-2, privacy=privacy)
+        result = train(make_classifier(splits), splits, config, progress=False)
+        accuracies.append(result.test_accuracy)
+    assert min(accuracies) > 0.85
+    assert max(accuracies) - min(accuracies) < 0.03
+
+
+def test_batches_are_cut_into_chunks_of_like_length_that_fit():
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 30, (500,), generator=generator)
+    indices = torch.randperm(500, generator=generator)[:300]
+    chunks = chunks_by_length(lengths, indices, tokens=400, cost=50)
+    assert sorted(torch.cat(chunks).tolist()) == sorted(indices.tolist())
+    for chunk in chunks:
+        assert len(chunk) * int(lengths[chunk].max()) <= 400
+    padded = sum(len(chunk) * int(lengths[chunk].max()) for chunk in chunks)
+    assert padded + 50 * len(chunks) < 300 * 29  # less than the batch in one piece
+    assert chunks_by_length(lengths, indices[:0], 400, 50) == []
+    assert len(chunks_by_length(torch.tensor([500]), torch.tensor([0]), 64, 50)) == 1
+    free = chunks_by_length(lengths, indices, tokens=10**6, cost=0)
+    assert all(len(lengths[chunk].unique()) == 1 for chunk in free)
 
 
 def test_an_empty_batch_is_a_step_of_noise_alone(splits):
@@ -101,6 +167,15 @@ def test_epsilon_is_calibrated_to_and_noise_zero_promises_nothing():
     splits = make_splits(40)
     config = replace(CONFIG, epochs=1, privacy=PrivacySettings(noise_multiplier=0.0))
     assert train(make_classifier(splits), splits, config, progress=False).epsilon is None
+
+
+def test_a_batch_is_an_eighth_of_the_sentences_and_256_at_least():
+    settings = PrivacySettings(noise_multiplier=1.0)
+    for sentences, expected in ((8000, 1000), (2000, 256), (100, 100)):
+        plan = make_plan(settings, sentences, epochs=3)
+        assert plan.expected_batch_size == pytest.approx(expected)
+    assert make_plan(settings, 8000, epochs=3).steps == 24
+    assert make_plan(replace(settings, batch_size=64), 8000, 1).expected_batch_size == 64
 
 
 def test_a_small_corpus_is_sampled_whole():
@@ -161,6 +236,7 @@ def test_a_decaying_schedule_is_calibrated_to_epsilon():
         {"noise_multiplier": 1.0, "clip_norm": 0.0},
         {"noise_multiplier": 1.0, "delta": 1.0},
         {"noise_multiplier": 1.0, "batch_size": 0},
+        {"noise_multiplier": 1.0, "clipping": "sometimes"},
         {"noise_multiplier": 1.0, "noise_decay": 0.0},
         {"noise_multiplier": 1.0, "noise_decay": 1.1},
     ],
@@ -173,6 +249,35 @@ def test_private_settings_out_of_range_are_refused(settings):
 def test_a_delta_that_allows_publishing_an_example_is_refused():
     with pytest.raises(ModivaError, match="delta"):
         make_plan(PrivacySettings(noise_multiplier=1.0, delta=0.01), 100, epochs=1)
+
+
+def test_a_frozen_encoder_is_run_once_and_its_head_is_trained_all_the_same(splits, tmp_path):
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    encoder = BertModel(BertConfig(vocab_size=60, intermediate_size=8, **sizes))
+    tokenizer = make_classifier(splits).tokenizer
+    folder = save(Classifier(encoder, tokenizer), tmp_path / "encoder")
+    spec, config = apply_defense(
+        "dp", TargetSpec(str(folder)), default_config(str(folder)), noise_multiplier=0.5
+    )
+    classifier = build(spec, texts=[], intents=sorted(WORDS))
+    split = encode_split(classifier, splits.train)
+    steps = PrivateSteps(classifier.model.train(), split, config)
+    steps.optimizer.step = lambda: None
+    gradients = []
+    indices = torch.arange(0, 120, 3)
+    for vectors in (steps.losses.vectors, None):
+        steps.losses.vectors = vectors
+        steps.optimizer.zero_grad()
+        steps.gradients.add(indices)
+        gradients.append([parameter.grad.clone() for parameter in steps.parameters])
+    steps.close()
+    assert [tuple(gradient.shape) for gradient in gradients[0]] == [(3, 8), (3,)]
+    for cached, plain in zip(*gradients, strict=True):
+        assert torch.allclose(cached, plain, rtol=1e-4, atol=1e-6)
+    before = weights(classifier)
+    train(classifier, splits, replace(config, epochs=2), progress=False)
+    changed = [name for name, value in weights(classifier).items() if (value != before[name]).any()]
+    assert changed == ["head.weight", "head.bias"]
 
 
 def test_hooks_are_gone_after_an_error(splits, monkeypatch):
