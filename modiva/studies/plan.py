@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "train": "modiva.studies.steps.train:run",
+        "fit": "modiva.studies.steps.fit:run",
         "attack": "modiva.studies.steps.attack:run",
     }
 )

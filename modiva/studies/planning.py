@@ -2,12 +2,12 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from attacks import build_completion, get_attack, get_objective
+from attacks import RANKED, build_completion, get_attack, get_objective
 from canaries import Pattern, load_patterns
 from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import Corpus
@@ -16,8 +16,9 @@ from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_attack, estimate_training
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
-from modiva.studies.spec import AuditSpec, Cell, Study, content_key
+from modiva.studies.spec import LEARNED, AuditSpec, Cell, Study, content_key
 from modiva.studies.steps.attack import cell_columns, named_attack
+from modiva.studies.steps.fit import shadow_cells
 from modiva.studies.steps.planting import cell_patterns, load_corpus, model_seeds
 from modiva.studies.steps.train import chunks, order_seed, target_settings
 from modiva.training import DEFENSES, TrainConfig, parse_defense
@@ -39,7 +40,8 @@ def check_names(spec: AuditSpec) -> None:
         parse_defense(defense)
     get_objective(spec.objective)
     for attack in spec.attack:
-        get_attack(attack)
+        if attack not in RANKED:
+            get_attack(attack)
     if spec.patterns_file:
         load_patterns(Path(spec.patterns_file))
 
@@ -86,6 +88,18 @@ class _Planner:
         if (*shared, cell.target) not in self._tokenised:
             check_tokens(cell, corpus, patterns)
             self._tokenised.add((*shared, cell.target))
+        goals: list[str] = []
+        rankers: dict[bool, Step] = {}
+        for train, models in self._training(cell, corpus, patterns_key):
+            for name in cell.attack:
+                goals.append(self._attack_on(train, models, cell, name, rankers, patterns_key))
+        key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
+        return PlannedCell(str(cell), key, cell_columns(cell, corpus), cell.models, tuple(goals))
+
+    def _training(
+        self, cell: Cell, corpus: Corpus, patterns_key: str
+    ) -> Iterator[tuple[Step, int]]:
+        """Add the steps that train a cell's models; gives each with the number of its models."""
         spec, config, target_facts = self._settings(
             cell.target, cell.size, cell.defense, cell.noise, cell.epochs
         )
@@ -96,44 +110,81 @@ class _Planner:
             target_facts,
             [cell.repetitions, cell.label, cell.secrets, cell.controls],
             [cell.sentences, cell.share_valid],
+            [cell.side, cell.seed if cell.side in ("targets", "shadows") else None],
         ]
-        told = {"cell": dataclasses.asdict(cell), "data": corpus.fingerprint}
         seeds = model_seeds(cell)
-        goals: list[str] = []
         for models in chunks(cell, spec, config):
             content_of_chunk = [planted, [seeds[i] for i in models], order_seed(cell, models.start)]
             train = Step(
                 key=content_key("train", code_version("train"), content_of_chunk),
                 kind="train",
-                settings={**told, "start": models.start, "stop": models.stop},
+                settings={
+                    "cell": dataclasses.asdict(cell),
+                    "data": corpus.fingerprint,
+                    "start": models.start,
+                    "stop": models.stop,
+                },
                 seconds=estimate_training(cell) * len(models),
             )
             self.steps.setdefault(train.key, train)
-            goals += self._attacks(cell, told, train, len(models))
-        key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
-        return PlannedCell(str(cell), key, cell_columns(cell, corpus), cell.models, tuple(goals))
+            yield train, len(models)
 
-    def _attacks(self, cell: Cell, told: dict[str, Any], train: Step, models: int) -> list[str]:
-        """Add the attacks on one chunk of trained targets.
+    def _attack_on(
+        self,
+        train: Step,
+        models: int,
+        cell: Cell,
+        name: str,
+        rankers: dict[bool, Step],
+        patterns_key: str,
+    ) -> str:
+        """Add one attack on one chunk of trained targets; returns its key."""
+        needs = [("target", train.key)]
+        if name in LEARNED:
+            initial = RANKED[name].initial
+            if initial not in rankers:
+                rankers[initial] = self._fit(cell, initial, patterns_key)
+            needs.append(("ranker", rankers[initial].key))
+        attack = Step(
+            key=content_key(
+                "attack", code_version("attack"), self._attack(name, cell.objective), needs
+            ),
+            kind="attack",
+            settings={
+                "cell": dataclasses.asdict(cell),
+                "data": train.settings["data"],
+                "attack": name,
+            },
+            needs=tuple(needs),
+            seconds=estimate_attack(cell) * models,
+        )
+        self.steps.setdefault(attack.key, attack)
+        return attack.key
 
-        This is where an attack that needs an artefact of its own, fitted by another step, adds
-        that step and its (role, key) to `needs`.
-        """
-        keys = []
-        for name in cell.attack:
-            needs = (("target", train.key),)
-            attack = Step(
-                key=content_key(
-                    "attack", code_version("attack"), self._attack(name, cell.objective), needs
-                ),
-                kind="attack",
-                settings={**told, "attack": name},
-                needs=needs,
-                seconds=estimate_attack(cell) * models,
-            )
-            self.steps.setdefault(attack.key, attack)
-            keys.append(attack.key)
-        return keys
+    def _fit(self, cell: Cell, initial: bool, patterns_key: str) -> Step:
+        """Add the shadow models of a cell and the ranker that learns from them."""
+        corpus = load_corpus(cell.corpus)
+        cells = shadow_cells(cell)
+        needs: list[tuple[str, str]] = []
+        roles: list[tuple[str, int]] = []
+        for number, shadows in enumerate(cells):
+            for train, _ in self._training(shadows, corpus, patterns_key):
+                roles.append((f"shadows-{len(needs)}", number))
+                needs.append((roles[-1][0], train.key))
+        fit = Step(
+            key=content_key("fit", code_version("fit"), initial, needs),
+            kind="fit",
+            settings={
+                "cells": [dataclasses.asdict(shadows) for shadows in cells],
+                "data": corpus.fingerprint,
+                "roles": roles,
+                "initial": initial,
+            },
+            needs=tuple(needs),
+            seconds=estimate_attack(cell) * cell.shadows,
+        )
+        self.steps.setdefault(fit.key, fit)
+        return fit
 
 
 def check_cell(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
@@ -173,6 +224,7 @@ def _settings(
         corpus="", target=target, defense=defense, noise=noise, repetitions=0, pattern=(),
         attack=(), objective="", models=1, seed=0, size=size, sentences=0, epochs=epochs,
         label="", secrets=1, controls=1, share_valid=False, patterns_file=None, stack=1,
+        shadows=1, side="all",
     )  # fmt: skip
     spec, config = target_settings(base)
     decides = dataclasses.asdict(config)
@@ -184,6 +236,8 @@ def _settings(
 
 
 def _attack_facts(name: str, objective: str) -> Any:
+    if name in RANKED:
+        return [name]
     attack = named_attack(name, objective)
     return [name, attack.objective.name, dict(attack.settings)]
 

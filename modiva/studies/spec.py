@@ -20,6 +20,10 @@ Size = Literal["small", "full"]
 _GRID = ("corpus", "target", "defense", "noise", "repetitions")
 # Models of one architecture that train side by side: enough to fill a core, few for the memory.
 STACK = 20
+# Attacks with a ranker: half of the sentences are the attacker's, and no target's.
+LEARNED = ("ranker", "ranker-initial")
+# Seeds below are of targets, from here on of shadow models.
+MOST_MODELS = 50_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class AuditSpec:
     """YAML file of own patterns and word lists."""
     stack: int = STACK
     """Models that train side by side as one step; fewer spread a cell over more workers."""
+    shadows: int = 40
+    """Shadow models that the attacks `ranker` and `ranker-initial` learn from."""
 
     def __post_init__(self) -> None:
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "attack"):
@@ -91,9 +97,13 @@ class AuditSpec:
             ("controls", 1),
             ("seed", 0),
             ("sentences", 0),
+            ("shadows", 1),
         ):
             if getattr(self, name) < least:
                 raise ModivaError(f"--{name} {getattr(self, name)}: must be {least} or more")
+        for name in ("models", "shadows"):
+            if getattr(self, name) > MOST_MODELS:
+                raise ModivaError(f"--{name} {getattr(self, name)}: {MOST_MODELS} at most")
         if not 1 <= self.stack <= STACK:
             raise ModivaError(f"--stack {self.stack}: must be 1 to {STACK}")
         if self.epochs is not None and self.epochs < 1:
@@ -108,8 +118,9 @@ class AuditSpec:
         """
         from modiva.studies.planning import with_noise
 
-        one_a_cell = {f.name for f in dataclasses.fields(Cell)} - set(_GRID)
+        one_a_cell = {f.name for f in dataclasses.fields(Cell)} - {*_GRID, "side"}
         shared = {name: getattr(self, name) for name in one_a_cell}
+        shared["side"] = "targets" if {*LEARNED} & {*self.attack} else "all"
         cells: dict[Cell, None] = {}  # a dict keeps the order and drops what was named twice
         for corpus, target, defense, noise, repetitions in itertools.product(
             self.corpus, self.target, self.defense, self.noise, self.repetitions
@@ -153,6 +164,8 @@ class Cell:
     share_valid: bool
     patterns_file: str | None
     stack: int
+    shadows: int
+    side: str  # whose sentences its models train on: "all", "targets" or "shadows"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Cell":

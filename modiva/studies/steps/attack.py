@@ -6,13 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from attacks import Attack, build_completion, get_attack, score_choices, score_space
+from attacks import (
+    RANKED,
+    Attack,
+    Completion,
+    Ranker,
+    build_completion,
+    get_attack,
+    score_choices,
+    score_space,
+)
+from attacks.ranker import RankedAttack
 from canaries import Canary, Pattern
 from modiva.corpora import Corpus
 from modiva.measure import SampleScores, SpaceScores, score_rows
 from modiva.privacy import plan_from
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.spec import Cell
+from modiva.studies.steps.initial import initial_model
 from modiva.studies.steps.planting import cell_patterns, prepare_process
 from modiva.studies.steps.train import Target, checked_corpus, load_targets
 from modiva.training import TrainResult
@@ -32,7 +43,9 @@ def run(settings: Mapping[str, Any], context: Context) -> Rows:
     cell = Cell.from_dict(settings["cell"])
     corpus = checked_corpus(cell, settings["data"])
     patterns = cell_patterns(cell, corpus)
-    attack = named_attack(settings["attack"], cell.objective)
+    name = settings["attack"]
+    ranked = name in RANKED
+    ranker = Ranker.load(context.inputs["ranker"]) if "ranker" in context.inputs else None
     # Several attacks on one chunk are one task: targets are loaded and secrets ranked once.
     if "targets" not in context.shared:
         targets = list(load_targets(context.inputs["target"]))
@@ -42,7 +55,11 @@ def run(settings: Mapping[str, Any], context: Context) -> Rows:
     ranks: Ranks = context.shared["ranks"]
     rows: Rows = []
     for target in context.shared["targets"]:
-        rows += attack_target(cell, corpus, patterns, target, attack, ranks)
+        if ranked:
+            rows += rank_target(cell, corpus, patterns, target, RANKED[name], ranker)
+        else:
+            attack = named_attack(name, cell.objective)
+            rows += attack_target(cell, corpus, patterns, target, attack, ranks)
     return rows
 
 
@@ -65,19 +82,12 @@ def attack_target(
     The attack gets the patterns and the labels; the ledger's secrets are read only afterwards,
     by the scoring.
     """
-    model, tokenizer = target.classifier.model, target.classifier.tokenizer
-    canaries = target.ledger.canaries
-    # The ledger lists the secrets of one pattern after the other.
-    patterns = [pattern for pattern in patterns for _ in range(cell.secrets)]
-    problems = [
-        build_completion(tokenizer, model, pattern=pattern, label=canary.label, name=canary.id)
-        for pattern, canary in zip(patterns, canaries, strict=True)
-    ]
+    model = target.classifier.model
+    asked = _problems(cell, patterns, target)
+    problems = [problem for _, _, problem in asked]
     found = attack.run(model, problems, seed=target.model_seed)
     rows = []
-    for pattern, canary, problem, reconstruction in zip(
-        patterns, canaries, problems, found, strict=True
-    ):
+    for (pattern, canary, problem), reconstruction in zip(asked, found, strict=True):
         key = (target.model_seed, attack.objective.name, canary.id)
         if key not in ranks:
             ranks[key] = _scores(model, problem, attack, pattern, canary, target.model_seed)
@@ -85,11 +95,73 @@ def attack_target(
             reconstruction,
             canary.secret,
             canary.controls,
-            _base(cell, corpus, target, canary, attack),
+            _base(cell, corpus, target, canary, attack.name, attack.objective.name),
             slot_sizes=[len(slot) for slot in pattern.slots],
             scores=ranks[key],
         )
     return rows
+
+
+def rank_target(
+    cell: Cell,
+    corpus: Corpus,
+    patterns: Sequence[Pattern],
+    target: Target,
+    attack: RankedAttack,
+    ranker: Ranker | None,
+) -> Rows:
+    """Rank the candidates of every canary of one target; scored as `attack_target` scores."""
+    model = target.classifier.model
+    asked = _problems(cell, patterns, target)
+    initial = initial_model(cell, corpus, patterns, target) if attack.initial else None
+    orders = attack.run(
+        model,
+        [problem for _, _, problem in asked],
+        ranker=ranker,
+        initial=initial,
+        seed=target.model_seed,
+    )
+    rows = []
+    for (pattern, canary, problem), order in zip(asked, orders, strict=True):
+        scores = None
+        if pattern.size <= ENUMERATED:
+            # What the ranker did not look at comes last, all of it tied.
+            every = np.full(pattern.size, np.inf)
+            every[
+                [pattern.index(problem.secret(c)) for c in order.choices.tolist()]
+            ] = -order.utility.numpy()
+            scores = SpaceScores(every, pattern.index)
+        rows += score_rows(
+            order.reconstruction(problem, attack.name),
+            canary.secret,
+            canary.controls,
+            _base(cell, corpus, target, canary, attack.name, attack.name),
+            slot_sizes=[len(slot) for slot in pattern.slots],
+            scores=scores,
+        )
+    return rows
+
+
+def _problems(
+    cell: Cell, patterns: Sequence[Pattern], target: Target
+) -> list[tuple[Pattern, Canary, Completion]]:
+    """Every canary of a target with its pattern and what the attacker knows of it."""
+    # The ledger lists the secrets of one pattern after the other.
+    patterns = [pattern for pattern in patterns for _ in range(cell.secrets)]
+    return [
+        (
+            pattern,
+            canary,
+            build_completion(
+                target.classifier.tokenizer,
+                target.classifier.model,
+                pattern=pattern,
+                label=canary.label,
+                name=canary.id,
+            ),
+        )
+        for pattern, canary in zip(patterns, target.ledger.canaries, strict=True)
+    ]
 
 
 def _scores(
@@ -109,7 +181,7 @@ def _scores(
 
 
 def _base(
-    cell: Cell, corpus: Corpus, target: Target, canary: Canary, attack: Attack
+    cell: Cell, corpus: Corpus, target: Target, canary: Canary, attack: str, objective: str
 ) -> dict[str, Any]:
     """The columns that say what was attacked."""
     result = target.result
@@ -124,8 +196,8 @@ def _base(
         "model_seed": target.model_seed,
         "canary": canary.id,
         "label": canary.label,
-        "attack": attack.name,
-        "objective": attack.objective.name,
+        "attack": attack,
+        "objective": objective,
         "test_accuracy": result.test_accuracy,
         "majority_accuracy": result.majority_accuracy,
         "epochs": result.epochs_run,

@@ -1,13 +1,16 @@
 """What the targets of a cell are trained on: sentences drawn, patterns, secrets planted."""
 
+import dataclasses
 import functools
+import hashlib
 from collections.abc import Sequence
 
 import torch
 
 from canaries import Pattern, Planted, Planting, get_pattern, load_patterns, plant
 from modiva.corpora import Corpus, load
-from modiva.studies.spec import Cell
+from modiva.errors import ModivaError
+from modiva.studies.spec import MOST_MODELS, Cell
 
 
 @functools.lru_cache(maxsize=4)
@@ -33,8 +36,38 @@ def cell_patterns(cell: Cell, corpus: Corpus) -> tuple[Pattern, ...]:
 
 
 def model_seeds(cell: Cell) -> list[int]:
-    """Seeds of the targets: the same in every cell of a study, so that cells are paired."""
-    return [cell.seed * 100_000 + index for index in range(cell.models)]
+    """Seeds of the models: the same in every cell of a study, so that cells are paired.
+
+    Shadow models have seeds of their own, which no target has.
+    """
+    first = cell.seed * 2 * MOST_MODELS
+    if cell.side == "shadows":
+        first += MOST_MODELS + 100 * cell.repetitions
+    return [first + index for index in range(cell.models)]
+
+
+def sentences_of(cell: Cell, corpus: Corpus) -> Corpus:
+    """The corpus with the part of the training split that a cell's models may train on.
+
+    Where shadow models are trained, a text is either the targets' or the attacker's, by its hash.
+
+    Raises:
+        ModivaError: a side has no sentence.
+    """
+    if cell.side == "all":
+        return corpus
+    mine = cell.side == "targets"
+    train = tuple(e for e in corpus.train if (_half(e[0], cell.seed) == 0) == mine)
+    if not train:
+        raise ModivaError(
+            f"corpus {corpus.name} has {len(corpus.train)} training sentences: too few to keep "
+            "some for the attacker's shadow models; take an attack that needs none"
+        )
+    return dataclasses.replace(corpus, train=train)
+
+
+def _half(text: str, seed: int) -> int:
+    return hashlib.sha256(f"{seed}:{text}".encode()).digest()[0] % 2
 
 
 def plant_target(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern], seed: int) -> Planted:
@@ -49,6 +82,7 @@ def plant_target(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern], seed: 
         )
         for pattern in patterns
     ]
+    corpus = sentences_of(cell, corpus)
     some = 0 < cell.sentences < len(corpus.train)
     data = corpus.subset(cell.sentences, seed=seed) if some else corpus
     return plant(data.train, data.valid, plantings, seed=seed, share_valid=cell.share_valid)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from canaries import Ledger, Pattern, candidate_words
+from canaries import Ledger, Pattern, Planted, candidate_words
 from modiva.classifiers import Classifier, TargetSpec, build, load, parse_target, write_into
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
@@ -119,15 +119,8 @@ def train_targets(
     spec, config = target_settings(cell, device)
     seeds = [model_seeds(cell)[index] for index in models]
     planted = [plant_target(cell, corpus, patterns, seed) for seed in seeds]
-    words = candidate_words(patterns)
     classifiers = [
-        build(
-            spec,
-            texts=[text for text, _ in one.train],
-            intents=planted_intents(corpus, one.ledger),
-            extra_words=words,
-            seed=seed,
-        )
+        untrained(spec, corpus, patterns, one, seed)
         for one, seed in zip(planted, seeds, strict=True)
     ]
     results = train_stack(
@@ -141,6 +134,19 @@ def train_targets(
         Target(classifier, result, one.ledger, len(one.train), seed)
         for classifier, result, one, seed in zip(classifiers, results, planted, seeds, strict=True)
     ]
+
+
+def untrained(
+    spec: TargetSpec, corpus: Corpus, patterns: Sequence[Pattern], planted: Planted, seed: int
+) -> Classifier:
+    """A target before training."""
+    return build(
+        spec,
+        texts=[text for text, _ in planted.train],
+        intents=planted_intents(corpus, planted.ledger),
+        extra_words=candidate_words(patterns),
+        seed=seed,
+    )
 
 
 def planted_intents(corpus: Corpus, ledger: Ledger) -> list[str]:
