@@ -22,27 +22,38 @@ def study_frame(store: Store, plan: Plan, columns: Sequence[str] | None = None) 
         columns: which ones; None is all. `cell`, which tells the cells apart, is always there.
     """
     known = store.index.columns()
-    names = [name for name in known if columns is None or name in columns]
+    of_cells = {name: None for cell in plan.cells for name in cell.columns}
+    names = [
+        name for name in dict.fromkeys([*known, *of_cells]) if columns is None or name in columns
+    ]
     wanted = (
         (number, place, key)
         for number, cell in enumerate(plan.cells)
         for place, key in enumerate(cell.goals)
     )
     sorting = [name for name in _ORDER if name == "position" or name in known]
-    table = _Columns(["cell", "goal", *dict.fromkeys([*sorting, *names])])
+    read = [name for name in names if name not in of_cells]
+    table = _Columns(["cell", "goal", *dict.fromkeys([*sorting, *read])])
     for block in store.index.select(wanted, table.names[2:]):
         table.add(block)
     arrays = table.arrays()
     by = [arrays[name] for name in sorting]
     order = np.lexsort((*by[:1], arrays["goal"], *by[1:], arrays["cell"]))
-    cells = arrays["cell"][order].astype(int)
-    frame: dict[str, Any] = {name: arrays[name][order] for name in names}
-    for name in {name: None for cell in plan.cells for name in cell.columns}:
-        if columns is None or name in columns:
-            values = np.array([cell.columns.get(name) for cell in plan.cells])
-            frame[name] = values[cells]
-    frame["cell"] = np.array([cell.key for cell in plan.cells], dtype=object)[cells]
-    return pd.DataFrame(frame)
+    del by
+    cells = arrays.pop("cell")[order].astype(int)
+    frame: dict[str, Any] = {}
+    for name in names:
+        if name in of_cells:
+            frame[name] = _of_cells([cell.columns.get(name) for cell in plan.cells])[cells]
+        else:
+            frame[name] = arrays.pop(name)[order]
+    frame["cell"] = _of_cells([cell.key for cell in plan.cells])[cells]
+    return pd.DataFrame(frame, copy=False)
+
+
+def _of_cells(values: list[Any]) -> NDArray[Any]:
+    """One value a cell: texts as objects, so that rows share them."""
+    return np.array(values, dtype=object if any(isinstance(v, str) for v in values) else None)
 
 
 class _Columns:
@@ -58,9 +69,9 @@ class _Columns:
             blocks.append(self._array(values))
 
     def _array(self, values: tuple[Any, ...]) -> NDArray[Any]:
-        if any(isinstance(value, str) for value in values[:1]) or str in set(map(type, values)):
-            once = self._texts
-            return np.array([once.setdefault(v, v) if v is not None else v for v in values], object)
+        kinds = set(map(type, values))
+        if str in kinds:
+            return np.array(list(map(self._texts.setdefault, values, values)), dtype=object)
         array = np.array(values)  # integers stay integers where none is missing
         return array if array.dtype != object else np.array(values, dtype=float)
 

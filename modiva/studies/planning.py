@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,9 @@ from modiva.studies.steps.fit import shadow_cells
 from modiva.studies.steps.planting import cell_patterns, load_corpus, model_seeds
 from modiva.studies.steps.train import chunks, order_seed, target_settings
 from modiva.training import DEFENSES, TrainConfig, parse_defense
+
+# Settings that rows of one group must have in common.
+_POOLED = ("objective", "size", "sentences", "epochs", "label", "secrets", "share_valid")
 
 
 def with_noise(defense: str, noise: float) -> str:
@@ -46,6 +50,32 @@ def check_names(spec: AuditSpec) -> None:
         load_patterns(Path(spec.patterns_file))
 
 
+def check_grids(study: Study) -> None:
+    """Raise on grids whose results would be pooled as if they were of more models, or alike.
+
+    Raises:
+        ModivaError: what differs, or what is measured twice.
+    """
+    for name in _POOLED:
+        values = list(dict.fromkeys(getattr(grid, name) for grid in study.grids))
+        if len(values) > 1:
+            raise ModivaError(
+                f"grids differ in {name} ({values[0]!r} and {values[1]!r}), which the results do "
+                "not tell apart: make them studies of their own; with one --store they share what "
+                "is equal"
+            )
+    measured: dict[Any, Cell] = {}
+    for cell in study.cells():
+        condition = (cell.corpus, cell.target, cell.defense, cell.noise, cell.repetitions)
+        for each in itertools.product(cell.pattern, cell.attack):
+            other = measured.setdefault((condition, cell.seed, *each), cell)
+            if other is not cell:
+                raise ModivaError(
+                    f"two grids measure {cell} seed {cell.seed} with pattern {each[0]} and attack "
+                    f"{each[1]}, so its models would count twice: leave it out of one of them"
+                )
+
+
 def plan_study(study: Study) -> Plan:
     """Check a study against its corpora and name its steps.
 
@@ -54,6 +84,7 @@ def plan_study(study: Study) -> Plan:
     """
     for grid in study.grids:
         check_names(grid)
+    check_grids(study)
     planner = _Planner()
     cells = [planner.cell(cell) for cell in study.cells()]
     goals = {key for cell in cells for key in cell.goals}

@@ -149,11 +149,12 @@ def perform_remote(
             unpack(files, place)
         answers: list[tuple[Outcome, Files | None]] = []
         for outcome in perform(task, inputs, folder):
-            files = None if outcome.folder is None else pack(outcome.folder)
+            packed = None
             if outcome.folder is not None:
+                packed = pack(outcome.folder)
                 shutil.rmtree(outcome.folder)
             # A disk that is full on a node is the node's trouble, not the store's.
-            answers.append((replace(outcome, folder=None, disk=None), files))
+            answers.append((replace(outcome, folder=None, disk=None), packed))
     return answers
 
 

@@ -208,3 +208,58 @@ def test_an_unknown_flag_is_exit_code_2():
     with pytest.raises(SystemExit) as stopped:
         main(["audit", "--no-such-flag", "1"])
     assert stopped.value.code == 2
+
+
+def test_a_study_that_changes_reuses_its_targets_and_exports(tmp_path, capsys):
+    file, out = tmp_path / "study.yaml", tmp_path / "out"
+    file.write_text(
+        "{target: cnn, pattern: call, repetitions: 20, noise: 0, models: 2, sentences: 150,"
+        " epochs: 2, controls: 1, attack: [random]}"
+    )
+    run = ["study", "run", str(file), "--out", str(out), "--workers", "1"]
+    assert main(run) == 0
+    targets = {path: path.stat().st_mtime_ns for path in out.glob("artefacts/*/*")}
+    assert len(targets) == 1
+    file.write_text(file.read_text().replace("[random]", "[random, coordinate]"))
+    assert main(run) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.glob("artefacts/*/*")} == targets
+    assert set(pd.read_csv(out / "rows.csv").attack) == {"random", "coordinate"}
+    capsys.readouterr()
+    (out / "report.html").unlink()
+    assert main(["study", "report", str(file), "--out", str(out)]) == 0
+    assert (out / "report.html").is_file()
+    assert main(["study", "status", str(file), "--out", str(out), "--verify"]) == 0
+    assert "0 of 3 steps were damaged" in capsys.readouterr().out
+    assert main(["study", "gc", str(out), "--targets"]) == 0
+    assert not list(out.glob("artefacts/*/*"))
+    assert main(run) == 0
+    assert "(1 reused)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["...yaml", "..py"])
+def test_a_study_s_name_cannot_lead_out_of_the_results(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("target: cnn\n")
+    assert main(["study", "run", name]) == 2
+    assert capsys.readouterr().err.startswith("modiva: ")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("corpus: ../../etc/passwd\n", "../../etc/passwd"),
+        ("pattern: ../../etc/passwd\n", "../../etc/passwd"),
+        ("patterns_file: ../../no/such/file.yaml\n", "file.yaml"),
+        ("target: !!python/object/apply:os.system ['touch owned']\n", "not a YAML"),
+        ("<<: !!python/name:os.system x\n", "not a YAML"),
+        ("out: ../elsewhere\n", "unknown setting 'out'"),
+    ],
+)
+def test_a_hostile_study_is_refused_and_writes_nothing(text, named, tmp_path, monkeypatch, capsys):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("study.yaml").write_text(text)
+    assert main(["study", "run", "study.yaml"]) == 2
+    assert named in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["here", "study.yaml"]

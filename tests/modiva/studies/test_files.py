@@ -1,11 +1,13 @@
 """A study file says what the flags of `modiva audit` say, and nothing else."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from modiva.errors import ModivaError
 from modiva.studies import AuditSpec, Study, load_study
+from modiva.studies.planning import check_grids
 
 
 def _study(tmp_path, text):
@@ -48,6 +50,27 @@ def test_a_cell_of_two_grids_is_run_once(tmp_path):
     assert len(Study((grid, wider)).cells()) == 6
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"size": "full", "repetitions": (3,)}, "grids differ in size"),
+        ({"objective": "margin", "attack": ("beam",)}, "grids differ in objective"),
+        ({"models": 9}, "count twice"),
+        ({"attack": ("beam", "coordinate")}, "count twice"),
+    ],
+)
+def test_grids_that_would_be_pooled_are_refused(changes, named):
+    grid = AuditSpec(target=("cnn",), noise=(0.0,))
+    with pytest.raises(ModivaError, match=named):
+        check_grids(Study((grid, dataclasses.replace(grid, **changes))))
+
+
+def test_other_seeds_attacks_and_conditions_may_be_pooled():
+    grid = AuditSpec(target=("cnn",), noise=(0.0,))
+    for changes in ({"seed": 1}, {"attack": ("beam",)}, {"noise": (1.0,), "models": 3}):
+        check_grids(Study((grid, dataclasses.replace(grid, **changes))))
+
+
 def test_a_study_in_python_is_run_and_typed(tmp_path):
     path = tmp_path / "study.py"
     path.write_text(
@@ -65,7 +88,9 @@ STUDIES = sorted((Path(__file__).parents[3] / "results").glob("*/*.yaml"))
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
 def test_the_studies_of_the_repository_load(file):
-    assert load_study(file).cells()
+    study = load_study(file)
+    assert study.cells()
+    check_grids(study)
 
 
 @pytest.mark.parametrize(

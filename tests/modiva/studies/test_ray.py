@@ -27,16 +27,18 @@ def cluster():
     paths = [str(Path(__file__).parent), *filter(None, sys.path)]
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    os.environ["RAY_health_check_failure_threshold"] = "2"
-    os.environ["RAY_health_check_period_ms"] = "500"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     memory = 80 * 1024 * 1024
     made = Cluster(
         initialize_head=True,
         head_node_args={
-            "num_cpus": 1, "object_store_memory": memory, "include_dashboard": False,
+            "num_cpus": 1,
+            "object_store_memory": memory,
+            "include_dashboard": False,
+            # A lost node is noticed in seconds, not in half a minute.
+            "_system_config": {"health_check_failure_threshold": 2, "health_check_period_ms": 500},
         },
-    )  # fmt: skip
+    )
     made.second = made.add_node(num_cpus=1, object_store_memory=memory)
     made.wait_for_nodes()
     yield made
