@@ -71,7 +71,7 @@ def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
         _bounds(top, part, bounds, places)
         panels.subtitle(top, panels.numbers_line(measured[attacks[0]][0]))
         _noise_axes([top, *stack], places)
-    figure.align_ylabels()
+    figure.align_ylabels([axis for _, *stack in axes for axis in stack])
     panels.legend(figure, [axis for panel in axes for axis in panel])
     title = "Extraction and accuracy against noise"
     caption = _caption(frame, parts, bounds is not None) + left_out

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
@@ -70,7 +71,9 @@ def grid(
     columns = max(1, min(columns if columns <= 4 else 3, number, across))
     rows = -(-number // columns)
     width = {1: 4.6, 2: 6.9, 3: 8.4, 4: 10.2}[columns] if across > 1 else 3.7
-    figure = Figure(figsize=(width, rows * height + 0.2), layout="constrained")
+    # Room at the sides: letters are a little wider at one resolution than at another.
+    layout = ConstrainedLayoutEngine(w_pad=0.125)
+    figure = Figure(figsize=(width, rows * height + 0.2), layout=layout)
     levels = len(stacked)
     ratios = list(stacked) * rows
     axes = figure.subplots(rows * levels, columns, squeeze=False, height_ratios=ratios)

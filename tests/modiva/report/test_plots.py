@@ -197,3 +197,13 @@ def luminance(color: str) -> float:
 def test_the_first_colors_stand_out_from_white():
     for color in PALETTE[:3]:
         assert 1.05 / (luminance(color) + 0.05) > 3
+
+
+def test_no_word_is_cut_off_at_the_edge(drawn):
+    """The outermost pixels of every side are paper."""
+    _, paths = drawn
+    for path in paths:
+        if path.suffix == ".png":
+            pixels = imread(path)[..., :3]
+            for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+                assert edge.min() > 0.9, path.name
