@@ -86,6 +86,52 @@ def load_checkpoint(
     return model.eval().to(where), tokenizer
 
 
+def load_initial(folder_or_name: str, target: PreTrainedModel) -> PreTrainedModel:
+    """Load the weights that a target was trained from, as far as they are public.
+
+    What the public checkpoint does not have, such as a head of the target's own classes, takes the
+    target's weights: the attacker does not know its beginning.
+
+    Args:
+        folder_or_name: a checkpoint of the target's architecture, with or without a head.
+        target: the trained classifier.
+
+    Raises:
+        AttackError: no such checkpoint, or another architecture.
+    """
+    folder = Path(folder_or_name)
+    if folder.exists() and not list(folder.glob("*.safetensors")):
+        raise AttackError(f"{folder} holds no *.safetensors: give the checkpoint trained from")
+    if not folder.exists() and not _HUB_NAME.fullmatch(folder_or_name):
+        raise AttackError(f"{folder_or_name} does not exist: give the folder of a checkpoint")
+    kind: Any = type(target)
+    try:
+        model, loaded = kind.from_pretrained(
+            folder_or_name,
+            config=target.config,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except OSError:
+        raise
+    except Exception as error:
+        raise AttackError(
+            f"{folder_or_name} cannot be loaded as {type(target).__name__}: {_first_line(error)}"
+        ) from error
+    unknown = {str(key) for key in loaded["missing_keys"]}
+    unknown |= {str(mismatch[0]) for mismatch in loaded["mismatched_keys"]}
+    state, final = model.state_dict(), target.state_dict()
+    if len(unknown) > len(state) // 2:
+        raise AttackError(
+            f"{folder_or_name} is not what the target was trained from: it has no weights for "
+            f"{', '.join(sorted(unknown)[:3])}"
+        )
+    model.load_state_dict({k: final[k] if k in unknown else v for k, v in state.items()})
+    initial: PreTrainedModel = model.eval()
+    return initial.to(target.device)  # type: ignore[arg-type]
+
+
 def choose_device(name: str) -> torch.device:
     """The device of that name; "auto" is CUDA where there is one, else the CPU.
 

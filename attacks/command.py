@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -10,9 +11,10 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from attacks.attack import Attack, Reconstruction
-from attacks.checkpoint import load_checkpoint
+from attacks.checkpoint import load_checkpoint, load_initial
 from attacks.errors import AttackError
 from attacks.problem import Completion
+from attacks.ranker import RANKED, RankedAttack, Ranker
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
 from canaries.patterns import parse_slots
@@ -37,8 +39,13 @@ class AttackArguments:
     suffix: str = ""
     """Known words after the secret."""
     attack: str = "coordinate"
-    """coordinate, exhaustive, relaxed, gumbel, beam, random; or a paper's: parikh2022, elmahdy2022,
-    gbda2021, gcg2023."""
+    """coordinate, exhaustive, relaxed, gumbel, beam, random; a paper's: parikh2022, elmahdy2022,
+    gbda2021, gcg2023; or one that ranks: contrast, standardised, alignment, rows, movement,
+    movement-gain, ranker, ranker-initial."""
+    ranker: str | None = None
+    """Folder of a ranker (`modiva ranker fit`); chooses the attack that it is for."""
+    initial: str | None = None
+    """Checkpoint that the target was fine-tuned from, for attacks that use the first weights."""
     objective: str | None = None
     """loss, margin or hinge; the attack's own by default."""
     set: tuple[str, ...] = ()
@@ -62,7 +69,8 @@ def run(arguments: AttackArguments) -> int:
     if arguments.top < 1:
         raise AttackError(f"--top is {arguments.top}, must be at least 1")
     logging.disable_progress_bar()  # loading takes a moment; the search has a bar of its own
-    attack = configure(arguments.attack, arguments.objective, arguments.set)
+    ranked = choose_ranked(arguments)
+    attack = None if ranked else configure(arguments.attack, arguments.objective, arguments.set)
     model, tokenizer = load_checkpoint(arguments.checkpoint, device=arguments.device)
     spaces = parse_slots(arguments.slots, vocabulary=whole_words(tokenizer))
     problem = build_completion(
@@ -74,7 +82,14 @@ def run(arguments: AttackArguments) -> int:
         label=arguments.label,
         name=arguments.prefix,
     )
-    (found,) = attack.run(model, [problem], seed=arguments.seed, progress=not arguments.json)
+    if ranked:
+        by, its = ranked
+        initial = load_initial(arguments.initial, model) if arguments.initial else None
+        (order,) = by.run(model, [problem], ranker=its, initial=initial, seed=arguments.seed)
+        found = order.reconstruction(problem, by.name)
+    else:
+        assert attack is not None
+        (found,) = attack.run(model, [problem], seed=arguments.seed, progress=not arguments.json)
     names: dict[Any, Any] = dict(model.config.id2label or {})
     label = str(names[problem.label])
     if arguments.json:
@@ -82,6 +97,33 @@ def run(arguments: AttackArguments) -> int:
     else:
         print(as_table(problem, found, label, arguments.top))
     return 0
+
+
+def choose_ranked(arguments: AttackArguments) -> tuple[RankedAttack, Ranker | None] | None:
+    """The attack that ranks and its ranker, where the arguments ask for one.
+
+    Raises:
+        AttackError: what it needs was not given, or what it does not take was.
+    """
+    name = arguments.attack
+    ranker = Ranker.load(Path(arguments.ranker)) if arguments.ranker else None
+    if ranker is not None:
+        name = "ranker-initial" if ranker.initial else "ranker"
+    if name not in RANKED:
+        if arguments.initial:
+            raise AttackError(f"--initial: attack {name} does not use the weights before training")
+        return None
+    attack = RANKED[name]
+    if arguments.set or arguments.objective:
+        raise AttackError(f"attack {name} has no objective and no settings: leave --set and "
+                          "--objective out")  # fmt: skip
+    if attack.learned and ranker is None:
+        raise AttackError(f"attack {name} needs --ranker FOLDER: make one with `modiva ranker fit`")
+    if attack.initial and not arguments.initial:
+        raise AttackError(
+            f"attack {name} needs --initial CHECKPOINT: what the target was fine-tuned from"
+        )
+    return attack, ranker
 
 
 def configure(name: str, objective: str | None, settings: Sequence[str]) -> Attack:

@@ -186,6 +186,10 @@ class Oracle:
             floats *= 1 + int(getattr(config, "num_hidden_layers", None) or 1)
         return max(1, self.memory // (4 * floats))
 
+    def charge(self, problem: int, evaluations: int) -> None:
+        """Count evaluations that a caller spent on the model by itself."""
+        self._spent[problem] += evaluations
+
     def _here(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         return tuple(tensor.to(self.device) for tensor in tensors)
 

@@ -8,6 +8,7 @@ from typing import Any
 from attacks.attack import Attack
 from attacks.errors import AttackError
 from attacks.objectives import OBJECTIVES, Objective, get_objective
+from attacks.ranker import RANKED
 from attacks.recipes import ELMAHDY2022, GBDA2021, GCG2023, PARIKH2022
 from attacks.search import Beam, Coordinate, Exhaustive, Gumbel, Random, Relaxed
 
@@ -44,7 +45,7 @@ def get_attack(name: str, *, objective: str | Objective | None = None, **overrid
         AttackError: an unknown name, objective or setting, or a setting out of range.
     """
     if name not in ATTACKS:
-        raise AttackError(f"unknown attack {name!r}: use one of {', '.join(ATTACKS)}")
+        raise AttackError(f"unknown attack {name!r}: use one of {', '.join([*ATTACKS, *RANKED])}")
     attack = ATTACKS[name]
     known = [field.name for field in fields(attack.search)]  # type: ignore[arg-type]
     for setting in overrides:

@@ -20,3 +20,10 @@ def input_vectors(model: PreTrainedModel, ids: Tensor) -> Tensor:
     with torch.no_grad():
         ids = ids.to(model.device)
         return own(ids) if own is not None else model.get_input_embeddings()(ids)
+
+
+def vocabulary_vectors(model: PreTrainedModel) -> Tensor:
+    """Return the vectors (vocabulary, D) of every token, float32."""
+    table = model.get_input_embeddings().weight
+    assert isinstance(table, Tensor)
+    return input_vectors(model, torch.arange(len(table))).float()

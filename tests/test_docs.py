@@ -1,10 +1,16 @@
-"""What README and docs say is so: links lead somewhere, commands parse, snippets run."""
+"""What README and docs say is so: links lead somewhere, commands and snippets run."""
 
+import hashlib
+import http.server
+import json
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,9 @@ import attacks.__main__
 import modiva.cli
 from attacks import ATTACKS
 from canaries import load_patterns
+from modiva.classifiers import build, parse_target, save
+from modiva.corpora import load as load_corpus
+from modiva.corpora import public
 from modiva.report.glossary import GLOSSARY
 from modiva.studies import load_study
 
@@ -55,31 +64,44 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
-def commands(page: Path) -> list[tuple[int, list[str]]]:
-    """Line number and words of every simple command in the page's shell blocks."""
+@dataclass(frozen=True)
+class Command:
+    """A simple command of a shell block: its line, its words, and the file its output goes to."""
+
+    line: int
+    words: tuple[str, ...]
+    output: str | None
+
+    def __str__(self) -> str:
+        return shlex.join(self.words)
+
+
+def commands(page: Path) -> list[Command]:
+    """Every simple command in the page's shell blocks."""
     found = []
     for number, text in blocks(page, "sh", "bash", "shell"):
         for line in text.replace("\\\n", "\0").split("\n"):  # a continued line stays one
             lexer = shlex.shlex(line.replace("\0", " "), posix=True, punctuation_chars=True)
             lexer.whitespace_split = True
-            found += [(number, words) for words in simple_commands(lexer)]
+            found += [Command(number, *parts) for parts in simple_commands(lexer)]
             number += 1 + line.count("\0")
     return found
 
 
-def simple_commands(words: Iterable[str]) -> Iterator[list[str]]:
-    """Split at pipes and the like; redirections and assignments before the command are dropped."""
+def simple_commands(words: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str | None]]:
+    """Split at pipes and the like; assignments before the command are dropped."""
     command: list[str] = []
-    file = False
+    redirection, output = "", None
     for word in [*words, ";"]:
-        if file:
-            file = False
+        if redirection:
+            output = word if redirection == ">" else output
+            redirection = ""
         elif set(word) <= set("<>&") and set(word) & set("<>"):
-            file = True
+            redirection = word
         elif word and set(word) <= set(";&|()"):
             if command:
-                yield command
-            command = []
+                yield tuple(command), output
+            command, output = [], None
         elif command or not re.match(r"\w+=", word):
             command.append(word)
 
@@ -120,23 +142,23 @@ def parse_only(monkeypatch):
     monkeypatch.setattr(tyro, "cli", cli)
 
 
-def main_of(words: list[str]) -> tuple[Any, list[str]] | None:
+def main_of(words: Sequence[str]) -> tuple[Any, Sequence[str]] | None:
     """The program that a command line starts, with its arguments; None if it is not ours."""
     program = Path(words[0]).name
     if program == "modiva":
         return modiva.cli.main, words[1:]
-    if program in ("python", "python3") and words[1:3] == ["-m", "attacks"]:
+    if program in ("python", "python3") and tuple(words[1:3]) == ("-m", "attacks"):
         return attacks.__main__.main, words[3:]
     return None
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_parse(page, parse_only):
-    for number, words in commands(page):
-        command = main_of(words)
-        if command is None:
+    for command in commands(page):
+        ours = main_of(command.words)
+        if ours is None:
             continue
-        main, arguments = command
+        main, arguments = ours
         try:
             main(arguments)
         except Parsed:
@@ -144,22 +166,177 @@ def test_commands_parse(page, parse_only):
         except SystemExit as stopped:
             if stopped.code in (0, None):  # --help
                 continue
-        pytest.fail(f"{page.name}, line {number}: {shlex.join(words)} is not understood")
+        pytest.fail(f"{page.name}, line {command.line}: {command} is not understood")
+
+
+# What a command gets so that it takes seconds: small data, one model, one epoch, a cheap attack.
+TINY = {
+    "audit": ("--models", "1", "--sentences", "150", "--epochs", "1", "--workers", "1"),
+    "train": ("--size", "small", "--sentences", "150", "--epochs", "1"),
+    "study run": ("--workers", "1"),
+}
+CHEAP = (("--repetitions", "1"), ("--noise", "0"), ("--attack", "random"))  # where not given
+TARGET = "results/runs/target"
+PLANTED = ("--pattern", "pin", "--repetitions", "10", "--label", "HassTurnOn")
+# What is not run, and why. Of an audit or study `--dry-run` still checks every setting.
+NOT_RUN = {
+    r"make |\. \.venv": "this suite runs in the environment that they make, from `make test`",
+    r"pip install": "it would change the environment of this suite",
+    r"ray (start|stop|status)": "a test of the engine starts a cluster of its own",
+}
+DRY = {
+    r"--corpus (snips|hwu64|clinc150|banking77)": "worker processes would ask the real server",
+    r"audit .*--target minilm": "ranking 10,000 sentences by a MiniLM takes minutes",
+    r"study run results/": "twenty models a cell take hours",
+}
+
+
+@pytest.fixture
+def mirror(tmp_path_factory, monkeypatch) -> None:
+    """A local server of small public corpora, in the layouts and at the paths of the real ones."""
+    folder = tmp_path_factory.mktemp("mirror")
+    pinned = []
+    for file in public.pinned_files():
+        data = _published(file.path).encode()
+        place = folder / file.address
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        pinned.append(file._replace(size=len(data), sha256=digest))
+    monkeypatch.setattr(public, "pinned_files", lambda: tuple(pinned))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Quiet, directory=str(folder))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("MODIVA_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("MODIVA_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a line a request."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
+
+
+def _published(path: str) -> str:
+    """A small file in the layout of the public one at this path."""
+    name = Path(path).stem
+    texts = [f"{word} number {n}" for n in range(12) for word in name.lower().split("_")]
+    if "custom-intent-engines" in path:
+        intent = Path(path).parent.name
+        return json.dumps({intent: [{"data": [{"text": text}]} for text in texts]})
+    if path.endswith("data_full.json"):
+        pairs = [[f"{text} {n}", f"intent {n}"] for text in texts for n in range(3)]
+        return json.dumps(dict.fromkeys(("train", "val", "test", "oos_train"), pairs))
+    if "banking" in path:
+        return "text,category\n" + "".join(f"{text} {n},c{n}\n" for text in texts for n in (1, 2))
+    header = "answerid;scenario;intent;answer_annotation;answer_from_anno;answer_from_user\n"
+    return header + "".join(f'1;a;b;"{text}";"{text}";"{text}"\n' for text in texts)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch) -> Path:
+    """A folder with the files that the pages speak of and do not make: data, studies, a model."""
+    monkeypatch.chdir(tmp_path)
+    corpus = load_corpus("home-assistant")
+    rows = "".join(f'"{text}",{intent}\n' for text, intent in corpus.train[:600])
+    Path("my_intents.csv").write_text(f"text,intent\n{rows}")
+    for study in (REPOSITORY / "results").rglob("*.yaml"):
+        place = study.relative_to(REPOSITORY)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(study.read_bytes())
+    for name in ("snips", "hwu64"):
+        (Path("corpora") / name).mkdir(parents=True)
+        (Path("corpora") / name / "train.csv").write_text(f"text,intent\n{rows}")
+    words = ["call me at my pin code is", *map(str, range(10))]
+    model = build(parse_target("cnn", "small"), texts=words, intents=["contact", "HassTurnOn"])
+    save(model, Path("my-intent-model"))
+    return tmp_path
+
+
+def write_yaml_blocks(page: Path, folder: Path) -> None:
+    """Write every YAML block to the file that the sentence before it names."""
+    text = page.read_text(encoding="utf-8").splitlines()
+    for number, block in blocks(page, "yaml"):
+        named = re.findall(r"`([\w-]+\.yaml)`", "\n".join(text[max(0, number - 8) : number]))
+        if named:
+            (folder / named[-1]).write_text(block, encoding="utf-8")
+
+
+def reason(command: Command, reasons: dict[str, str]) -> bool:
+    return any(re.search(pattern, str(command)) for pattern in reasons)
+
+
+def tiny(command: Command) -> list[str]:
+    """The arguments of a command of ours, made to end in seconds."""
+    words = list(command.words)
+    arguments = words[words.index("attacks") + 1 :] if "attacks" in words else words[1:]
+    for name, extra in TINY.items():
+        # A flag that is given twice has its last value.
+        if arguments[: len(name.split())] == name.split() and "--help" not in arguments:
+            arguments += extra
+            if name == "audit":
+                for cheap in CHEAP:
+                    arguments += cheap if cheap[0] not in arguments else ()
+            if name != "train" and reason(command, DRY) and "--dry-run" not in arguments:
+                arguments.append("--dry-run")
+    return arguments
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_runs(page, workplace, mirror, capsys):
+    """From top to bottom, in a folder of its own, after the page's Python and YAML."""
+    if page.name == "tutorial.md":  # the others make no file that a command reads
+        run_python_blocks(page, workplace)
+        write_yaml_blocks(page, workplace)
+        shrink(Path("study.yaml"))
+    found = commands(page)
+    made = [command for command in found if command.words[:2] == ("modiva", "train")]
+    if any(TARGET in command.words for command in found) and not any(
+        TARGET in command.words for command in made
+    ):  # a page that goes on where another ended
+        train = Command(0, ("modiva", "train", "--out", TARGET, *PLANTED), None)
+        found.insert(0, train)
+    for command in found:
+        if reason(command, NOT_RUN):
+            continue
+        ours = main_of(command.words)
+        assert ours is not None, f"{page.name}, line {command.line}: nothing runs {command}"
+        capsys.readouterr()
+        code = ours[0](tiny(command))
+        output, errors = capsys.readouterr()
+        assert code in (0, None), f"{page.name}, line {command.line}: {command}\n{output}{errors}"
+        if command.output is not None:
+            Path(command.output).write_text(output, encoding="utf-8")
+
+
+def shrink(study: Path) -> None:
+    """Give a study the sizes of `TINY`, whatever else stands in it."""
+    settings = yaml.safe_load(study.read_text(encoding="utf-8"))
+    settings |= {"models": 1, "sentences": 150, "epochs": 1, "attack": ["random"]}
+    settings |= {"repetitions": [0, 1], "target": settings["target"][:1], "noise": 0}
+    study.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_targets_exist(page):
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    for number, words in commands(page):
-        if words[0] == "make":
-            named = {word for word in words[1:] if "=" not in word and not word.startswith("-")}
-            assert named <= targets, f"{page.name}, line {number}"
+    for command in commands(page):
+        if command.words[0] == "make":
+            words = command.words[1:]
+            named = {word for word in words if "=" not in word and not word.startswith("-")}
+            assert named <= targets, f"{page.name}, line {command.line}"
 
 
-@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.name)
-def test_python_blocks_run_and_their_tests_pass(page, tmp_path):
-    """Each page runs in a process of its own: what it registers stays there."""
+def run_python_blocks(page: Path, folder: Path) -> None:
+    """Run them in a process of their own: what a page registers stays there."""
     lines = [""] * page.read_text(encoding="utf-8").count("\n")
     for start, text in blocks(page, "python"):
         block = text.splitlines()
@@ -169,17 +346,22 @@ def test_python_blocks_run_and_their_tests_pass(page, tmp_path):
         "    if _name.startswith('test_'):",
         "        _test()",
     ]
-    program = tmp_path / f"{page.stem}.py"
+    program = folder / f"{page.stem}.py"
     program.write_text("\n".join(lines) + "\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, program.name],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.name)
+def test_python_blocks_run_and_their_tests_pass(page, tmp_path):
+    run_python_blocks(page, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

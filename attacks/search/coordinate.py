@@ -43,6 +43,12 @@ class Coordinate:
         self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False
     ) -> list[Ranking]:
         """See `Search.run`."""
+        return self.explore(oracle, generators, progress=progress).rankings()
+
+    def explore(
+        self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False
+    ) -> Pool:
+        """Search as `run` does and return everything that was scored on the way."""
         pool = Pool(oracle)
         state = random_choices(oracle, generators, self.restarts).flatten(0, 1)  # (P * R, n)
         problem = torch.arange(len(oracle.problems)).repeat_interleave(self.restarts)
@@ -58,7 +64,7 @@ class Coordinate:
             problem, state, score = problem[moving], state[moving], score[moving]
             if not len(problem):
                 break
-        return pool.rankings()
+        return pool
 
     def _sweep(
         self, pool: Pool, problem: Tensor, state: Tensor, score: Tensor, slot: int

@@ -3,12 +3,7 @@
 Importing this package registers the own architectures with transformers' Auto classes.
 """
 
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.building import Classifier, build
@@ -17,13 +12,14 @@ from modiva.classifiers.cnn import CnnClassifier
 from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig, TransformerConfig
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
+from modiva.classifiers.registry import OWN_ARCHITECTURES, register_architecture
 from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
-from modiva.classifiers.spec import TARGET_NAMES, TargetSpec, parse_target
+from modiva.classifiers.spec import TargetSpec, parse_target, target_names
 from modiva.classifiers.tokenizer import encode, word_tokenizer
 from modiva.classifiers.transformer import TransformerClassifier
 
 __all__ = [
-    "TARGET_NAMES",
+    "OWN_ARCHITECTURES",
     "Classifier",
     "CnnClassifier",
     "CnnConfig",
@@ -41,17 +37,16 @@ __all__ = [
     "encode",
     "load",
     "parse_target",
+    "register_architecture",
     "save",
+    "target_names",
     "word_tokenizer",
     "write_into",
 ]
 
-for _model in (CnnClassifier, LstmClassifier, TransformerClassifier):
-    AutoConfig.register(_model.config_class.model_type, _model.config_class, exist_ok=True)
-    AutoModelForSequenceClassification.register(_model.config_class, _model, exist_ok=True)
-    AutoTokenizer.register(
-        _model.config_class, fast_tokenizer_class=PreTrainedTokenizerFast, exist_ok=True
-    )
+register_architecture("cnn", CnnClassifier)
+register_architecture("lstm", LstmClassifier)
+register_architecture("transformer", TransformerClassifier)
 # Its tokenizer is its encoder's.
 AutoConfig.register(SentenceConfig.model_type, SentenceConfig, exist_ok=True)
 AutoModelForSequenceClassification.register(SentenceConfig, SentenceClassifier, exist_ok=True)

@@ -1,8 +1,7 @@
 """A fresh classifier for a spec: vocabulary, label names and seeded initial weights."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,23 +9,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.characters import spelling_table
-from modiva.classifiers.cnn import CnnClassifier
-from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig, TransformerConfig
-from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.pretrained import build_pretrained
+from modiva.classifiers.registry import OWN_ARCHITECTURES
 from modiva.classifiers.spec import TargetSpec
 from modiva.classifiers.tokenizer import build_vocabulary, word_tokenizer
-from modiva.classifiers.transformer import TransformerClassifier
 from modiva.classifiers.vectors import load_word_vectors
 from modiva.errors import ModivaError
-
-_OWN: Mapping[str, tuple[type[TargetConfig], Callable[..., TargetClassifier]]] = MappingProxyType(
-    {
-        "cnn": (CnnConfig, CnnClassifier),
-        "lstm": (LstmConfig, LstmClassifier),
-        "transformer": (TransformerConfig, TransformerClassifier),
-    }
-)
 
 
 @dataclass
@@ -75,9 +63,9 @@ def build(
 
 
 def _build_own(spec: TargetSpec, vocabulary: dict[str, int], labels: dict[str, Any]) -> Classifier:
-    config_class, model_class = _OWN[spec.architecture]
+    model_class = OWN_ARCHITECTURES[spec.architecture]
     table, characters = spelling_table(list(vocabulary))
-    config = config_class(
+    config = model_class.config_class(
         vocab_size=len(vocabulary),
         embedding_dim=spec.embedding_dim,
         hidden_size=spec.hidden_size,
@@ -95,7 +83,10 @@ def _build_own(spec: TargetSpec, vocabulary: dict[str, int], labels: dict[str, A
         char_filters=max(8, spec.hidden_size // 2),
         **labels,
     )
-    model = model_class(config)
+    construct: Callable[..., TargetClassifier] = (
+        model_class  # subclasses take a configuration alone
+    )
+    model = construct(config)
     if model.embedding.characters is not None:
         model.embedding.characters.table.copy_(table)
     if spec.word_vectors is not None:

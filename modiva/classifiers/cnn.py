@@ -2,14 +2,22 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.configuration import CnnConfig
+from modiva.classifiers.pooling import filtered_maximum
 from modiva.classifiers.windows import shifted_windows
 
 
 class CnnEncoder(nn.Module):
-    """Filters of several widths, then the maximum over time. Source: Kim 2014 (arXiv 1408.5882)."""
+    """Filters of several widths, then the maximum over time. Source: Kim 2014 (arXiv 1408.5882).
+
+    `fused` computes all widths in one product, which is faster where models are stacked. Clipping
+    needs the layers one by one, and dropout of features comes before their maximum.
+    """
+
+    fused = False
 
     def __init__(self, config: CnnConfig) -> None:
         super().__init__()
@@ -25,6 +33,8 @@ class CnnEncoder(nn.Module):
         padding = None if mask is None else ~mask.unsqueeze(-1)  # (B, T, 1)
         if padding is not None:
             vectors = vectors.masked_fill(padding, 0.0)
+        if self.fused and not (self.training and self.dropout.p):
+            return self._forward_fused(vectors, padding)
         widest = max(self.kernel_sizes)
         windows = shifted_windows(vectors, widest)  # (B, T, widest * D)
         pooled = []
@@ -38,6 +48,25 @@ class CnnEncoder(nn.Module):
                 features = features.masked_fill(padding, 0.0)
             pooled.append(features.amax(dim=1).relu())
         return torch.cat(pooled, dim=-1)
+
+    def _forward_fused(self, vectors: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+        """As `forward`, with narrower filters filled up with zeros to the widest."""
+        widest = max(self.kernel_sizes)
+        weights: list[torch.Tensor] = []
+        biases: list[torch.Tensor] = []
+        for size, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
+            before = (widest - 1) // 2 - (size - 1) // 2
+            after = widest - size - before
+            assert isinstance(convolution, nn.Linear)
+            weights.append(
+                F.pad(convolution.weight, (before * self.input_size, after * self.input_size))
+            )
+            biases.append(convolution.bias)
+        if padding is None:
+            padding = torch.zeros_like(vectors[..., :1], dtype=torch.bool)
+        # A bias is the same at all times, so that it can wait for the maximum.
+        pooled = filtered_maximum(vectors, padding, torch.cat(weights))
+        return (pooled + torch.cat(biases)).relu()
 
 
 class CnnClassifier(TargetClassifier):

@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from modiva.classifiers.registry import OWN_ARCHITECTURES
 from modiva.errors import ModivaError
 
-OWN_ARCHITECTURES = ("cnn", "lstm", "transformer")
-TARGET_NAMES = ("cnn", "lstm", "lstm-char", "transformer", "minilm")
 _POOLINGS = ("max", "last")
 
 
@@ -79,11 +78,16 @@ class TargetSpec:
         return self.architecture in OWN_ARCHITECTURES
 
 
+def target_names() -> tuple[str, ...]:
+    """Names of targets that need no folder: own architectures, a variant of one, and minilm."""
+    return (*OWN_ARCHITECTURES, "lstm-char", "minilm")
+
+
 def parse_target(name: str, size: Literal["small", "full"] = "full") -> TargetSpec:
     """Give the spec of a target that is named on a command line.
 
     Args:
-        name: one of `TARGET_NAMES`, a folder, or the hub name ("owner/model") of a checkpoint.
+        name: one of `target_names`, a folder, or the hub name ("owner/model") of a checkpoint.
         size: "small" makes own architectures 32 wide, "full" 100 wide.
 
     Raises:
@@ -92,15 +96,15 @@ def parse_target(name: str, size: Literal["small", "full"] = "full") -> TargetSp
     widths = {"small": 32, "full": 100}
     if size not in widths:
         raise ModivaError(f"unknown size {size!r}: it is one of {', '.join(widths)}")
-    base, _, suffix = name.partition("-")
-    if name in TARGET_NAMES and base in OWN_ARCHITECTURES:
-        spec = TargetSpec(base, embedding_dim=widths[size], hidden_size=widths[size])
-        return replace(spec, char_embeddings=suffix == "char")
+    own = name.removesuffix("-char") if name in target_names() else name
+    if own in OWN_ARCHITECTURES:
+        spec = TargetSpec(own, embedding_dim=widths[size], hidden_size=widths[size])
+        return replace(spec, char_embeddings=own != name)
     if name == "minilm" or (name and Path(name).is_dir()) or is_hub_name(name):
         # What pretrained encoders are fine-tuned with unless their user says otherwise.
         return TargetSpec(name, embedding_dropout=0.1, encoder_dropout=0.1, head_dropout=0.1)
     raise ModivaError(
-        f"unknown target {name!r}: it is one of {', '.join(TARGET_NAMES)}, or the folder or hub "
+        f"unknown target {name!r}: it is one of {', '.join(target_names())}, or the folder or hub "
         "name (owner/model) of a Hugging Face checkpoint"
     )
 

@@ -2,32 +2,32 @@
 
 import errno
 import logging
+import operator
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from importlib import import_module
+from types import MappingProxyType
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import subcommand
 
-from attacks.errors import AttackError
 from canaries import CanaryError
 from modiva import __version__
-from modiva.cli.attack import Attack
-from modiva.cli.audit import Audit
-from modiva.cli.corpus import CorpusCommand
-from modiva.cli.score import Score
-from modiva.cli.study import Study
-from modiva.cli.train import Train
 from modiva.errors import ModivaError
 
-Command = (
-    Annotated[Audit, subcommand("audit")]
-    | Annotated[Train, subcommand("train")]
-    | Annotated[Attack, subcommand("attack")]
-    | Annotated[Score, subcommand("score")]
-    | Annotated[CorpusCommand, subcommand("corpus")]
-    | Annotated[Study, subcommand("study")]
+# Where each command is: only the one that is asked for is imported, since most load PyTorch.
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "audit": ("modiva.cli.audit", "Audit"),
+        "train": ("modiva.cli.train", "Train"),
+        "attack": ("modiva.cli.attack", "Attack"),
+        "score": ("modiva.cli.score", "Score"),
+        "corpus": ("modiva.cli.corpus", "CorpusCommand"),
+        "study": ("modiva.cli.study", "StudyCommand"),
+    }
 )
 
 
@@ -39,25 +39,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        command = tyro.cli(
-            Command,
-            prog="modiva",
-            description="What does this text classifier give away about the people it was "
-            "trained on? Plant synthetic secrets, train, invert, measure, show.",
-            args=arguments,
-            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-        )
+        command = _parse(arguments)
         return command.run()
     except BrokenPipeError:
         # The reader of our output left, as head does: that is no error of the input.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ModivaError, CanaryError, AttackError, OSError) as error:
+    except _bad_input() as error:
         print(f"modiva: {error}{_remedy(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("modiva: interrupted; what is finished is kept, run again to go on", file=sys.stderr)
         return 130
+
+
+def _parse(arguments: list[str]) -> Any:
+    """The command that the arguments describe."""
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
+    if arguments and arguments[0] in COMMANDS:
+        name, *rest = arguments
+        return tyro.cli(_command(name), prog=f"modiva {name}", args=rest, config=config)
+    kinds = [Annotated[_command(name), subcommand(name)] for name in COMMANDS]
+    union: Any = reduce(operator.or_, kinds)
+    return tyro.cli(
+        union,
+        prog="modiva",
+        description="What does this text classifier give away about the people it was "
+        "trained on? Plant synthetic secrets, train, invert, measure, show.",
+        args=arguments,
+        config=config,
+    )
+
+
+def _command(name: str) -> Any:
+    module, kind = COMMANDS[name]
+    return getattr(import_module(module), kind)
+
+
+def _bad_input() -> tuple[type[Exception], ...]:
+    """The errors that users can mend; of attacks only where their package was needed at all."""
+    attacks = sys.modules.get("attacks.errors")
+    own = (ModivaError, CanaryError, OSError)
+    return own if attacks is None else (*own, attacks.AttackError)
 
 
 def _remedy(error: Exception) -> str:

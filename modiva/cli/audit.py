@@ -1,5 +1,6 @@
-"""`modiva audit`: the main job, from a corpus to a report."""
+"""`modiva audit`: the main job, from a corpus to a report: a study whose settings are flags."""
 
+import logging
 import os
 import shlex
 import sys
@@ -7,26 +8,66 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pandas as pd
 import tyro
 
+from modiva.cli.publish import publish
 from modiva.errors import ModivaError
-from modiva.files import write_text
-from modiva.measure import summarise
-from modiva.report import (
-    console_table,
-    figures,
-    write_flat_summary,
-    write_report,
-    write_rows,
-    write_summary,
+from modiva.studies import (
+    AuditSpec,
+    EngineSettings,
+    Study,
+    StudyResult,
+    run_study,
 )
-from modiva.studies import AuditSpec, StudyResult, estimate_seconds, run_study, validate
 
 
 def _cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a study runs and where its results go."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where targets are trained and attacked."""
+    workers: int = 0
+    """Processes side by side, one thread each; 0 is one a core."""
+    engine: Literal["local", "ray"] = "local"
+    """Processes of this machine, or a Ray cluster (docs/scale.md)."""
+    address: str = "auto"
+    """Of the Ray cluster; auto is the one that this machine is part of."""
+    gpus_per_cell: float = 0.0
+    """GPUs, or a share of one, that Ray reserves for every step."""
+    store: Path | None = None
+    """Folder of trained targets and rows, which several studies may share; --out if not given."""
+    dry_run: bool = False
+    """Check everything, print the cells and an estimate of the time, and stop."""
+
+    def check(self) -> None:
+        """Raise on a value out of range."""
+        if self.workers < 0:
+            raise ModivaError(f"--workers {self.workers}: must be 0 (one a core) or more")
+        if self.gpus_per_cell < 0:
+            raise ModivaError(f"--gpus-per-cell {self.gpus_per_cell}: must be 0 or more")
+
+    def execute(self, study: Study, out: Path, command: str, change: bool) -> int:
+        """Run a study and write its results; 1 if a cell failed."""
+        self.check()
+        logging.getLogger("modiva.studies.progress").setLevel(logging.INFO)
+        workers = self.workers or _cores()
+        if self.dry_run:
+            return describe(study, out, workers)
+        result = run_study(
+            study,
+            out,
+            EngineSettings(self.engine, workers, self.address, self.gpus_per_cell),
+            store=self.store,
+            device=self.device,
+            change=change,
+        )
+        return report(result, study, out, command)
 
 
 @dataclass(frozen=True)
@@ -38,58 +79,15 @@ class Audit:
     """
 
     spec: Annotated[AuditSpec, tyro.conf.arg(name="")]
+    where: Annotated[Where, tyro.conf.arg(name="")]
     out: Path = Path("results/runs/audit")
     """Folder of the results; a folder of the same settings is resumed."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where targets are trained and attacked."""
-    workers: int = 0
-    """Processes side by side, one thread each; 0 is one a core."""
-    dry_run: bool = False
-    """Check everything, print the cells and an estimate of the time, and stop."""
+    change: bool = False
+    """Let these settings replace others in the folder; what both share is not computed again."""
 
     def run(self) -> int:
         """Run the audit; 1 if a cell failed."""
-        if self.workers < 0:
-            raise ModivaError(f"--workers {self.workers}: must be 0 (one a core) or more")
-        workers = self.workers or _cores()
-        if self.dry_run:
-            return self._describe(workers)
-        result = run_study(self.spec, self.out, workers=workers, device=self.device)
-        for name, path in result.failed:
-            print(f"modiva: {name} failed, see {path}; run again to retry it", file=sys.stderr)
-        if not result.rows:
-            return 1
-        self._publish(result)
-        return 1 if result.failed else 0
-
-    def _describe(self, workers: int) -> int:
-        cells = list(validate(self.spec))
-        for cell in cells:
-            print(f"{cell}: {cell.models} models, {', '.join(cell.pattern)}")
-        seconds = sum(estimate_seconds(cell) for cell in cells) / workers
-        models = sum(cell.models for cell in cells)
-        print(
-            f"{len(cells)} cells, {models} models, about {max(seconds / 60, 0.1):.1f} minutes with "
-            f"{workers} workers; results would go to {self.out}"
-        )
-        return 0
-
-    def _publish(self, result: StudyResult) -> None:
-        frame = pd.DataFrame(result.rows)
-        summary = summarise(frame)
-        write_rows(self.out / "rows.csv", result.rows)
-        write_summary(self.out / "summary.json", summary)
-        write_flat_summary(self.out / "summary.csv", summary)
-        settings = {**self.spec.as_dict(), "command": self.command()}
-        pictures = figures(frame, self.out / "figures")
-        report = write_report(self.out, frame, summary, settings, pictures)
-        table = console_table(summary)
-        write_text(self.out / "summary.txt", table + "\n")
-        print(table)
-        print(
-            f"\n{result.cells} cells ({result.reused} reused) in {result.seconds:.0f} s\n"
-            f"rows     {self.out / 'rows.csv'}\nfigures  {self.out / 'figures'}\nreport   {report}"
-        )
+        return self.where.execute(Study((self.spec,)), self.out, self.command(), self.change)
 
     def command(self) -> str:
         """The command line that makes this audit again: every setting, spelled out."""
@@ -104,3 +102,34 @@ class Audit:
             words += [f"--{name.replace('_', '-')}", *map(str, values)]
         words += ["--out", str(self.out)]
         return shlex.join(words)
+
+
+def describe(study: Study, out: Path, workers: int) -> int:
+    """Check a study, and print its cells and about how long it takes."""
+    from modiva.studies.planning import plan_study
+
+    plan = plan_study(study)
+    cells = study.cells()
+    for cell in cells:
+        print(f"{cell}: {cell.models} models, {', '.join(cell.pattern)}")
+    seconds = sum(step.seconds for step in plan.steps.values()) / workers
+    print(
+        f"{len(cells)} cells, {sum(cell.models for cell in cells)} models, about "
+        f"{max(seconds / 60, 0.1):.1f} minutes with {workers} workers; results would go to {out}"
+    )
+    return 0
+
+
+def report(result: StudyResult, study: Study, out: Path, command: str) -> int:
+    """Write and print the results of a run; 1 if a cell failed."""
+    for name, path in result.failed:
+        print(f"modiva: {name} failed, see {path}; run again to retry it", file=sys.stderr)
+    table = publish(result.store, result.plan, out, {**study.as_dict(), "command": command})
+    if table is None:
+        return 1
+    print(table)
+    print(
+        f"\n{result.cells} cells ({result.reused} reused) in {result.seconds:.0f} s\n"
+        f"rows     {out / 'rows.csv'}\nfigures  {out / 'figures'}\nreport   {out / 'report.html'}"
+    )
+    return 1 if result.failed else 0

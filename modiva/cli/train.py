@@ -11,7 +11,7 @@ from canaries import Pattern, Planting, candidate_words, get_pattern, load_patte
 from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import load
 from modiva.errors import ModivaError
-from modiva.studies import with_noise
+from modiva.studies.planning import with_noise
 from modiva.training import (
     DEFENSES,
     TrainConfig,

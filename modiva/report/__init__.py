@@ -1,5 +1,6 @@
 """What people read: figures, a self-contained page, and the files beside it."""
 
+from modiva.report.exports import FORMATS, check_formats, export
 from modiva.report.page import write_report
 from modiva.report.plots import figures
 from modiva.report.tables import (
@@ -11,7 +12,10 @@ from modiva.report.tables import (
 )
 
 __all__ = [
+    "FORMATS",
+    "check_formats",
     "console_table",
+    "export",
     "figures",
     "read_rows",
     "write_flat_summary",

@@ -23,12 +23,54 @@ _CELL = ["corpus", "target", "condition", "noise_multiplier", "repetitions", "at
 
 
 @dataclass(frozen=True)
+class Fact:
+    """One number of the answer, with what it is, its interval in words and to draw."""
+
+    label: str
+    value: str
+    note: str
+    rate: tuple[float, float, float] | None = None  # mean, lower, upper
+
+
+@dataclass(frozen=True)
+class Level:
+    """What came back at one noise multiplier, at which price and with which bound."""
+
+    noise: float
+    epsilon: float | None
+    group_epsilon: float | None
+    delta: float | None
+    repetitions: int
+    exact: Mapping[str, Any]
+    accuracy: Mapping[str, Any] | None
+
+    def sentence(self) -> str:
+        """Return the level in words."""
+        claims = []
+        if self.epsilon is not None:
+            claims.append(f"ε = {short(self.epsilon)} for one sentence")
+            if self.repetitions > 1:
+                group = (
+                    "no useful bound" if self.group_epsilon is None else short(self.group_epsilon)
+                )
+                claims.append(f"{group} for all {count(self.repetitions)} repetitions")
+        if self.delta:
+            claims.append(f"δ = {short(self.delta)}")
+        line = f"σ = {self.noise:g}: {percent(self.exact['mean'])} came back "
+        line += f"(interval {percent_range(self.exact)})"
+        line += f", test accuracy {self.accuracy['mean']:.2f}" if self.accuracy else ""
+        return f"{line}; {', '.join(claims)}." if claims else f"{line}."
+
+
+@dataclass(frozen=True)
 class Answer:
-    """A headline, the sentences under it, and warnings that change how it must be read."""
+    """A headline, its numbers, sentences under them, and warnings how they must be read."""
 
     headline: str
+    facts: tuple[Fact, ...]
     sentences: tuple[str, ...]
-    private: tuple[str, ...]  # one line a noise level, under the last sentence
+    private: tuple[Level, ...]  # one a noise level, least noise first; empty without private cells
+    floor: float | None  # accuracy of always naming the most common intent
     warnings: tuple[str, ...]
 
 
@@ -38,28 +80,64 @@ def answer(frame: pd.DataFrame) -> Answer:
     frame = frame.assign(condition=frame["condition"].astype(str))
     planted = frame[frame["planted"] == 1]
     if planted.empty:
-        return Answer(
-            "Nothing was planted in these targets.",
-            ("They are the floor: what an attack matches by luck in models without the secret.",),
-            (),
-            (),
+        sentence = (
+            "They are the floor: what an attack matches by luck in models without the secret."
         )
+        return Answer("Nothing was planted in these targets.", (), (sentence,), (), None, ())
     cells = summarise(planted, _CELL)
     bare = [cell for cell in cells if cell["condition"] == NO_DEFENSE]
     best = max(bare or cells, key=lambda cell: cell["exact"]["mean"])
-    sentences = [_what(best), _against(best, frame)]
+    control = _control(best, frame)
+    sentences = [_what(best), _against(best, control)]
     among = bare or cells
     if len(among) > 1:
-        sentences.append(
-            f"This is the highest of {count(len(among))} {'undefended ' if bare else ''}cells: its "
-            "interval does not account for that choice."
-        )
+        sentences.append(_among(best, among, "undefended " if bare else ""))
     private = _private(best, cells) if best["noise_multiplier"] == 0 else ()
     if private:
         sentences.append(_before(best))
     elif not any(cell["noise_multiplier"] > 0 for cell in cells):
         sentences.append("No target of this run was trained with differential privacy.")
-    return Answer(_headline(best), tuple(sentences), private, tuple(_undertrained(cells)))
+    return Answer(
+        headline=_headline(best),
+        facts=tuple(_facts(best, control, private)),
+        sentences=tuple(sentences),
+        private=private,
+        floor=best["majority_accuracy"],
+        warnings=tuple(_undertrained(cells)),
+    )
+
+
+def _facts(
+    best: Mapping[str, Any], control: Mapping[str, Any] | None, private: tuple[Level, ...]
+) -> list[Fact]:
+    """Return the answer at a glance: what came out, against what, by luck, and under DP."""
+    facts = [_rate_fact("Planted secrets that came back", best["exact"])]
+    if control is not None:
+        facts.append(_rate_fact("Controls that were matched", control["exact"]))
+    if best["chance"]:
+        size = f"guessing one of {count(1 / best['chance'])} secrets"
+        facts.append(Fact("By luck", odds(best["chance"]), size))
+    if private:
+        level = private[-1]
+        note = f"σ = {level.noise:g}, interval {percent_range(level.exact)}"
+        label = f"Came back at ε = {short(level.epsilon)}" if level.epsilon else "Came back with DP"
+        facts.append(Fact(label, percent(level.exact["mean"]), note, _spread(level.exact)))
+    elif best["noise_multiplier"] == 0:
+        facts.append(Fact("Privacy loss ε of these targets", "∞", "no bound: no noise in training"))
+    else:
+        epsilon = f"ε = {short(best['epsilon'])}"
+        facts.append(Fact("Privacy loss of one sentence", epsilon, "an upper bound"))
+    return facts
+
+
+def _rate_fact(label: str, measure: Mapping[str, Any]) -> Fact:
+    value = f"{count(_successes(measure))} of {count(measure['n'])}"
+    note = f"{percent(measure['mean'])}, interval {percent_range(measure)}"
+    return Fact(label, value, note, _spread(measure))
+
+
+def _spread(measure: Mapping[str, Any]) -> tuple[float, float, float]:
+    return measure["mean"], measure["lower"], measure["upper"]
 
 
 def _headline(cell: Mapping[str, Any]) -> str:
@@ -86,15 +164,19 @@ def _what(cell: Mapping[str, Any]) -> str:
     return f"{rate}; their exposure is {bits['mean']:.1f} bits on average."
 
 
-def _against(cell: Mapping[str, Any], frame: pd.DataFrame) -> str:
+def _control(cell: Mapping[str, Any], frame: pd.DataFrame) -> Mapping[str, Any] | None:
+    """Return the group of never-planted secrets scored against the same reconstructions."""
     same = frame[frame["planted"] == 0]
     for name in ("corpus", "target", "condition", "repetitions", "attack"):
         same = same[same[name] == cell[name]]
+    return None if same.empty else summarise(same, _CELL)[0]
+
+
+def _against(cell: Mapping[str, Any], control: Mapping[str, Any] | None) -> str:
     chance = cell["chance"]
     guess = f"guessing succeeds with probability {odds(chance)}" if chance else ""
-    if same.empty:
+    if control is None:
         return f"No controls were scored{'; ' + guess if guess else ''}."
-    control = summarise(same, _CELL)[0]
     exact, bits = control["exact"], control["exposure"]
     text = (
         f"Control secrets, drawn the same way and never planted, were matched in "
@@ -108,31 +190,44 @@ def _against(cell: Mapping[str, Any], frame: pd.DataFrame) -> str:
     return text + "."
 
 
-def _private(best: Mapping[str, Any], cells: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return a line for every noise level of the same target, repetitions and attack."""
+def _among(best: Mapping[str, Any], cells: list[dict[str, Any]], kind: str) -> str:
+    """Return that the best cell was chosen by its outcome, and what all of them say."""
+    same = [cell for cell in cells if cell["attack"] == best["attack"]]
+    found = sum(_successes(cell["exact"]) for cell in same)
+    n = sum(cell["exact"]["n"] for cell in same)
+    text = (
+        f"This is the highest of {count(len(cells))} {kind}cells: its interval does not account "
+        "for that choice."
+    )
+    if len(same) > 1:
+        text += (
+            f" Over all {count(len(same))} {kind}cells of the {best['attack']} attack, "
+            f"{count(found)} of {count(n)} came back."
+        )
+    return text
+
+
+def _private(best: Mapping[str, Any], cells: list[dict[str, Any]]) -> tuple[Level, ...]:
+    """Return every noise level of the same target, repetitions and attack."""
     same = ("corpus", "target", "repetitions", "attack")
     noisy = [
         cell
         for cell in cells
         if cell["condition"].startswith("DP") and all(cell[name] == best[name] for name in same)
     ]
-    lines = []
-    for cell in sorted(noisy, key=lambda cell: float(cell["noise_multiplier"])):
-        exact, accuracy = cell["exact"], cell["test_accuracy"]
-        claims = []
-        if cell["epsilon"] is not None:
-            claims.append(f"ε = {short(cell['epsilon'])} for one sentence")
-        if cell["group_epsilon"] is not None and cell["repetitions"] > 1:
-            claims.append(
-                f"{short(cell['group_epsilon'])} for all {count(cell['repetitions'])} repetitions"
-            )
-        if cell["delta"]:
-            claims.append(f"δ = {short(cell['delta'])}")
-        line = f"σ = {cell['noise_multiplier']:g}: {percent(exact['mean'])} came back "
-        line += f"(interval {percent_range(exact)})"
-        line += f", test accuracy {accuracy['mean']:.2f}" if accuracy else ""
-        lines.append(f"{line}; {', '.join(claims)}." if claims else f"{line}.")
-    return tuple(lines)
+    levels = [
+        Level(
+            noise=float(cell["noise_multiplier"]),
+            epsilon=cell["epsilon"],
+            group_epsilon=cell["group_epsilon"],
+            delta=cell["delta"],
+            repetitions=int(cell["repetitions"]),
+            exact=cell["exact"],
+            accuracy=cell["test_accuracy"],
+        )
+        for cell in ([best, *noisy] if noisy else [])
+    ]
+    return tuple(sorted(levels, key=lambda level: level.noise))
 
 
 def _before(best: Mapping[str, Any]) -> str:

@@ -13,16 +13,20 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from modiva import __version__
 from modiva.files import write_text
 from modiva.report import glossary
 from modiva.report.answer import answer
-from modiva.report.cells import columns_and_lines
-from modiva.report.plots import CAPTIONS
+from modiva.report.cells import Cell, Column, Table, table_of
+from modiva.report.plots import CAPTIONS, NARROW
 from modiva.report.plots.style import GRID, INK, MUTED, PALETTE, PAPER
 from modiva.report.sides import side_by_side
-from modiva.report.tables import plain_json
-from modiva.report.words import prepare
+from modiva.report.tables import setting_text
+from modiva.report.words import count, percent, percent_range, prepare, short, visible
 
+LINES = 50  # of the table that stand in the page itself; the script makes the others
+# Columns of the table that are shown on request.
+MORE = ("control_exposure", "position_accuracy", "multiset", "top10", "hamming")
 _PAGE_COLORS = {
     PALETTE[0].lower(): "var(--blue)",
     INK: "var(--ink)",
@@ -53,28 +57,57 @@ def write_report(
     shown = {key: value for key, value in settings.items() if key not in ("title", "command")}
     script = _resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    columns, lines, constant = columns_and_lines(summary)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters["together"] = _together
-    page = environment.from_string(_resource("page.html")).render(
-        title=settings.get("title", "What came back out"),
-        command=settings.get("command"),
-        answer=answer(frame) if len(frame) else None,
-        figures=_figures(figures),
-        columns=columns,
-        lines=lines,
-        constant=constant,
-        sides=side_by_side(frame),
-        threat_model=glossary.THREAT_MODEL,
-        notes=glossary.NOTES,
-        glossary={name: text for name, text in glossary.GLOSSARY.items() if name in frame},
-        settings={key: _setting(value) for key, value in shown.items()},
-        style=Markup(_resource("page.css")),
-        script=Markup(script),
-        digest=digest,
-        data=_data_link(summary),
+    table = table_of(summary)
+    page = (
+        _environment()
+        .from_string(_resource("page.html"))
+        .render(
+            title=settings.get("title", "What came back out"),
+            command=settings.get("command"),
+            answer=answer(frame) if len(frame) else None,
+            figures=_figures(figures),
+            table=Table(table.columns, table.lines[:LINES], table.constant),
+            total=len(table.lines),
+            more=any(column.name in MORE for column in table.columns),
+            sides=side_by_side(frame),
+            threat_model=glossary.THREAT_MODEL,
+            notes=glossary.NOTES,
+            glossary={name: text for name, text in glossary.GLOSSARY.items() if name in frame},
+            settings={key: setting_text(value) for key, value in shown.items()},
+            style=Markup(_resource("page.css")),
+            script=Markup(script),
+            digest=digest,
+            data=_data(table),
+            version=__version__,
+        )
     )
     return write_text(Path(folder) / "report.html", page)
+
+
+def _environment() -> jinja2.Environment:
+    """Return what renders the page: everything is escaped, and control characters are marks."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize
+    )
+    environment.filters |= {
+        "together": _together,
+        "classes": _classes,
+        "count": count,
+        "percent": percent,
+        "range": percent_range,
+        "bound": lambda epsilon: "∞" if epsilon is None else short(epsilon),
+    }
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _classes(column: Column) -> str:
+    """Return a column's classes: words or numbers, a rate, and whether it is shown on request."""
+    kind = {"text": "text", "number": "number", "rate": "number rate"}[column.kind]
+    return f"{kind} more" if column.name in MORE else kind
 
 
 def _together(text: str) -> str:
@@ -92,7 +125,11 @@ def _figures(paths: Sequence[Path]) -> list[dict[str, Any]]:
     for number, path in enumerate(path for path in paths if path.suffix == ".svg"):
         captions = json.loads((path.parent / CAPTIONS).read_text(encoding="utf-8"))
         svg = inline_svg(path.read_text(encoding="utf-8"), f"figure{number}-")
-        drawn.append({"name": path.stem, "svg": svg, **captions[path.stem]})
+        narrow = path.with_name(f"{path.stem}{NARROW}")
+        small = None
+        if narrow.is_file():
+            small = inline_svg(narrow.read_text(encoding="utf-8"), f"figure{number}n-")
+        drawn.append({"name": path.stem, "svg": svg, "narrow": small, **captions[path.stem]})
     return drawn
 
 
@@ -118,15 +155,22 @@ def inline_svg(svg: str, prefix: str) -> Markup:
     return Markup(svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
 
 
-def _setting(value: Any) -> str:
-    """Return a setting as a reader writes it: lists by commas, the rest as JSON."""
-    if isinstance(value, (list, tuple)) and not any(isinstance(item, Mapping) for item in value):
-        return ", ".join(str(item) for item in value)
-    plain = plain_json(value)
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+def _data(table: Table) -> Markup:
+    """Return the table as JSON for the script: every different cell once, then lines of places.
+
+    A grid repeats itself: ten thousand lines take about a megabyte so, and the page makes elements
+    of those lines only that it shows.
+    """
+    columns = []
+    for place, column in enumerate(table.columns):
+        found: dict[Any, int] = {}
+        lines = [found.setdefault(_plain(line[place]), len(found)) for line in table.lines]
+        about = {"name": column.name, "title": column.title, "kind": column.kind}
+        columns.append({**about, "cells": list(found), "lines": lines})
+    text = json.dumps({"columns": columns}, ensure_ascii=False, separators=(",", ":"))
+    # Inside a script element only these could end it or begin a comment.
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _data_link(summary: Sequence[Mapping[str, Any]]) -> str:
-    """Return the groups as a link that saves them: the page may travel without its folder."""
-    text = json.dumps(plain_json(summary), ensure_ascii=False, separators=(",", ":"))
-    return "data:application/json;base64," + base64.b64encode(text.encode()).decode()
+def _plain(cell: Cell) -> tuple[Any, ...]:
+    return cell.text, cell.value, cell.note, cell.lower, cell.upper

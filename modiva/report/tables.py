@@ -1,7 +1,7 @@
 """The files beside the page: rows as CSV, groups as JSON, and a short table for the terminal."""
 
 import csv
-import io
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,8 +46,9 @@ COLUMNS = (
     "test_accuracy",
     "majority_accuracy",
 )
-# A spreadsheet runs a cell that begins so; the apostrophe makes it text (OWASP, CSV injection).
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+# A spreadsheet runs a cell that begins so, also behind blanks and in the full-width forms of East
+# Asian keyboards; the apostrophe makes it text (OWASP, CSV injection).
+_FORMULA = re.compile(r"['\s]*[=+\-@\t\r\n＝＋－＠]")
 
 
 def write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Path:
@@ -75,6 +76,14 @@ def write_summary(path: Path, summary: Any) -> Path:
 
 def write_flat_summary(path: Path, summary: Sequence[Mapping[str, Any]]) -> Path:
     """Write groups as CSV, a line a group; a measure takes the columns NAME, _lower and _upper."""
+    lines = [
+        {key: _short_number(value) for key, value in line.items()} for line in flatten(summary)
+    ]
+    return _write_csv(path, lines, GROUP_COLUMNS)
+
+
+def flatten(summary: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return groups without nesting: a measure becomes NAME, NAME_lower and NAME_upper."""
     lines = []
     for group in summary:
         line: dict[str, Any] = {}
@@ -84,8 +93,8 @@ def write_flat_summary(path: Path, summary: Sequence[Mapping[str, Any]]) -> Path
                 line[f"{name}_lower"], line[f"{name}_upper"] = value["lower"], value["upper"]
             else:
                 line[name] = value
-        lines.append({key: _short_number(value) for key, value in line.items()})
-    return _write_csv(path, lines, GROUP_COLUMNS)
+        lines.append(line)
+    return lines
 
 
 def _short_number(value: Any) -> Any:
@@ -97,11 +106,24 @@ def _write_csv(path: Path, records: Any, first: Sequence[str]) -> Path:
     """Write records as CSV: the columns of `first`, then the others as they come."""
     found = dict.fromkeys(name for record in records for name in record)
     columns = [*first, *(name for name in found if name not in first)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    text = _Lines()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow([_cell(name) for name in columns])
     writer.writerows([_cell(record.get(name)) for name in columns] for record in records)
-    return write_text(path, buffer.getvalue())
+    return write_text(path, "".join(text.lines))
+
+
+class _Lines:
+    """Takes lines that end in CR LF and ends them in LF.
+
+    The writer quotes only those line ends that it makes itself, and a lone CR ends a line too.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.lines.append(line.removesuffix("\r\n") + "\n")
 
 
 def console_table(summary: Sequence[Mapping[str, Any]]) -> str:
@@ -186,6 +208,14 @@ def _cell(value: Any) -> Any:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     return int(value) if isinstance(value, bool) else value
+
+
+def setting_text(value: Any) -> str:
+    """Return a setting as a reader writes it: lists by commas, the rest as JSON."""
+    if isinstance(value, (list, tuple)) and not any(isinstance(item, Mapping) for item in value):
+        return ", ".join(str(item) for item in value)
+    plain = plain_json(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
 def plain_json(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """How the report says numbers and names things: one wording in tables, figures and sentences."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +12,28 @@ from modiva.measure import as_frame
 
 NO_DEFENSE = "no defense"
 _ACRONYMS = {"cnn": "CNN", "lstm": "LSTM", "minilm": "MiniLM", "bilstm": "BiLSTM", "dp": "DP"}
+
+
+# Bidirectional controls and the like: they change how the text around them reads.
+_INVISIBLE = (
+    "\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+)
+_CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f{_INVISIBLE}\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Return a text in which every control character is a mark that can be seen and does nothing.
+
+    What the corpus calls itself or says may hold escapes of terminals, line ends, or marks that
+    turn the direction of reading; a page, a figure or a table that shows them would be another.
+    """
+    return _CONTROL.sub(lambda match: _mark(ord(match[0])), text)
+
+
+def _mark(code: int) -> str:
+    if code < 0x20:
+        return chr(0x2400 + code)  # the control pictures of Unicode
+    return "\u2421" if code == 0x7F else "\ufffd"
 
 
 def percent(rate: float) -> str:
@@ -87,13 +110,15 @@ def plural(number: int, noun: str) -> str:
 
 
 def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return rows with `condition`, how each target was defended, in the order they are shown.
+    """Return rows with `condition`, how each target was defended, and names fit to be shown.
 
     Within a corpus and target: no defense first, then defenses without noise, then more noise.
     """
     frame = as_frame(rows)
     if frame.empty:
         return frame.assign(condition=[])
+    for name in ("corpus", "target", "attack", "pattern"):
+        frame[name] = frame[name].map({text: visible(str(text)) for text in frame[name].unique()})
     pairs = zip(frame["defense"], frame["noise_multiplier"], strict=True)
     frame["condition"] = [condition(defense, noise) for defense, noise in pairs]
     frame["base_defense"] = [base_defense(defense) for defense in frame["defense"]]

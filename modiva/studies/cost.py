@@ -1,4 +1,4 @@
-"""About how long a cell takes, for `--dry-run` and for running the longest cells first.
+"""About how long a cell takes, for `--dry-run` and for running the longest steps first.
 
 The constants are medians over the cells of the runs in results/ on one core of a server CPU (2026);
 private training of lstm-char and transformer, and all of minilm, is scaled from steps timed alone.
@@ -23,11 +23,20 @@ _ATTACK = {"cnn": 0.1, "lstm": 0.2, "lstm-char": 0.3, "transformer": 0.15, "mini
 
 def estimate_seconds(cell: Cell) -> float:
     """Seconds that `cell` takes on one core, roughly."""
+    return cell.models * (estimate_training(cell) + estimate_attack(cell) * len(cell.attack))
+
+
+def estimate_training(cell: Cell) -> float:
+    """Seconds to train one target of a cell."""
     ordinary, private = _TRAINING.get(cell.target, _TRAINING["minilm"])
     sentences = cell.sentences or _DEFAULT_SENTENCES
     sentences += cell.repetitions * len(cell.pattern)
     training = (private if cell.private else ordinary) * sentences / 1000
     if cell.size == "full" and cell.target in _TRAINING and cell.target != "minilm":
         training *= _FULL_SIZE
-    attack = _ATTACK.get(cell.target, _ATTACK["minilm"]) * len(cell.pattern) * len(cell.attack)
-    return cell.models * (training + attack)
+    return training
+
+
+def estimate_attack(cell: Cell) -> float:
+    """Seconds for one attack on one target of a cell."""
+    return _ATTACK.get(cell.target, _ATTACK["minilm"]) * len(cell.pattern)

@@ -1,36 +1,76 @@
-"""A study as a file: YAML whose keys are the settings of `modiva audit`."""
+"""A study as a file: YAML whose keys are the settings of `modiva audit`, or Python."""
 
+import runpy
 import types
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
 from modiva.errors import ModivaError
-from modiva.studies.spec import AuditSpec
+from modiva.studies.spec import AuditSpec, Study
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_SEVERAL = {"defaults", "grids"}
 
 
-def load_study(path: Path) -> AuditSpec:
+def load_study(path: Path) -> Study:
     """Read a study; a setting that takes several values takes a list or a single one.
 
         corpus: [snips, hwu64]
         target: cnn
         repetitions: [1, 10, 100]
 
+    Several grids are a list under `grids`, over what they share under `defaults`. A file that
+    ends in .py is run, as any program that its user names, and defines `study`.
+
     Raises:
         ModivaError: not YAML, not a mapping, an unknown setting, or a value of another type;
             and whatever `AuditSpec` refuses.
         OSError: the file cannot be read.
     """
+    path = Path(path)
+    if path.suffix == ".py":
+        return _from_python(path)
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ModivaError(f"{path} is not a YAML file: {error}") from error
-    hints = get_type_hints(AuditSpec)
     if not isinstance(content, dict) or not content:
-        raise ModivaError(f"{path} must map settings to values: {', '.join(hints)}")
+        raise ModivaError(f"{path} must map settings to values: {', '.join(_hints())}")
+    if not _SEVERAL & set(content):
+        return Study((_grid(path, content),))
+    for name in content:
+        if name not in _SEVERAL:
+            raise ModivaError(
+                f"{path}: {name!r} stands beside 'grids': move it under 'defaults', or into a grid"
+            )
+    shared, grids = content.get("defaults") or {}, content.get("grids")
+    if not isinstance(grids, list) or not grids:
+        raise ModivaError(f"{path}: 'grids' must be a list of grids, each with its settings")
+    for number, settings in enumerate([shared, *grids]):
+        if not isinstance(settings, dict):
+            where = "defaults" if number == 0 else f"grid {number}"
+            raise ModivaError(f"{path}: {where} must map settings to values, not {settings!r}")
+    return Study(tuple(_grid(path, {**shared, **settings}) for settings in grids))
+
+
+def _from_python(path: Path) -> Study:
+    found = runpy.run_path(str(path)).get("study")
+    if isinstance(found, AuditSpec):
+        return Study((found,))
+    if not isinstance(found, Study):
+        raise ModivaError(f"{path} must define study = Study(...) or AuditSpec(...)")
+    return found
+
+
+def _hints() -> dict[str, Any]:
+    return get_type_hints(AuditSpec)
+
+
+def _grid(path: Path, content: Mapping[Any, Any]) -> AuditSpec:
+    hints = _hints()
     for name in content:
         if name not in hints:
             raise ModivaError(f"{path} has the unknown setting {name!r}: use {', '.join(hints)}")

@@ -1,127 +1,227 @@
-"""Run a study: check everything, reuse what is finished, compute the rest, gather the rows."""
+"""Run a study: check everything, reuse what is finished, compute the rest."""
 
-import dataclasses
-import hashlib
+import json
 import logging
-import sys
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from tqdm import tqdm
-
-from canaries import load_patterns
 from modiva.errors import ModivaError
-from modiva.studies.cells import cell_patterns, check_tokens, load_corpus
-from modiva.studies.cost import estimate_seconds
-from modiva.studies.local import run_local
-from modiva.studies.spec import AuditSpec, Cell, check_cell
-from modiva.studies.store import Rows, Store, code_version
+from modiva.files import write_json
+from modiva.studies.engines.local import LocalEngine
+from modiva.studies.engines.task import Engine
+from modiva.studies.plan import Plan, read_plan, save_plan
+from modiva.studies.schedule import Schedule
+from modiva.studies.sources import signature
+from modiva.studies.spec import AuditSpec, Study, content_key
+from modiva.studies.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
+
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Where steps run.
+
+    Args:
+        name: "local" for processes of this machine, "ray" for a Ray cluster.
+        workers: processes side by side of the local engine, one thread each.
+        address: of the Ray cluster; "auto" is the one that this machine is part of.
+        gpus_per_cell: GPUs, or a share of one, that Ray reserves for every step.
+    """
+
+    name: Literal["local", "ray"] = "local"
+    workers: int = 1
+    address: str = "auto"
+    gpus_per_cell: float = 0.0
+
+    def start(self, scratch: Path) -> Engine:
+        """The engine; `scratch` is for what is not finished."""
+        if self.name == "local":
+            return LocalEngine(self.workers, scratch)
+        from modiva.studies.engines.ray import RayEngine
+
+        return RayEngine(self.address, self.gpus_per_cell, scratch)
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """All rows of a study and what it took to get them."""
+    """What a run left.
 
-    rows: Rows
-    cells: int
+    Args:
+        plan: of the study.
+        store: where its rows are.
+        reused: cells that were finished before.
+        failed: name and file of the error of every cell that failed.
+        computed: steps that this run ran.
+        seconds: it took.
+    """
+
+    plan: Plan
+    store: Store
     reused: int
     failed: tuple[tuple[str, Path], ...]
+    computed: int
     seconds: float
 
+    @property
+    def cells(self) -> int:
+        """Cells of the study."""
+        return len(self.plan.cells)
 
-def validate(spec: AuditSpec) -> dict[Cell, str]:
-    """Check `spec` against its corpora before any work; return every cell with its key.
+    def frame(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+        """The rows of all finished cells."""
+        from modiva.studies.frame import study_frame
 
-    Raises:
-        ModivaError, CanaryError, AttackError: the first thing that would not work, and the remedy.
-    """
-    patterns_file = ""
-    if spec.patterns_file:
-        load_patterns(Path(spec.patterns_file))
-        patterns_file = hashlib.sha256(Path(spec.patterns_file).read_bytes()).hexdigest()
-    keys = {}
-    tokenised: set[tuple[str, str]] = set()
-    for cell in spec.cells():
-        corpus = load_corpus(cell.corpus)
-        patterns = cell_patterns(cell, corpus)
-        check_cell(cell, corpus, patterns)
-        if (cell.corpus, cell.target) not in tokenised:
-            check_tokens(cell, corpus, patterns)
-            tokenised.add((cell.corpus, cell.target))
-        keys[cell] = cell.key(corpus.fingerprint + patterns_file, code_version())
-    return keys
+        try:
+            return study_frame(self.store, self.plan, columns)
+        finally:
+            self.store.close()
 
 
 def run_study(
-    spec: AuditSpec, folder: Path, *, workers: int, device: str = "auto", progress: bool = True
+    study: Study | AuditSpec,
+    out: Path,
+    engine: EngineSettings,
+    *,
+    store: Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    change: bool = False,
 ) -> StudyResult:
-    """Run every cell of `spec` that `folder` does not hold yet, and gather the rows of all.
+    """Run every step of `study` that the store does not hold yet.
 
     Args:
-        spec: the grid.
-        folder: where cells are kept; a folder of the same settings is resumed.
-        workers: processes side by side, one thread each.
+        study: one or several grids.
+        out: folder of the results; one of the same settings is resumed.
+        engine: where steps run.
+        store: folder of the steps, which several studies may share; default `out`.
         device: `auto`, `cpu` or `cuda`.
-        progress: show a bar on standard error.
+        progress: show how far it is on standard error.
+        change: let the study replace one of other settings in `out`.
 
     Raises:
-        ModivaError: bad settings, a folder of other settings, or one in use.
-        OSError: the folder cannot be written.
+        ModivaError: bad settings, a folder of other settings or of something else, or one in use.
+        OSError: a folder cannot be written.
     """
-    if workers < 1:
-        raise ModivaError(f"--workers {workers}: must be 1 or more")
-    started = time.perf_counter()
-    keys = validate(spec)
-    with Store(folder, spec.as_dict()).locked() as store:
-        pending = [cell for cell, key in keys.items() if store.read(key) is None]
-        # The longest first: the last cells to end are then short, and no core waits long.
-        pending.sort(key=estimate_seconds, reverse=True)
-        failed: dict[Cell, Path] = {}
-        with tqdm(
-            total=sum(cell.models for cell in keys),
-            initial=sum(cell.models for cell in keys if cell not in set(pending)),
-            unit="model",
-            desc="targets",
-            disable=not progress,
-            file=sys.stderr,
-            dynamic_ncols=True,
-        ) as bar:
-            for outcome in run_local(pending, workers, device):
-                key = keys[outcome.cell]
-                if outcome.error is not None:
-                    failed[outcome.cell] = store.write_failure(key, outcome.error)
-                    logger.error("%s failed: see %s", outcome.cell, failed[outcome.cell])
-                else:
-                    store.write(
-                        key, dataclasses.asdict(outcome.cell), outcome.rows, outcome.seconds
-                    )
-                bar.set_postfix_str(str(outcome.cell), refresh=False)
-                bar.update(outcome.cell.models)
-        rows = _gather(store, keys, skip=failed)
-    return StudyResult(
-        rows=rows,
-        cells=len(keys),
-        reused=len(keys) - len(pending),
-        failed=tuple((str(cell), path) for cell, path in failed.items()),
-        seconds=time.perf_counter() - started,
+    if isinstance(study, AuditSpec):
+        study = Study((study,))
+    return run_plan(
+        StudyPlans(study), out, engine, store=store, device=device, progress=progress, change=change
     )
 
 
-def _gather(store: Store, keys: dict[Cell, str], skip: Sequence[Cell] | dict[Cell, Any]) -> Rows:
-    """Rows of all finished cells, in the order of the grid."""
-    rows: Rows = []
-    for cell, key in keys.items():
-        if cell in skip:
-            continue
-        record = store.read(key)
-        if record is None:
-            raise ModivaError(
-                f"the result of {cell} in {store.folder} was damaged while the study ran: run again"
+class StudyPlans:
+    """Makes the plan of a study, once and only where none can be read."""
+
+    def __init__(self, study: Study) -> None:
+        self.settings = study.as_dict()
+        self.signature = signature(study)
+        self._study = study
+
+    def make(self) -> Plan:
+        """Check everything and plan; this loads corpora and PyTorch."""
+        from modiva.studies.planning import plan_study
+
+        return plan_study(self._study)
+
+
+def run_plan(
+    plans: Any,
+    out: Path,
+    engine: EngineSettings,
+    *,
+    store: Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    change: bool = False,
+) -> StudyResult:
+    """`run_study` for anything with `settings`, `signature` and `make()`, which gives a plan."""
+    started = time.perf_counter()
+    if engine.workers < 1:
+        raise ModivaError(f"--workers {engine.workers}: must be 1 or more")
+    out = Path(out)
+    home = Store(out if store is None else store)
+    known = check_folder(out, home, plans.settings, change)
+    plan = known_plan(home, out, plans.signature)
+    if plan is None or not plan.goals <= _recorded(home):
+        plan = plans.make()  # everything is checked before a folder is touched
+    with home.locked():
+        if not known:
+            write_json(out / SETTINGS_FILE, plans.settings)
+        if not plan.steps and not plan.goals <= home.finished():
+            plan = plans.make()
+        save_plan(plan_path(home, out), plan, os.path.relpath(out, home.folder))
+        reused, computed = len(plan.cells), 0
+        failed: tuple[tuple[str, Path], ...] = ()
+        if plan.steps:
+            schedule = Schedule(plan, home, device)
+            reused = schedule.reused
+            schedule.run(engine.start(home.scratch), progress)
+            computed = schedule.computed
+            failed = tuple(
+                (
+                    cell.name,
+                    next(schedule.failed[key] for key in cell.goals if key in schedule.failed),
+                )
+                for cell in plan.cells
+                if any(key in schedule.failed for key in cell.goals)
             )
-        rows += [{**row, "cell": key} for row in record["rows"]]
-    return rows
+    return StudyResult(plan, home, reused, failed, computed, time.perf_counter() - started)
+
+
+def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: bool) -> bool:
+    """Whether `out` holds this study already.
+
+    Raises:
+        ModivaError: it holds another study's results, or something else, and so must not be used.
+    """
+    if out.exists() and not out.is_dir():
+        raise ModivaError(f"--out {out} is a file: name a folder")
+    if store.folder.resolve() != out.resolve() and not store.is_empty() and not store.is_store():
+        raise ModivaError(f"--store {store.folder} is not empty and is no store: name another")
+    path = out / SETTINGS_FILE
+    if not path.exists():
+        if out.is_dir() and any(p.name != ".lock" for p in out.iterdir()) and not store.is_store():
+            raise ModivaError(f"--out {out} is not empty and holds no study: name another folder")
+        return False
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModivaError(f"{path} cannot be read ({error}): name another --out") from error
+    if not isinstance(known, dict):
+        raise ModivaError(f"{path} is not a study's settings: name another --out")
+    changed = sorted(name for name in {*known, *settings} if known.get(name) != settings.get(name))
+    if changed and not change:
+        name = changed[0]
+        raise ModivaError(
+            f"--out {out} holds results of other settings ({name} was {known.get(name)!r}, now "
+            f"{settings.get(name)!r}): name another folder, remove it, or let --change replace them"
+        )
+    return not changed
+
+
+def plan_path(store: Store, out: Path) -> Path:
+    """The file of the plan of the study whose results are in `out`."""
+    place = os.path.relpath(out, store.folder)
+    name = "self" if place == "." else content_key(place)
+    return store.folder / "studies" / f"{name}.json"
+
+
+def known_plan(store: Store, out: Path, wanted: str) -> Plan | None:
+    """The plan that the last run left, if nothing that it follows from has changed."""
+    found = read_plan(plan_path(store, out))
+    return found[0] if found and found[0].signature == wanted else None
+
+
+def _recorded(store: Store) -> set[str]:
+    """Steps that the files say are finished, without a look into them."""
+    return {key for key, _ in store.stamps()}

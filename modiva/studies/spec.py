@@ -1,21 +1,29 @@
-"""What an audit is: a frozen, validated specification and the cells that it expands to."""
+"""What a study is: frozen grids of settings, checked by value, and the cells that they expand to.
+
+Nothing here imports PyTorch, so that the state of a study is told at once; names of targets,
+defenses and attacks are checked against what there is by `modiva.studies.planning`.
+"""
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from attacks import get_attack, get_objective
-from canaries import Pattern
-from modiva.classifiers import parse_target
-from modiva.corpora import Corpus
 from modiva.errors import ModivaError
-from modiva.training import DEFENSES, parse_defense
 
 Size = Literal["small", "full"]
+# The settings whose combinations are the cells.
+_GRID = ("corpus", "target", "defense", "noise", "repetitions")
+# Models of one architecture that train side by side: enough to fill a core, few for the memory.
+STACK = 20
+# Attacks with a ranker: half of the sentences are the attacker's, and no target's.
+LEARNED = ("ranker", "ranker-initial")
+# Seeds below are of targets, from here on of shadow models.
+MOST_MODELS = 50_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,10 @@ class AuditSpec:
     """Plant the same share in the validation split too."""
     patterns_file: str | None = None
     """YAML file of own patterns and word lists."""
+    stack: int = STACK
+    """Models that train side by side as one step; fewer spread a cell over more workers."""
+    shadows: int = 40
+    """Shadow models that the attacks `ranker` and `ranker-initial` learn from."""
 
     def __post_init__(self) -> None:
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "attack"):
@@ -85,18 +97,17 @@ class AuditSpec:
             ("controls", 1),
             ("seed", 0),
             ("sentences", 0),
+            ("shadows", 1),
         ):
             if getattr(self, name) < least:
                 raise ModivaError(f"--{name} {getattr(self, name)}: must be {least} or more")
+        for name in ("models", "shadows"):
+            if getattr(self, name) > MOST_MODELS:
+                raise ModivaError(f"--{name} {getattr(self, name)}: {MOST_MODELS} at most")
+        if not 1 <= self.stack <= STACK:
+            raise ModivaError(f"--stack {self.stack}: must be 1 to {STACK}")
         if self.epochs is not None and self.epochs < 1:
             raise ModivaError(f"--epochs {self.epochs}: must be 1 or more")
-        for target in self.target:
-            parse_target(target, self.size)
-        for defense in self.defense:
-            parse_defense(defense)
-        get_objective(self.objective)
-        for attack in self.attack:
-            get_attack(attack)
 
     def cells(self) -> tuple["Cell", ...]:
         """Expand the grid.
@@ -105,33 +116,24 @@ class AuditSpec:
         not private; a noise multiplier of 0 means none, and `dp` or `edp` is taken from it.
         `--defense none dp --noise 0 1` is thus two cells, not four.
         """
+        from modiva.studies.planning import with_noise
+
+        one_a_cell = {f.name for f in dataclasses.fields(Cell)} - {*_GRID, "side"}
+        shared = {name: getattr(self, name) for name in one_a_cell}
+        shared["side"] = "targets" if {*LEARNED} & {*self.attack} else "all"
         cells: dict[Cell, None] = {}  # a dict keeps the order and drops what was named twice
-        for corpus in self.corpus:
-            for target in self.target:
-                for defense in self.defense:
-                    for noise in self.noise:
-                        for repetitions in self.repetitions:
-                            cell = Cell(
-                                corpus=corpus,
-                                target=target,
-                                defense=with_noise(defense, noise),
-                                noise=noise,
-                                repetitions=repetitions,
-                                pattern=self.pattern,
-                                attack=self.attack,
-                                objective=self.objective,
-                                models=self.models,
-                                seed=self.seed,
-                                size=self.size,
-                                sentences=self.sentences,
-                                epochs=self.epochs,
-                                label=self.label,
-                                secrets=self.secrets,
-                                controls=self.controls,
-                                share_valid=self.share_valid,
-                                patterns_file=self.patterns_file,
-                            )
-                            cells[cell] = None
+        for corpus, target, defense, noise, repetitions in itertools.product(
+            self.corpus, self.target, self.defense, self.noise, self.repetitions
+        ):
+            cell = Cell(
+                corpus=corpus,
+                target=target,
+                defense=with_noise(defense, noise),
+                noise=noise,
+                repetitions=repetitions,
+                **shared,
+            )
+            cells[cell] = None
         return tuple(cells)
 
     def as_dict(self) -> dict[str, Any]:
@@ -161,41 +163,55 @@ class Cell:
     controls: int
     share_valid: bool
     patterns_file: str | None
+    stack: int
+    shadows: int
+    side: str  # whose sentences its models train on: "all", "targets" or "shadows"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Cell":
+        """The cell whose `dataclasses.asdict` went through JSON."""
+        lists = {name: tuple(values[name]) for name in ("pattern", "attack")}
+        return cls(**{**values, **lists})
 
     @property
     def private(self) -> bool:
         """Whether its targets are trained with differential privacy."""
         return self.noise > 0
 
-    def key(self, data: str, code: str) -> str:
-        """Content address: what is computed, on which data, by which version of the code."""
-        content = json.dumps([dataclasses.asdict(self), data, code], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:24]
-
     def __str__(self) -> str:
         noise = f" noise {self.noise:g}" if self.private else ""
         return f"{self.corpus} {self.target} {self.defense}{noise} R={self.repetitions}"
 
 
-def with_noise(defense: str, noise: float) -> str:
-    """The name of `defense` once `noise` says whether training is private."""
-    parts = parse_defense(defense)
-    private = [part for part in parts if DEFENSES[part].private] or ["dp"]
-    rest = [part for part in parts if part != "none" and not DEFENSES[part].private]
-    return "+".join(rest + (private if noise > 0 else [])) or "none"
+@dataclass(frozen=True)
+class Study:
+    """One or several grids whose cells are run and reported together.
+
+    Args:
+        grids: at least one; a cell that two of them hold is run once.
+
+    Raises:
+        ModivaError: no grid.
+    """
+
+    grids: tuple[AuditSpec, ...]
+
+    def __post_init__(self) -> None:
+        if not self.grids:
+            raise ModivaError("a study without a grid: give at least one")
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells of all grids, each once."""
+        return tuple(dict.fromkeys(cell for grid in self.grids for cell in grid.cells()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The study as plain JSON values: of one grid its settings, of several their list."""
+        if len(self.grids) == 1:
+            return self.grids[0].as_dict()
+        return {"grids": [grid.as_dict() for grid in self.grids]}
 
 
-def check_cell(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
-    """Raise on what a cell could not be run with: too few secrets, or an intent unknown."""
-    for pattern in patterns:
-        needed = cell.secrets * (1 + cell.controls)
-        if pattern.size < needed:
-            raise ModivaError(
-                f"--pattern {pattern.name} has {pattern.size} secrets, fewer than the {needed} "
-                "that --secrets and --controls ask for: take longer slots or fewer controls"
-            )
-    if cell.label not in ("random", "new", *corpus.intents):
-        raise ModivaError(
-            f"--label {cell.label}: {corpus.name} has no such intent; use random, new or one of "
-            f"{', '.join(corpus.intents)}"
-        )
+def content_key(*parts: Any) -> str:
+    """A content address: 24 hexadecimal digits of the parts as JSON."""
+    content = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()[:24]

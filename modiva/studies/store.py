@@ -1,10 +1,15 @@
-"""Where finished cells are kept: one file a cell, named by content, whole or not at all.
+"""Where finished steps are kept: named by content, whole or not at all, one run a folder.
 
-    FOLDER/settings.json       the specification that the folder belongs to
-    FOLDER/cells/KEY.json      rows of one finished cell with their checksum
-    FOLDER/failed/KEY.txt      the error of a cell that failed; tried again on the next run
+    STORE/steps/ab/KEY.json     a finished step: its rows and the checksums of its artefact
+    STORE/artefacts/ab/KEY/     files that other steps read, such as trained targets
+    STORE/studies/NAME.json     the steps of every study that uses the store
+    STORE/failed/KEY.txt        the error of a step that failed; tried again on the next run
+    STORE/index.sqlite          the same rows to count and to add up; made again from steps/
+    STORE/scratch/              what is not finished; emptied by the next run
 
-A killed run leaves only whole cells; the next one reads them and computes the rest.
+A step is finished when its file in steps/ is whole, which is written last. The index is a copy: a
+file that is new, gone or changed since it was indexed is seen by its size and time of change (only
+compared for equality, so no clock has to be right), read again and checked by its SHA-256.
 """
 
 import fcntl
@@ -12,48 +17,49 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import attacks
-import canaries
-import modiva
 from modiva.errors import ModivaError
-from modiva.files import write_json, write_text
+from modiva.studies.engines.task import Outcome
+from modiva.studies.index import Index, Stamp
 
 logger = logging.getLogger(__name__)
 
-Rows = list[dict[str, Any]]
+_KEY = re.compile(r"[0-9a-f]{24}")
 
 
 class Store:
-    """The results of one study in a folder."""
+    """The finished steps in a folder."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        """Open `folder` for `settings`, making it if it is not there.
+    def __init__(self, folder: Path) -> None:
+        """Name the folder; it is made by `locked`.
 
         Raises:
-            ModivaError: the folder holds another study's results, or is not a folder.
+            ModivaError: it is a file.
         """
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise ModivaError(f"--out {folder} is a file: name a folder")
-        path = self.folder / "settings.json"
-        if path.exists():
-            _check_same(path, settings)
-        elif self.folder.is_dir() and any(p.name != ".lock" for p in self.folder.iterdir()):
-            raise ModivaError(
-                f"--out {folder} is not empty and holds no study: name another folder"
-            )
-        self._settings = settings
+        self.scratch = self.folder / "scratch"
+        self._index: Index | None = None
+
+    @property
+    def index(self) -> Index:
+        """The index, opened when it is first asked for, and made if it is not there."""
+        if self._index is None:
+            self._index = Index(self.folder / "index.sqlite")
+        return self._index
 
     @contextmanager
     def locked(self) -> Iterator["Store"]:
         """Hold the folder for one run; a second run is refused, not mixed in."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # `studies` comes first: it is what tells a store from a folder of something else.
+        (self.folder / "studies").mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,72 +67,206 @@ class Store:
                 raise ModivaError(
                     f"--out {self.folder} is in use by another run: wait for it, or name another"
                 ) from error
-            if not (self.folder / "settings.json").exists():
-                write_json(self.folder / "settings.json", self._settings)
-            yield self
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch.mkdir()
+            for folder in (self.folder, self.folder / "studies"):
+                for part in folder.glob(".*.part"):  # of a run that was killed
+                    part.unlink()
+            try:
+                self.refresh()
+                yield self
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        """Close the index; it opens again by itself."""
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def refresh(self, verify: bool = False) -> int:
+        """Make the index say what the files say; return the number of damaged steps.
+
+        Args:
+            verify: read and check every file, artefacts too, not only what changed.
+        """
+        known = {} if verify else self.index.stamps()
+        found = dict(self.stamps())
+        self.index.drop(key for key in self.index.stamps() if key not in found)
+        damaged = 0
+        for key, stamp in found.items():
+            if known.get(key) == stamp:
+                continue
+            record = self.read(key)
+            if record is None or (verify and not self.intact(key, record)):
+                self.discard(key)
+                damaged += 1
+            else:
+                self.index.add(record, stamp)
+        self.index.commit()
+        return damaged
+
+    def stamps(self) -> Iterator[tuple[str, Stamp]]:
+        """Every file of a step with its size and time of change."""
+        for part in _folders(self.folder / "steps"):
+            for entry in os.scandir(part.path):
+                key = entry.name.removesuffix(".json")
+                if _KEY.fullmatch(key) and entry.is_file():
+                    yield key, _stamp(entry.stat())
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """The record of a finished cell, or None; a damaged file counts as not finished."""
-        path = self.folder / "cells" / f"{key}.json"
+        """The record of a finished step, or None; a damaged file is said and is none."""
+        path = self._record(key)
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            if record["checksum"] == _checksum(record["rows"]):
+            checksum = record.pop("checksum")
+            if record["key"] == key and checksum == _checksum(record):
                 return record
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             pass
-        logger.warning("%s is damaged: its cell is computed again", path)
+        logger.warning("%s is damaged: its step is computed again", path)
         return None
 
-    def write(self, key: str, cell: dict[str, Any], rows: Rows, seconds: dict[str, float]) -> None:
-        """Keep a finished cell."""
-        record = {"cell": cell, "seconds": seconds, "checksum": _checksum(rows), "rows": rows}
-        write_text(self.folder / "cells" / f"{key}.json", json.dumps(record, allow_nan=False))
-        (self.folder / "failed" / f"{key}.txt").unlink(missing_ok=True)
+    def finished(self) -> set[str]:
+        """Keys of all finished steps."""
+        return set(self.index.stamps())
+
+    def write(self, kind: str, outcome: Outcome) -> None:
+        """Keep a finished step: its artefact first, then the file that makes it count."""
+        if outcome.folder is not None:
+            target = self.artefact(outcome.key)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
+            outcome.folder.rename(target)
+        record = {
+            "key": outcome.key,
+            "kind": kind,
+            "seconds": outcome.seconds,
+            "files": dict(outcome.files),
+            "rows": outcome.rows,
+        }
+        path = self._record(outcome.key)
+        self._write(path, json.dumps({**record, "checksum": _checksum(record)}, allow_nan=False))
+        self._failure(outcome.key).unlink(missing_ok=True)
+        self.index.add(record, _stamp(path.stat()))
+
+    def artefact(self, key: str) -> Path:
+        """The folder of a step's artefact."""
+        return self.folder / "artefacts" / key[:2] / key
+
+    def intact(self, key: str, record: Mapping[str, Any] | None = None) -> bool:
+        """Whether a step is finished and every file of its artefact is as it was written."""
+        record = record or self.read(key)
+        if record is None:
+            return False
+        for name, checksum in record["files"].items():
+            path = self.artefact(key) / name
+            inside = not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+            try:
+                with path.open("rb") as file:
+                    sound = inside and hashlib.file_digest(file, "sha256").hexdigest() == checksum
+            except OSError:
+                sound = False
+            if not sound:
+                logger.warning("%s is damaged or gone: its step is computed again", path)
+                return False
+        return True
+
+    def discard(self, key: str) -> None:
+        """Remove a step and its artefact."""
+        self._record(key).unlink(missing_ok=True)
+        shutil.rmtree(self.artefact(key), ignore_errors=True)
+        self.index.drop([key])
 
     def failure(self, key: str) -> str | None:
-        """The last line of the error that ended a cell, or None."""
+        """The last line of the error that ended a step, or None."""
         try:
-            text = (self.folder / "failed" / f"{key}.txt").read_text(encoding="utf-8")
+            text = self._failure(key).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         return (text.strip().splitlines() or ["no message"])[-1]
 
+    def failures(self) -> set[str]:
+        """Keys of the steps that failed when they were last tried."""
+        folder = self.folder / "failed"
+        return {path.stem for path in folder.glob("*.txt")} if folder.is_dir() else set()
+
     def write_failure(self, key: str, text: str) -> Path:
-        """Keep the error of a cell that failed."""
-        return write_text(self.folder / "failed" / f"{key}.txt", text)
+        """Keep the error of a step that failed."""
+        return self._write(self._failure(key), text)
 
-
-def _checksum(rows: Rows) -> str:
-    return hashlib.sha256(json.dumps(rows, sort_keys=True, allow_nan=False).encode()).hexdigest()
-
-
-def _check_same(path: Path, settings: dict[str, Any]) -> None:
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModivaError(f"{path} cannot be read ({error}): name another --out") from error
-    if not isinstance(known, dict):
-        raise ModivaError(f"{path} is not a study's settings: name another --out")
-    changed = sorted(name for name in {*known, *settings} if known.get(name) != settings.get(name))
-    if changed:
-        name = changed[0]
-        raise ModivaError(
-            f"--out {path.parent} holds results of other settings ({name} was "
-            f"{known.get(name)!r}, now {settings.get(name)!r}): name another folder or remove it"
+    def is_empty(self) -> bool:
+        """Whether there is nothing in the folder, or no folder."""
+        return not self.folder.is_dir() or not any(
+            path.name != ".lock" for path in self.folder.iterdir()
         )
 
+    def is_store(self) -> bool:
+        """Whether the folder was made by a run."""
+        return (self.folder / "studies").is_dir()
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """A hash of the source that decides a cell's rows: all but the report and the command line."""
-    digest = hashlib.sha256(os.fsencode(modiva.__version__))
-    for package in (canaries, attacks, modiva):
-        root = Path(package.__path__[0])
-        for path in sorted(root.rglob("*.py")):
-            name = path.relative_to(root).as_posix()
-            if package is modiva and name.startswith(("report/", "cli")):
-                continue
-            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    def remove(
+        self, keep: set[str], *, targets: bool = False, dry_run: bool = False
+    ) -> tuple[int, int]:
+        """Remove steps that are not in `keep` with their artefacts; return steps and bytes.
+
+        Args:
+            keep: keys of steps that studies use.
+            targets: remove the artefacts of the steps that stay too; a step that needs one again
+                computes it again, equal to the bit.
+            dry_run: only count.
+        """
+        freed = 0
+        for part in _folders(self.folder / "artefacts"):
+            for entry in _folders(Path(part.path)):
+                if targets or entry.name not in keep:
+                    freed += _size(Path(entry.path))
+                    if not dry_run:
+                        shutil.rmtree(entry.path)
+        unused = self.finished() - keep
+        freed += sum(self._record(key).stat().st_size for key in unused)
+        if not dry_run:
+            for key in unused:
+                self.discard(key)
+            for key in self.failures() - keep:
+                self._failure(key).unlink()
+            self.index.commit()
+        return len(unused), freed
+
+    def _write(self, path: Path, text: str) -> Path:
+        """Write a file whole or not at all; what a kill leaves of it lies in scratch/.
+
+        Not flushed to the disk one by one, which takes longer than a small step: what a power cut
+        shortens is found by its checksum and computed again.
+        """
+        part = self.scratch / path.name
+        part.write_text(text, encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return part.replace(path)
+
+    def _record(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ModivaError(f"{key!r} is not the key of a step: {self.folder} is damaged")
+        return self.folder / "steps" / key[:2] / f"{key}.json"
+
+    def _failure(self, key: str) -> Path:
+        return self.folder / "failed" / f"{key}.txt"
+
+
+def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
+    if path.is_dir():
+        yield from (entry for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _stamp(stat: os.stat_result) -> Stamp:
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from modiva.classifiers.cnn import CnnEncoder
 from modiva.errors import ModivaError
 from modiva.training.batches import EncodedSplit
 
@@ -75,6 +76,9 @@ class ModelStack:
         self.rows = list(range(len(models)))
         _check_alike(self.models)
         self.skeleton = copy.deepcopy(models[0])
+        for part in self.skeleton.modules():
+            if isinstance(part, CnnEncoder):
+                part.fused = True
         parameters = [dict(model.named_parameters()) for model in models]
         buffers = [dict(model.named_buffers()) for model in models]
         self.parameters = {

@@ -3,7 +3,19 @@
 import pytest
 import torch
 
-from attacks import ATTACKS, AttackError, build_completion, get_attack, score_choices, score_space
+from attacks import (
+    ATTACKS,
+    AttackError,
+    Oracle,
+    build_completion,
+    get_attack,
+    get_objective,
+    score_choices,
+    score_space,
+)
+from attacks.oracle import GRADIENT_COST
+from attacks.problem import problem_generators
+from attacks.search import candidate_pool
 from canaries.patterns import get_pattern
 from canaries.spaces import SecretSpace, get_space
 
@@ -18,6 +30,10 @@ QUICK = {
     "random": {"guesses": 5},
 }
 SEARCHES = [name for name in ATTACKS if name not in ("random",)]
+# Descents that stop once their argmax rests: the step at which it last moves is decided by
+# rounding, which differs with the shape of a batch and from machine to machine.
+STOPS_BY_ROUNDING = ("relaxed", "parikh2022")
+A_FEW_STEPS = 10 * GRADIENT_COST
 
 
 def three(tokenizer, model):
@@ -54,7 +70,8 @@ def test_a_result_depends_on_its_own_problem_and_seed_alone(name, tokenizer, ber
     for one, other in zip(together, alone, strict=True):
         assert one.candidates[0] == other.candidates[0]
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
-        assert one.evaluations == other.evaluations
+        slack = A_FEW_STEPS if name in STOPS_BY_ROUNDING else 0
+        assert abs(one.evaluations - other.evaluations) <= slack
 
 
 def test_another_seed_guesses_otherwise(tokenizer, bert):
@@ -179,3 +196,43 @@ def test_every_recipe_names_its_paper():
     for name in ("parikh2022", "elmahdy2022", "gbda2021", "gcg2023"):
         assert "arXiv" in ATTACKS[name].source
     assert ATTACKS["parikh2022"].settings["learning_rate"] == 0.02
+
+
+def test_a_pool_of_a_small_space_is_its_best(tokenizer, bert):
+    problems = three(tokenizer, bert)
+    with Oracle(bert, problems, get_objective("loss")) as oracle:
+        pools = candidate_pool(oracle, problem_generators(problems, 0), 20)
+    for problem, pool in zip(problems, pools, strict=True):
+        assert pool.shape == (min(20, problem.size), len(problem.sizes))
+        # With places kept for other orders, the best of the space still come first.
+        (found,) = get_attack("exhaustive").run(bert, [problem])
+        best = [problem.secret(choices) for choices in pool.tolist()]
+        assert tuple(best[:10]) == found.candidates[: len(best[:10])]
+
+
+def test_a_pool_holds_distinct_candidates_other_orders_and_the_planted_secret(
+    tokenizer, make_planted
+):
+    secret = ("7", "1", "1", "4", "0", "9")
+    pattern = get_pattern("my pin code is {digit*6}")
+    model = make_planted(pattern.fill(secret))
+    problem = build_completion(tokenizer, model, pattern=pattern, label=1)
+    with Oracle(model, [problem], get_objective("loss")) as oracle:
+        (pool,) = candidate_pool(oracle, problem_generators([problem], 0), 400)
+        scores = oracle.evaluate(torch.zeros(len(pool), dtype=torch.long), pool)
+        (spent,) = oracle.evaluations
+    found = [problem.secret(choices) for choices in pool.tolist()]
+    assert len(set(found)) == len(found) == 400
+    assert found[0] == secret
+    assert scores.tolist() == pytest.approx(scores.sort().values.tolist(), abs=1e-5)
+    assert sum(sorted(one) == sorted(secret) for one in found) >= 100
+    assert spent < 0.01 * problem.size
+
+
+def test_a_pool_of_no_candidates_is_refused(tokenizer, bert):
+    problems = three(tokenizer, bert)
+    with (
+        Oracle(bert, problems, get_objective("loss")) as oracle,
+        pytest.raises(AttackError, match="at least 1"),
+    ):
+        candidate_pool(oracle, problem_generators(problems, 0), 0)

@@ -13,10 +13,11 @@ from modiva.report.plots.exposures import distributions
 from modiva.report.plots.noise import by_noise
 from modiva.report.plots.positions import by_position
 from modiva.report.plots.repetitions import by_defense, by_pattern
-from modiva.report.plots.style import STYLE, save
+from modiva.report.plots.style import STYLE, save, save_svg
 from modiva.report.words import prepare
 
 CAPTIONS = "captions.json"
+NARROW = ".narrow.svg"  # the same figure with its panels below each other, for the page on a phone
 _DRAW = (by_defense, by_noise, by_pattern, distributions, by_position, side_by_side)
 
 
@@ -28,20 +29,27 @@ def figures(rows: pd.DataFrame | Sequence[Mapping[str, Any]], folder: Path) -> l
         folder: where the files go; made if needed.
 
     Returns:
-        The files of figures in reading order, each figure's PNG before its SVG.
+        The files of figures in reading order, each figure's PNG before its SVG. A figure with
+        panels side by side has also a NAME.narrow.svg, with the panels below each other.
     """
     frame = prepare(rows)
     paths: list[Path] = []
     captions = {}
     if len(frame):
         with mpl.rc_context(STYLE):
-            drawings = [drawing for draw in _DRAW if (drawing := draw(frame)) is not None]
-        for drawing in drawings:
-            paths += save(drawing, Path(folder))
-            captions[drawing.name] = {
-                "title": drawing.title,
-                "caption": drawing.caption,
-                "alt": drawing.alt,
-            }
+            for draw in _DRAW:
+                drawing = draw(frame)
+                if drawing is None:
+                    continue
+                paths += save(drawing, Path(folder))
+                if len({axis.get_position().x0 for axis in drawing.figure.axes}) > 1:
+                    narrow = draw(frame, across=1)
+                    assert narrow is not None
+                    save_svg(narrow, Path(folder) / f"{drawing.name}{NARROW}")
+                captions[drawing.name] = {
+                    "title": drawing.title,
+                    "caption": drawing.caption,
+                    "alt": drawing.alt,
+                }
     write_json(Path(folder) / CAPTIONS, captions)
     return paths

@@ -14,7 +14,7 @@ NULL_BITS = math.log2(math.e)  # mean exposure of a secret that the model never 
 MAX_POINTS = 40  # beyond it points hide the box
 
 
-def distributions(frame: pd.DataFrame) -> Drawing | None:
+def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
     """Draw boxes of exposure by repetitions: controls, then one a defense."""
     if "exposure" not in frame:
         return None
@@ -22,13 +22,16 @@ def distributions(frame: pd.DataFrame) -> Drawing | None:
     frame = frame[(frame["attack"] == attack) & frame["exposure"].notna()]
     if frame.empty:
         return None
-    pairs = panels.facets(frame)
+    pairs, left_out = panels.limited(panels.facets(frame))
     conditions = [
         name for name in frame["condition"].cat.categories if (frame["condition"] == name).any()
     ]
-    repetitions = sorted(frame["repetitions"].unique())
+    if len(conditions) > panels.LINES:
+        left_out += f" {panels.LINES} of {len(conditions)} defenses, evenly chosen."
+        conditions = panels.some(conditions)
+    repetitions = panels.some(sorted(frame["repetitions"].unique()), 8)
     boxes = len(conditions) + 1
-    figure, axes = panels.grid(len(pairs), frame["target"].nunique(), height=2.6)
+    figure, axes = panels.grid(len(pairs), frame["target"].nunique(), height=2.6, across=across)
     spoken = []
     for pair, (axis,) in zip(pairs, axes, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
@@ -68,7 +71,7 @@ def distributions(frame: pd.DataFrame) -> Drawing | None:
         "Exposure of the secrets (log2 of the number of possible secrets minus log2 of the rank of "
         "the true one, ties against it): median, quartiles, and whiskers from the 5th to the 95th "
         f"percentile; single secrets as points where they are at most {MAX_POINTS}. A secret that "
-        f"the model never saw has {NULL_BITS:.2f} bits on average (dotted)."
+        f"the model never saw has {NULL_BITS:.2f} bits on average (dotted).{left_out}"
     )
     title = "Exposure, planted beside controls"
     return Drawing("exposure", title, figure, caption, f"{title}. {' '.join(spoken)}")

@@ -1,7 +1,7 @@
 """Small multiples and what their panels share: series with intervals, chance, legend, n."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,11 @@ from modiva.report.plots.style import INK, MUTED, PAPER
 from modiva.report.words import count, odds, percent, percent_range, target_name
 
 Group = dict[str, Any]
+T = TypeVar("T")
 REPETITIONS = "repetitions in the training data"
+ACROSS = 4  # panels side by side
+PANELS = 8  # of a figure; a grid may have hundreds
+LINES = 6  # of a panel: as many as there are colors
 
 
 def facets(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -32,8 +36,27 @@ def facet_title(frame: pd.DataFrame, pair: tuple[str, str]) -> str:
     return f"{corpus} · {name}" if frame["corpus"].nunique() > 1 else name
 
 
+def limited(panels: Sequence[T], most: int = PANELS) -> tuple[list[T], str]:
+    """Return the first panels and a sentence for the caption on what was left out, if anything."""
+    if len(panels) <= most:
+        return list(panels), ""
+    return list(panels[:most]), f" The first {most} of {len(panels)} panels; all are in the table."
+
+
+def some(values: Sequence[T], most: int = LINES) -> list[T]:
+    """Return at most so many values, evenly chosen, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(turn * (len(values) - 1) / (most - 1))] for turn in range(most)]
+
+
 def grid(
-    number: int, columns: int, *, height: float = 2.35, stacked: Sequence[float] = (1,)
+    number: int,
+    columns: int,
+    *,
+    height: float = 2.35,
+    stacked: Sequence[float] = (1,),
+    across: int = ACROSS,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with `number` panels, each of axes on top of each other.
 
@@ -42,10 +65,11 @@ def grid(
         columns: panels side by side; a row never holds more than four.
         height: of one panel, in inches.
         stacked: relative heights of the axes in a panel, from the top.
+        across: most panels side by side; 1 is for a phone.
     """
-    columns = max(1, min(columns if columns <= 4 else 3, number))
+    columns = max(1, min(columns if columns <= 4 else 3, number, across))
     rows = -(-number // columns)
-    width = {1: 4.6, 2: 6.9, 3: 8.4, 4: 10.2}[columns]
+    width = {1: 4.6, 2: 6.9, 3: 8.4, 4: 10.2}[columns] if across > 1 else 3.7
     figure = Figure(figsize=(width, rows * height + 0.2), layout="constrained")
     levels = len(stacked)
     ratios = list(stacked) * rows
@@ -64,7 +88,7 @@ def grid(
 def series(
     axis: Axes,
     xs: ArrayLike,
-    measures: Sequence[dict[str, Any]],
+    measures: Sequence[Mapping[str, Any]],
     label: str,
     style: dict[str, Any],
 ) -> None:
@@ -118,9 +142,14 @@ def chance_line(axis: Axes, rows: pd.DataFrame) -> None:
 
 def repetition_places(repetitions: Sequence[int]) -> dict[int, float]:
     """Return x positions on a log axis, on which 0 has a place of its own to the left of 1."""
-    positive = [number for number in repetitions if number > 0]
+    return {int(number): place for number, place in log_places(repetitions, 0.6).items()}
+
+
+def log_places(values: Sequence[float], gap: float) -> dict[float, float]:
+    """Return positions on a log axis, on which 0 has a place of its own, `gap` decades left."""
+    positive = [value for value in values if value > 0]
     start = np.log10(min(positive)) if positive else 0.0
-    return {number: float(np.log10(number)) if number else start - 0.6 for number in repetitions}
+    return {value: float(np.log10(value)) if value else start - gap for value in values}
 
 
 def repetition_axis(axis: Axes, places: dict[int, float]) -> None:
@@ -219,6 +248,8 @@ def _span(numbers: Sequence[int]) -> str:
 
 
 __all__ = [
+    "ACROSS",
+    "LINES",
     "REPETITIONS",
     "Axes",
     "Group",
@@ -229,11 +260,14 @@ __all__ = [
     "grid",
     "is_first",
     "legend",
+    "limited",
+    "log_places",
     "numbers_line",
     "rate_axis",
     "repetition_axis",
     "repetition_places",
     "series",
+    "some",
     "span_of_n",
     "spoken",
     "subtitle",

@@ -11,7 +11,7 @@ from modiva.report.plots.style import Drawing, control_look, look
 from modiva.report.words import least_defended, strongest_attack
 
 
-def by_position(frame: pd.DataFrame) -> Drawing | None:
+def by_position(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
     """Draw the rate of right words at each position, one line a number of repetitions."""
     if "position_hits" not in frame:
         return None
@@ -26,10 +26,10 @@ def by_position(frame: pd.DataFrame) -> Drawing | None:
         for length in sorted(frame["length"].unique())
         if len(_cell(frame, (*pair, length)))
     ]
-    repetitions = sorted(frame.loc[frame["planted"] == 1, "repetitions"].unique())
-    figure, axes = panels.grid(
-        len(cells), len(cells) if len(cells) <= 4 else frame["target"].nunique()
-    )
+    cells, left_out = panels.limited(cells)
+    repetitions = panels.some(sorted(frame.loc[frame["planted"] == 1, "repetitions"].unique()))
+    columns = len(cells) if len(cells) <= 4 else frame["target"].nunique()
+    figure, axes = panels.grid(len(cells), columns, across=across)
     spoken = []
     for cell, (axis,) in zip(cells, axes, strict=True):
         part = _cell(frame, cell)
@@ -65,7 +65,7 @@ def by_position(frame: pd.DataFrame) -> Drawing | None:
     caption = (
         f"Rate of right words at each position of the secret ({attack} attack, {condition}), by "
         "repetitions R, with 95 % intervals over models. Guessing reaches one in the number of "
-        "options of the slot."
+        f"options of the slot.{left_out}"
     )
     title = "Accuracy by position"
     return Drawing("position_accuracy", title, figure, caption, f"{title}. {' '.join(spoken)}")

@@ -8,7 +8,7 @@ from modiva.report.plots.style import Drawing, control_look, look
 from modiva.report.words import least_defended, strongest_attack
 
 
-def by_defense(frame: pd.DataFrame) -> Drawing | None:
+def by_defense(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
     """Draw one line a defense in one panel a corpus and target, all patterns together."""
     attack = strongest_attack(frame)
     return _draw(
@@ -17,10 +17,11 @@ def by_defense(frame: pd.DataFrame) -> Drawing | None:
         name="reconstruction_by_repetitions",
         title="Reconstruction accuracy against repetitions",
         what=f"Secrets that the {attack} attack reconstructed in full, by defense",
+        across=across,
     )
 
 
-def by_pattern(frame: pd.DataFrame) -> Drawing | None:
+def by_pattern(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
     """Draw one line a pattern where there are several, for the least defended targets."""
     if frame["pattern"].nunique() < 2:
         return None
@@ -31,18 +32,24 @@ def by_pattern(frame: pd.DataFrame) -> Drawing | None:
         name="reconstruction_by_pattern",
         title="Reconstruction accuracy by pattern",
         what=f"Secrets that the {attack} attack reconstructed in full, by pattern ({condition})",
+        across=across,
     )
 
 
-def _draw(frame: pd.DataFrame, hue: str, *, name: str, title: str, what: str) -> Drawing | None:
+def _draw(
+    frame: pd.DataFrame, hue: str, *, name: str, title: str, what: str, across: int
+) -> Drawing | None:
     if not (frame["planted"] == 1).any():
         return None
-    pairs = panels.facets(frame)
+    pairs, left_out = panels.limited(panels.facets(frame))
     lines = list(frame[hue].cat.categories if hue == "condition" else dict.fromkeys(frame[hue]))
     lines = [line for line in lines if (frame[hue] == line).any()]
+    if len(lines) > panels.LINES:
+        left_out += f" {panels.LINES} of {len(lines)} lines, evenly chosen."
+        lines = panels.some(lines)
     names = {str(line) for line in lines}
     places = panels.repetition_places(sorted(frame["repetitions"].unique()))
-    figure, axes = panels.grid(len(pairs), frame["target"].nunique())
+    figure, axes = panels.grid(len(pairs), frame["target"].nunique(), across=across)
     spoken = []
     for pair, (axis,) in zip(pairs, axes, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
@@ -88,6 +95,6 @@ def _draw(frame: pd.DataFrame, hue: str, *, name: str, title: str, what: str) ->
         f"{what}, against the number of times each was in the training data (logarithmic). Bars "
         "are 95 % intervals over independently trained models. Controls are secrets drawn with the "
         "planted ones and never planted, scored against the same reconstructions, all lines of a "
-        "panel together."
+        f"panel together.{left_out}"
     )
     return Drawing(name, title, figure, caption, f"{title}. {' '.join(spoken)}")

@@ -78,27 +78,45 @@ def control_look() -> dict[str, Any]:
     return {"color": CONTROL, "marker": "x", "linestyle": ":", "markeredgewidth": 1.3}
 
 
-def fit_titles(figure: Figure) -> None:
-    """Shrink panel titles that are wider than their panel, such as of a long corpus name."""
-    figure.draw_without_rendering()
+def settle(figure: Figure) -> None:
+    """Lay a figure out once and for all, and shrink panel titles that are wider than their panel.
+
+    The layout is in shares of the figure, so every format may take the same one.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+        for axis in figure.axes:  # the solver's last digits are not the same every time
+            left, bottom, width, height = (round(side, 5) for side in axis.get_position().bounds)
+            axis.set_position((left, bottom, width, height))
     for axis in figure.axes:
         width = axis.get_window_extent().width
         for text in (child for child in axis.get_children() if isinstance(child, Text)):
-            extent = text.get_window_extent()
-            if text.get_fontweight() == "bold" and extent.width > width:
-                text.set_fontsize(max(float(text.get_fontsize()) * width / extent.width, 4))
+            if text.get_fontweight() == "bold" and text.get_text():
+                extent = text.get_window_extent()
+                if extent.width > width:
+                    shrunk = float(text.get_fontsize()) * width / extent.width
+                    text.set_fontsize(max(shrunk, 4))
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:
     """Write NAME.png (200 dpi, white) and NAME.svg (transparent), the same bytes every time."""
-    paths = []
+    svg = save_svg(drawing, folder / f"{drawing.name}.svg")
     with mpl.rc_context(STYLE):
-        fit_titles(drawing.figure)
-        for kind, options in (
-            ("png", {"dpi": 200, "facecolor": PAPER, "metadata": {"Software": None}}),
-            ("svg", {"facecolor": "none", "metadata": {"Date": None, "Creator": None}}),
-        ):
-            buffer = io.BytesIO()
-            drawing.figure.savefig(buffer, format=kind, **options)
-            paths.append(write_bytes(folder / f"{drawing.name}.{kind}", buffer.getvalue()))
-    return paths
+        data = _bytes(drawing.figure, "png", dpi=200, facecolor=PAPER, metadata={"Software": None})
+    return [write_bytes(folder / f"{drawing.name}.png", data), svg]
+
+
+def save_svg(drawing: Drawing, path: Path) -> Path:
+    """Write a figure as SVG (transparent), the same bytes every time."""
+    with mpl.rc_context(STYLE):
+        settle(drawing.figure)
+        metadata = {"Date": None, "Creator": None}
+        return write_bytes(path, _bytes(drawing.figure, "svg", facecolor="none", metadata=metadata))
+
+
+def _bytes(figure: Figure, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, **options)
+    return buffer.getvalue()

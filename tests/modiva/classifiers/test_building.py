@@ -5,7 +5,14 @@ import logging
 import pytest
 import torch
 
-from modiva.classifiers import TARGET_NAMES, TargetSpec, build, parse_target
+from modiva.classifiers import (
+    CnnClassifier,
+    TargetSpec,
+    build,
+    parse_target,
+    register_architecture,
+    target_names,
+)
 from modiva.errors import ModivaError
 
 
@@ -55,7 +62,7 @@ def test_an_unknown_name_is_answered_with_the_names(name, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModivaError) as error:
         parse_target(name)
-    assert all(known in str(error.value) for known in TARGET_NAMES)
+    assert all(known in str(error.value) for known in target_names())
 
 
 @pytest.mark.parametrize(
@@ -117,3 +124,11 @@ def test_word_vectors_that_are_not_text_or_not_there(tmp_path):
     (tmp_path / "vectors.txt").unlink()
     with pytest.raises(FileNotFoundError):
         build(spec, texts=["call"], intents=["a", "b"])
+
+
+def test_a_name_is_of_one_architecture() -> None:
+    with pytest.raises(ModivaError, match="registered already"):
+        register_architecture("lstm", CnnClassifier)
+    with pytest.raises(ModivaError, match="'modiva-wide'"):
+        register_architecture("wide", CnnClassifier)
+    register_architecture("cnn", CnnClassifier)  # the same again changes nothing

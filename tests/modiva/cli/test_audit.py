@@ -75,7 +75,7 @@ def test_a_second_run_computes_nothing_and_changes_nothing(audit, capsys):
 
 def test_a_lost_cell_is_computed_again_with_the_same_rows(audit):
     before = pd.read_csv(audit / "rows.csv").drop(columns="seconds")
-    next((audit / "cells").glob("*.json")).unlink()
+    next((audit / "steps").glob("*/*.json")).unlink()
     assert main([*SMALL, "--out", str(audit)]) == 0
     pd.testing.assert_frame_equal(pd.read_csv(audit / "rows.csv").drop(columns="seconds"), before)
 
@@ -200,7 +200,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path):
     assert "free some space" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not list(out.rglob("*.part"))
-    assert not list(out.rglob("cells/*.json"))
+    assert not list(out.rglob("steps/*/*.json"))
     assert main([*SMALL, "--out", str(out)]) == 0  # with space again, it goes on
 
 

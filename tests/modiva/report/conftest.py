@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 ACCURACY = {0.0: 0.93, 0.5: 0.86, 1.0: 0.74}
-EPSILON = {0.1: 3120.0, 0.3: 61.2, 0.5: 20.06, 1.0: 3.42}
+EPSILON = {0.1: 3120.0, 0.3: 61.2, 0.32: 55.0, 0.5: 20.06, 1.0: 3.42}
 SKILL = {"exhaustive": 1.0, "coordinate": 0.97, "relaxed": 0.55, "random": 0.05}
 EVALUATIONS = {"exhaustive": 10_000, "coordinate": 480, "relaxed": 28_800, "random": 2_000}
 SLOTS = {"call": [10] * 4, "pin": [10] * 4, "color": [12] * 4, "zip": [10] * 5}

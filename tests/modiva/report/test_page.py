@@ -11,6 +11,8 @@ import pytest
 from modiva.measure import summarise
 from modiva.report import figures, write_report
 from modiva.report.answer import answer
+from modiva.report.cells import table_of
+from modiva.report.page import LINES
 from modiva.report.words import prepare
 
 COMMAND = "modiva audit --models 12 --out results/runs/audit"
@@ -77,21 +79,21 @@ def test_only_our_own_script_may_run(page):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert "default-src 'none'" in policy
     assert f"script-src 'sha256-{digest}'" in policy
-    assert len(parsed.all("script")) == 1
+    assert [script.get("type") for script in parsed.all("script")] == ["application/json", None]
 
 
 def test_figures_do_not_share_parts_and_have_words(page):
     _, parsed = page
     assert len(parsed.ids) == len(set(parsed.ids))
     plots = [a for a in parsed.all("div") if a.get("role") == "img"]
-    assert len(plots) == 5
+    assert [plot["class"] for plot in plots] == ["plot wide", "plot narrow"] * 5
     assert all(len(plot["aria-label"]) > 50 for plot in plots)
 
 
 def test_figures_follow_light_and_dark(page):
     text, _ = page
     svgs = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
-    assert len(svgs) == 5
+    assert len(svgs) == 10
     for svg in svgs:
         assert "var(--ink)" in svg
         assert "#1b1f24" not in svg
@@ -101,10 +103,11 @@ def test_figures_follow_light_and_dark(page):
 def test_the_table_holds_every_cell_and_works_without_its_script(page, audit_rows):
     text, parsed = page
     planted = [group for group in summarise(audit_rows) if group["planted"]]
-    body = re.search(r'<table id="table">.*?</table>', text, re.DOTALL)[0]
-    assert body.count("<tr>") == len(planted) + 1
-    filters = next(a for a in parsed.all("div") if a.get("class") == "filters")
-    assert "hidden" in filters  # shown by the script that makes it work
+    body = re.search(r'<table id="table".*?</table>', text, re.DOTALL)[0]
+    assert len(planted) == 54
+    assert body.count("<tr>") == LINES + 1
+    assert f"The first {LINES} of 54 lines" in re.search(r"<noscript>(.*?)</noscript>", text)[1]
+    assert "hidden" in parsed.all("form")[0]  # shown by the script that makes it work
 
 
 def test_settings_command_glossary_and_notes_are_there(page):
@@ -121,11 +124,18 @@ def test_settings_command_glossary_and_notes_are_there(page):
         assert words in parsed.text
 
 
-def test_the_groups_travel_with_the_page(page, audit_rows):
-    _, parsed = page
-    link = next(a["href"] for a in parsed.all("a") if a.get("download") == "summary.json")
-    data = json.loads(base64.b64decode(link.split(",")[1]))
-    assert data == summarise(audit_rows)
+def test_every_line_travels_with_the_page(page, audit_rows):
+    text, _ = page
+    script = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)[1]
+    columns = {column["name"]: column for column in json.loads(script)["columns"]}
+    planted = [group for group in summarise(audit_rows) if group["planted"]]
+    means = sorted(float(f"{group['exact']['mean']:.5g}") for group in planted)
+    exact = columns["exact"]
+    assert sorted(exact["cells"][place][1] for place in exact["lines"]) == means
+    repetitions = columns["repetitions"]
+    assert {cell[1] for cell in repetitions["cells"]} == {1, 10, 100}
+    assert len(repetitions["cells"]) == 3
+    assert len(repetitions["lines"]) == len(planted)
 
 
 def test_a_page_is_a_function_of_its_rows(page, audit_rows, tmp_path):
@@ -142,7 +152,7 @@ def test_hostile_names_are_shown_and_never_run(simulated, tmp_path):
         row["secret"] = row["reconstruction"] = evil
     _, parsed = make(tmp_path, rows, title=evil, command=evil, own=[evil, {"x": evil}])
     assert not parsed.all("img")
-    assert len(parsed.all("script")) == 1
+    assert len(parsed.all("script")) == 2
     assert all("onerror" not in attributes for _, attributes in parsed.tags)
     assert evil in parsed.text
 
@@ -164,9 +174,61 @@ def test_the_answer_states_rate_interval_controls_chance_epsilon_and_accuracy(au
     assert "1 in 10,000" in text
     assert "highest of 6 undefended cells" in text
     assert "always naming the most common intent gives 0.69" in text
-    assert [line.split(":")[0] for line in said.private] == ["σ = 0.5", "σ = 1"]
-    assert "ε = 20.1 for one sentence" in said.private[0]
-    assert "for all 100 repetitions" in said.private[0]
+    assert "of the exhaustive attack" in text
+    assert [level.noise for level in said.private] == [0, 0.5, 1]
+    line = said.private[1].sentence()
+    assert line.startswith("σ = 0.5: ")
+    assert "ε = 20.1 for one sentence" in line
+    assert "for all 100 repetitions" in line
+
+
+def test_the_facts_are_extraction_controls_luck_and_what_dp_leaves(audit_rows):
+    extracted, controls, luck, private = say(audit_rows).facts
+    assert re.fullmatch(r"\d+ of 24", extracted.value)
+    assert re.fullmatch(r"\d+ of 72", controls.value)
+    assert extracted.rate[1] > controls.rate[2]
+    assert luck.value == "1 in 10,000"
+    assert private.label == "Came back at ε = 3.42"
+    assert private.rate[0] < extracted.rate[0]
+
+
+def test_without_private_targets_the_fact_is_that_there_is_no_bound(simulated):
+    facts = say(simulated(targets=("cnn",), noises=(0.0,), models=2)).facts
+    assert facts[-1].value == "∞"
+
+
+def test_a_group_without_a_useful_bound_is_said_to_have_none(audit_rows):
+    rows = [row | {"group_epsilon": float("inf") if row["epsilon"] else None} for row in audit_rows]
+    level = say(rows).private[1]
+    assert "no useful bound for all 100 repetitions" in level.sentence()
+    table = table_of(summarise(rows)).named(["epsilon", "group_epsilon"])
+    assert {cell.text for _, cell in table.lines} == {"∞"}
+    assert {cell.text for cell, _ in table.lines} == {"∞", "20.1", "3.42"}
+
+
+def test_control_characters_become_marks(simulated, tmp_path):
+    rows = simulated(corpora=("a\x1b[31m\u202eb\r\n",), targets=("cnn",), models=2)
+    text, parsed = make(tmp_path, rows, title="\x00")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    assert "a␛[31m\ufffdb␍␊" in parsed.text
+
+
+def test_a_grid_of_many_panels_says_what_it_left_out(simulated, tmp_path):
+    corpora = tuple(f"c{n}" for n in range(14))
+    rows = simulated(
+        corpora=corpora,
+        targets=("cnn",),
+        patterns=("call",),
+        noises=(0.0,),
+        repetitions=(1,),
+        models=1,
+    )
+    paths = figures(rows, tmp_path)
+    captions = json.loads((tmp_path / "captions.json").read_text())
+    assert "The first 8 of 14 panels" in captions["exposure"]["caption"]
+    assert "c7" in captions["exposure"]["alt"]
+    assert "c9" not in captions["exposure"]["alt"]
+    assert paths
 
 
 def test_an_undertrained_private_model_is_called_so(audit_rows):

@@ -3,11 +3,16 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
 from modiva.report import figures
+from modiva.report.plots import NARROW
+from modiva.report.plots.attacks import side_by_side
+from modiva.report.plots.noise import by_noise
 from modiva.report.plots.style import PALETTE
+from modiva.report.words import prepare
 
 ALWAYS = {"reconstruction_by_repetitions", "exposure", "position_accuracy"}
 
@@ -63,6 +68,71 @@ def test_the_same_rows_give_the_same_bytes(drawn, audit_rows, tmp_path):
     again = figures(audit_rows, tmp_path)
     assert [path.name for path in again] == [path.name for path in first]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again, strict=True))
+    narrow = sorted(first[0].parent.glob("*.narrow.svg"))
+    assert len(narrow) == len(first) / 2
+    assert all((tmp_path / path.name).read_bytes() == path.read_bytes() for path in narrow)
+
+
+def test_a_phone_gets_the_panels_below_each_other(drawn):
+    _, paths = drawn
+    for path in paths:
+        if path.suffix == ".svg":
+            narrow = path.with_name(f"{path.stem}{NARROW}")
+            boxes = [
+                [float(side) for side in re.search(r'viewBox="([\d. ]+)"', text)[1].split()[2:]]
+                for text in (path.read_text(), narrow.read_text())
+            ]
+            assert boxes[1][0] < 0.7 * boxes[0][0]
+            assert boxes[1][1] > 1.5 * boxes[0][1]
+
+
+def test_noise_is_drawn_with_both_attacks_exposure_accuracy_and_both_bounds(simulated):
+    rows = simulated(
+        targets=("cnn",),
+        attacks=("coordinate", "relaxed"),
+        noises=(0.0, 0.1, 0.3, 0.5, 1.0),
+        repetitions=(1, 10, 100),
+        models=4,
+    )
+    rows = [row | {"attack": row["attack"].replace("relaxed", "parikh2022")} for row in rows]
+    drawing = by_noise(prepare(rows))
+    top, strongest, published, exposure, accuracy = drawing.figure.axes
+    labels = [label.get_text() for label in top.get_yticklabels()]
+    assert labels == ["ε, one sentence", "group ε, R = 10", "group ε, R = 100"]
+    texts = [text.get_text() for text in top.texts]
+    assert texts[:5] == ["∞", "3,120", "61.2", "20.1", "3.42"]
+    assert "34.2" in texts
+    assert "342" in texts
+    assert "coordinate" in strongest.get_ylabel()
+    assert "parikh2022" in published.get_ylabel()
+    assert "exposure" in exposure.get_ylabel()
+    assert "accuracy" in accuracy.get_ylabel()
+    assert accuracy.get_xticks() == pytest.approx([-1.35, -1, np.log10(0.3), np.log10(0.5), 0])
+    for words in ("R = 100", "controls", "test accuracy", "mean exposure in bits"):
+        assert words in drawing.alt
+
+
+def test_noise_levels_close_together_stand_evenly(simulated):
+    rows = simulated(targets=("cnn",), noises=(0.0, 0.1, 0.3, 0.32, 1.0), models=2)
+    drawing = by_noise(prepare(rows))
+    assert list(drawing.figure.axes[-1].get_xticks()) == [0, 1, 2, 3, 4]
+
+
+def test_attacks_are_compared_by_three_metrics_beside_their_controls(simulated):
+    rows = simulated(attacks=("exhaustive", "random"), noises=(0.0,), models=4)
+    drawing = side_by_side(prepare(rows))
+    axes = drawing.figure.axes
+    assert [axis.get_xlabel() for axis in axes[:3]] == [
+        "reconstructed exactly",
+        "among the first ten",
+        "exposure (bits)",
+    ]
+    assert len(axes) == 2 * 3
+    assert [label.get_text().split("\n")[0] for label in axes[0].get_yticklabels()] == [
+        "random",
+        "exhaustive",  # the best on top
+    ]
+    assert "CNN, reconstructed exactly, controls (never planted)" in drawing.alt
 
 
 def test_one_noise_level_one_pattern_and_one_attack_leave_those_figures_out(simulated, tmp_path):

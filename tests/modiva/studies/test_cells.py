@@ -6,15 +6,11 @@ import json
 import pytest
 
 from modiva.corpora import load
-from modiva.studies.cells import (
-    attack_target,
-    cell_patterns,
-    model_seeds,
-    plant_targets,
-    run_cell,
-    train_targets,
-)
+from modiva.studies.cells import run_cell
 from modiva.studies.spec import AuditSpec
+from modiva.studies.steps.attack import attack_target, named_attack
+from modiva.studies.steps.planting import cell_patterns, model_seeds, plant_target
+from modiva.studies.steps.train import load_targets, save_targets, train_targets
 
 SPEC = AuditSpec(
     target=("cnn",),
@@ -41,7 +37,21 @@ def corpus():
 
 @pytest.fixture(scope="module")
 def trained(cell, corpus):
-    return train_targets(cell, corpus, cell_patterns(cell, corpus), "cpu")
+    return train_targets(cell, corpus, cell_patterns(cell, corpus), range(cell.models), "cpu")
+
+
+def attack_all(cell, corpus, patterns, target):
+    return [
+        row
+        for name in cell.attack
+        for row in attack_target(
+            cell, corpus, patterns, target, named_attack(name, cell.objective), {}
+        )
+    ]
+
+
+def plant_targets(cell, corpus, patterns):
+    return [plant_target(cell, corpus, patterns, seed) for seed in model_seeds(cell)]
 
 
 def _without_time(rows):
@@ -63,7 +73,7 @@ def test_a_cell_is_the_same_to_the_bit_when_run_again(cell):
 def test_reconstructions_do_not_change_when_the_ledger_is_replaced(cell, corpus, trained):
     patterns = cell_patterns(cell, corpus)
     target = trained[0]
-    ledger = target.planted.ledger
+    ledger = target.ledger
     # Another ledger for the same model: every canary claims its first control as its secret.
     swapped = tuple(
         dataclasses.replace(
@@ -73,16 +83,24 @@ def test_reconstructions_do_not_change_when_the_ledger_is_replaced(cell, corpus,
         )
         for canary in ledger.canaries
     )
-    other = dataclasses.replace(
-        target,
-        planted=dataclasses.replace(
-            target.planted, ledger=dataclasses.replace(ledger, canaries=swapped)
-        ),
-    )
-    honest = attack_target(cell, corpus, patterns, target)
-    lied_to = attack_target(cell, corpus, patterns, other)
+    other = dataclasses.replace(target, ledger=dataclasses.replace(ledger, canaries=swapped))
+    honest = attack_all(cell, corpus, patterns, target)
+    lied_to = attack_all(cell, corpus, patterns, other)
     assert [row["reconstruction"] for row in honest] == [row["reconstruction"] for row in lied_to]
     assert [row["secret"] for row in honest] != [row["secret"] for row in lied_to]
+
+
+def test_a_target_that_went_through_its_checkpoint_is_attacked_with_the_same_result(
+    trained, cell, corpus, tmp_path
+):
+    save_targets(trained, tmp_path)
+    patterns = cell_patterns(cell, corpus)
+    for target, again in zip(trained, load_targets(tmp_path), strict=True):
+        assert again.result == target.result
+        assert again.ledger == target.ledger
+        assert _without_time(attack_all(cell, corpus, patterns, again)) == _without_time(
+            attack_all(cell, corpus, patterns, target)
+        )
 
 
 def test_models_of_one_index_share_their_secrets_across_cells_and_others_do_not(cell, corpus):
@@ -107,7 +125,7 @@ def test_nothing_is_planted_at_zero_repetitions(cell, corpus):
 
 def test_controls_are_extracted_at_chance(trained, cell, corpus):
     patterns = cell_patterns(cell, corpus)
-    rows = [row for target in trained for row in attack_target(cell, corpus, patterns, target)]
+    rows = [row for target in trained for row in attack_all(cell, corpus, patterns, target)]
     controls = [row for row in rows if not row["planted"]]
     # 16 controls of spaces of 10^4 and 1,728: a single hit has probability below 0.5 %.
     assert sum(row["exact"] for row in controls) == 0

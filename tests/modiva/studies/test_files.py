@@ -1,9 +1,11 @@
 """A study file says what the flags of `modiva audit` say, and nothing else."""
 
+from pathlib import Path
+
 import pytest
 
 from modiva.errors import ModivaError
-from modiva.studies import AuditSpec, load_study
+from modiva.studies import AuditSpec, Study, load_study
 
 
 def _study(tmp_path, text):
@@ -18,10 +20,52 @@ def test_a_file_is_the_audit_of_its_settings(tmp_path):
         "target: [cnn, transformer]\nnoise: 0\nrepetitions: [1, 10]\nmodels: 3\nepochs: null\n"
         "share_valid: true\nsize: full\n",
     )
-    assert load_study(path) == AuditSpec(
+    spec = AuditSpec(
         target=("cnn", "transformer"), noise=(0.0,), repetitions=(1, 10), models=3, epochs=None,
         share_valid=True, size="full",
     )  # fmt: skip
+    assert load_study(path) == Study((spec,))
+
+
+def test_several_grids_share_their_defaults(tmp_path):
+    study = load_study(
+        _study(
+            tmp_path,
+            "defaults: {models: 3, target: cnn}\n"
+            "grids:\n  - noise: 0\n  - {noise: 1, defense: [dp, edp], target: lstm}\n",
+        )
+    )
+    assert study.grids == (
+        AuditSpec(models=3, target=("cnn",), noise=(0.0,)),
+        AuditSpec(models=3, target=("lstm",), noise=(1.0,), defense=("dp", "edp")),
+    )
+    assert len(study.cells()) == 3 + 6
+
+
+def test_a_cell_of_two_grids_is_run_once(tmp_path):
+    grid = AuditSpec(target=("cnn",), noise=(0.0,))
+    wider = AuditSpec(target=("cnn", "lstm"), noise=(0.0,))
+    assert len(Study((grid, wider)).cells()) == 6
+
+
+def test_a_study_in_python_is_run_and_typed(tmp_path):
+    path = tmp_path / "study.py"
+    path.write_text(
+        "from modiva.studies import AuditSpec, Study\n"
+        "study = Study(tuple(AuditSpec(seed=seed, target=('cnn',)) for seed in range(3)))\n"
+    )
+    assert [grid.seed for grid in load_study(path).grids] == [0, 1, 2]
+    path.write_text("study = 'cnn'\n")
+    with pytest.raises(ModivaError, match="must define study"):
+        load_study(path)
+
+
+STUDIES = sorted((Path(__file__).parents[3] / "results").glob("*/*.yaml"))
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
+def test_the_studies_of_the_repository_load(file):
+    assert load_study(file).cells()
 
 
 @pytest.mark.parametrize(
@@ -39,6 +83,11 @@ def test_a_file_is_the_audit_of_its_settings(tmp_path):
         ("target: [cnn\n", "not a YAML"),
         ("target: !!python/object/apply:os.system ['true']\n", "not a YAML"),
         ("models: 0\n", "--models 0"),
+        ("grids: []\n", "must be a list"),
+        ("grids: [cnn]\n", "'cnn'"),
+        ("models: 3\ngrids: [{noise: 0}]\n", "under 'defaults'"),
+        ("defaults: {noise: 0}\n", "must be a list"),
+        ("a: &a [*a, *a]\n", "unknown setting|not a YAML"),
     ],
 )
 def test_what_is_not_a_setting_is_refused(tmp_path, text, named):

@@ -1,10 +1,16 @@
 """The grid: what it expands to, and what it refuses before any work."""
 
+import dataclasses
+
 import pytest
 
 from attacks.errors import AttackError
 from modiva.errors import ModivaError
-from modiva.studies import AuditSpec, estimate_seconds, validate
+from modiva.studies import AuditSpec, Study, estimate_seconds, planning
+from modiva.studies.code import code_version
+from modiva.studies.planning import check_names, plan_study
+from modiva.studies.sources import signature
+from modiva.studies.steps.planting import load_corpus
 
 
 def test_noise_decides_whether_a_cell_is_private_and_duplicates_fall_together():
@@ -24,12 +30,87 @@ def test_every_combination_is_one_cell():
     assert len(cells) == len(set(cells)) == 2 * 3 * 2
 
 
-def test_a_key_depends_on_settings_data_and_code():
-    one, other = AuditSpec(repetitions=(1, 10), target=("cnn",), noise=(0.0,)).cells()
-    keys = {one.key("data", "code"), other.key("data", "code")}
-    keys |= {one.key("other data", "code"), one.key("data", "other code")}
-    assert len(keys) == 4
-    assert one.key("data", "code") == one.key("data", "code")
+def validate(spec):
+    return plan_study(Study((spec,)))
+
+
+SMALL = AuditSpec(target=("cnn",), repetitions=(1, 10), noise=(0.0,), models=2)
+
+
+def keys(kind, **changes):
+    steps = validate(dataclasses.replace(SMALL, **changes)).steps.values()
+    return {step.key for step in steps if step.kind == kind}
+
+
+def test_a_plan_is_a_function_of_the_study():
+    assert validate(SMALL) == validate(SMALL)
+    assert len(keys("train")) == 2
+    assert len(keys("attack")) == 2 * 2
+
+
+def test_what_decides_the_weights_decides_the_key_of_a_training():
+    for changes in (
+        {"seed": 1}, {"epochs": 3}, {"sentences": 500}, {"controls": 4}, {"pattern": ("call",)},
+        {"size": "full"}, {"share_valid": True}, {"label": "new", "repetitions": (1, 10)},
+        {"models": 3}, {"noise": (1.0,)}, {"defense": ("dropout",)}, {"target": ("lstm",)},
+    ):  # fmt: skip
+        assert not keys("train") & keys("train", **changes), changes
+        assert not keys("attack") & keys("attack", **changes), changes
+
+
+def test_an_attack_more_trains_nothing_and_attacks_only_itself():
+    assert keys("train") == keys("train", attack=(*SMALL.attack, "beam"))
+    assert keys("attack") < keys("attack", attack=(*SMALL.attack, "beam"))
+    other = keys("attack", objective="margin")
+    assert len(keys("attack") & other) == 2  # recipes keep their paper's objective
+    assert keys("train") == keys("train", objective="margin")
+
+
+def test_models_more_train_only_themselves_where_models_train_alone_or_a_stack_is_full():
+    private = {"noise": (1.0,)}
+    assert keys("train", **private) < keys("train", models=3, **private)
+    assert keys("train", models=20) < keys("train", models=23)
+    assert keys("train", stack=1) < keys("train", stack=1, models=3)
+
+
+def test_two_names_of_one_target_are_trained_once_and_reported_twice():
+    spec = dataclasses.replace(
+        SMALL, target=("lstm-char", "lstm"), defense=("none", "char-embeddings"), repetitions=(1,)
+    )
+    plan = validate(spec)
+    assert len(plan.cells) == 4
+    assert len(plan.artefacts) == 2
+    assert {(cell.columns["target"], cell.columns["defense"]) for cell in plan.cells} == {
+        (target, defense) for target in spec.target for defense in spec.defense
+    }
+
+
+def test_a_corpus_of_other_content_has_other_keys(tmp_path):
+    def write(word):
+        lines = [f"{word} {i} {verb},{verb}" for verb in ("open", "close") for i in range(30)]
+        (tmp_path / "own.csv").write_text("text,intent\n" + "\n".join(lines))
+        load_corpus.cache_clear()
+        return str(tmp_path / "own.csv")
+
+    first, sign = keys("train", corpus=(write("the"),)), signature(Study((SMALL,)))
+    spec = Study((dataclasses.replace(SMALL, corpus=(str(tmp_path / "own.csv"),)),))
+    before = signature(spec)
+    assert before == signature(spec) != sign
+    assert not first & keys("train", corpus=(write("a"),))
+    assert before != signature(spec)
+
+
+def test_the_code_of_an_attack_is_no_part_of_a_training(monkeypatch):
+    version = planning.code_version
+    monkeypatch.setattr(
+        planning, "code_version", lambda kind: version(kind) + "x" * (kind == "attack")
+    )
+    changed = {kind: keys(kind) for kind in ("train", "attack")}
+    monkeypatch.undo()
+    assert keys("train") == changed["train"]
+    assert not keys("attack") & changed["attack"]
+    assert len(code_version("train")) == 16
+    assert code_version("train") != code_version("attack")
 
 
 @pytest.mark.parametrize(
@@ -41,8 +122,7 @@ def test_a_key_depends_on_settings_data_and_code():
         ({"models": 0}, "--models 0"),
         ({"controls": 0}, "--controls 0"),
         ({"epochs": 0}, "--epochs 0"),
-        ({"target": ("resnet",)}, "resnet"),
-        ({"defense": ("prayer",)}, "prayer"),
+        ({"stack": 21}, "--stack 21"),
         ({"target": ("cnn", "cnn")}, "twice"),
         ({"pattern": ()}, "--pattern"),
     ],
@@ -52,10 +132,18 @@ def test_bad_settings_are_refused_by_value(settings, named):
         AuditSpec(**settings)
 
 
-@pytest.mark.parametrize("settings", [{"attack": ("guess",)}, {"objective": "luck"}])
-def test_unknown_attacks_and_objectives_are_refused(settings):
-    with pytest.raises(AttackError, match=r"guess|luck"):
-        AuditSpec(**settings)
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"attack": ("guess",)}, "guess"),
+        ({"objective": "luck"}, "luck"),
+        ({"target": ("resnet",)}, "resnet"),
+        ({"defense": ("prayer",)}, "prayer"),
+    ],
+)
+def test_unknown_names_are_refused(settings, named):
+    with pytest.raises((AttackError, ModivaError), match=named):
+        check_names(AuditSpec(**settings))
 
 
 def test_a_space_smaller_than_secret_and_controls_is_refused():

@@ -1,78 +1,147 @@
-"""The store: whole cells or none, one run a folder, damage found and said."""
+"""The store: its studies share it, its garbage is found, its rows come back as they were."""
 
 import json
-import logging
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
 from modiva.errors import ModivaError
-from modiva.studies.store import Store, code_version
+from modiva.studies.engines.task import Outcome
+from modiva.studies.status import collect, finished_steps, verify
+from modiva.studies.store import Store
 
-ROWS = [{"exact": 1, "secret": "1 2 3 4"}]
-
-
-def test_what_is_written_is_read(tmp_path):
-    with Store(tmp_path / "out", {"seed": 0}).locked() as store:
-        store.write("key", {"target": "cnn"}, ROWS, {"training": 1.0})
-        record = store.read("key")
-    assert record is not None
-    assert record["rows"] == ROWS
-    assert store.read("another") is None
+KEY = "0123456789abcdef01234567"
+ROWS = [
+    {"exact": 1, "secret": "0 0 4 2", "epsilon": None, "exposure": 0.1, "hits": "1111"},
+    {"exact": 0, "secret": 'drop "table', "epsilon": None, "exposure": 1 / 3, "hits": "0000"},
+]
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"rows": [], "checksum": "0"}', "[]", "null"])
-def test_a_damaged_cell_counts_as_not_finished_and_is_said(tmp_path, damage, caplog):
-    with Store(tmp_path / "out", {"seed": 0}).locked() as store:
-        store.write("key", {}, ROWS, {})
-        (tmp_path / "out" / "cells" / "key.json").write_text(damage)
-        with caplog.at_level(logging.WARNING):
-            assert store.read("key") is None
-    assert "damaged" in caplog.text
+@pytest.fixture
+def synthetic():
+    import synthetic
+
+    return synthetic
 
 
-def test_a_changed_row_is_found_by_its_checksum(tmp_path):
-    with Store(tmp_path / "out", {}).locked() as store:
-        store.write("key", {}, ROWS, {})
-        path = tmp_path / "out" / "cells" / "key.json"
-        record = json.loads(path.read_text())
-        record["rows"][0]["exact"] = 0
-        path.write_text(json.dumps(record))
-        assert store.read("key") is None
+def test_what_is_written_is_read_and_indexed(tmp_path):
+    with Store(tmp_path).locked() as store:
+        store.write("attack", Outcome(KEY, ROWS, 1.5))
+        record = store.read(KEY)
+        assert record is not None
+        assert record["rows"] == ROWS
+        assert store.read("f" * 24) is None
+        (block,) = store.index.select([(3, 4, KEY)], ["secret", "exposure", "epsilon", "hits"])
+        assert block == [(3, 4, row["secret"], row["exposure"], None, row["hits"]) for row in ROWS]
 
 
-def test_other_settings_are_refused_and_named(tmp_path):
-    with Store(tmp_path / "out", {"seed": 0, "models": 3}).locked():
-        pass
-    with pytest.raises(ModivaError, match=r"models was 3, now 4"):
-        Store(tmp_path / "out", {"seed": 0, "models": 4})
-    Store(tmp_path / "out", {"seed": 0, "models": 3})
+def test_columns_that_come_later_are_empty_before(tmp_path):
+    other = "f" * 24
+    with Store(tmp_path).locked() as store:
+        store.write("attack", Outcome(KEY, ROWS))
+        store.write("attack", Outcome(other, [{"rank": 7, 'a "quoted" name; --': 1}]))
+        (block,) = store.index.select(
+            [(0, 0, KEY), (1, 0, other)], ["exact", "rank", 'a "quoted" name; --']
+        )
+    assert sorted(block, key=lambda row: (row[0], row[2] is None, row[2])) == [
+        (0, 0, 0, None, None), (0, 0, 1, None, None), (1, 0, None, 7, 1),
+    ]  # fmt: skip
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path):
+def test_numbers_and_texts_keep_their_types(tmp_path, synthetic):
+    frame = synthetic.run(tmp_path / "out", 4).frame()
+    assert frame["exact"].dtype.kind == "i"
+    assert frame["exposure"].dtype.kind == "f"
+    assert np.isnan(frame["epsilon"]).sum() == len(frame) / 2
+    assert all(isinstance(secret, str) for secret in frame["secret"])
+    assert list(frame["cell"].unique()) == ["c0", "c1", "c2", "c3"]
+    assert list(frame["repetitions"].unique()) == [0, 1, 2, 3]  # of the cell, not of the step
+    some = synthetic.run(tmp_path / "out", 4).frame(["exact", "target"])
+    assert set(some.columns) == {"exact", "target", "cell"}
+    assert some["exact"].equals(frame["exact"])
+
+
+def test_studies_of_one_store_share_steps_and_gc_removes_what_none_uses(tmp_path, synthetic):
+    store = tmp_path / "store"
+    engine = synthetic.EngineSettings(workers=1)
+
+    def run(name, attacks):
+        plans = synthetic.Plans(5, attacks=attacks)
+        return synthetic.run_plan(plans, tmp_path / name, engine, store=store, progress=False)
+
+    assert run("one", ("a",)).computed == 10
+    assert run("two", ("a", "b")).computed == 5
+    assert collect(Store(store)) == (0, 0)
+    (tmp_path / "two" / "settings.json").unlink()
+    (tmp_path / "two").rmdir()
+    count, size = collect(Store(store), dry_run=True)
+    assert (count, size > 0) == (5, True)
+    assert collect(Store(store)) == (count, size)
+    assert collect(Store(store)) == (0, 0)
+    assert run("one", ("a",)).computed == 0
+    _, size = collect(Store(store), targets=True)
+    assert size > 0
+    assert run("one", ("a",)).computed == 0
+    assert run("three", ("a", "b")).computed == 5 + 5  # attacked, and trained for it again
+    assert verify(Store(store)) == 0
+
+
+def test_gc_removes_nothing_where_it_cannot_know(tmp_path, synthetic):
+    with pytest.raises(ModivaError, match="is no store"):
+        collect(Store(tmp_path))
+    synthetic.run(tmp_path / "out", 2)
+    (tmp_path / "out" / "studies" / "self.json").write_text("{")
+    with pytest.raises(ModivaError, match="damaged"):
+        collect(Store(tmp_path / "out"))
+    assert len(finished_steps(Store(tmp_path / "out"))) == 6
+
+
+def test_verify_finds_damage_that_size_and_time_do_not_show(tmp_path, synthetic):
+    import os
+
+    out = tmp_path / "out"
+    rows = synthetic.run(out, 4).frame()
+    weights = next(out.glob("artefacts/*/*/model/weights"))
+    record = next(p for p in out.glob("steps/*/*.json") if json.loads(p.read_text())["rows"])
+    for path in (weights, record):
+        stat = path.stat()
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert verify(Store(out)) == 2
+    assert synthetic.run(out, 4).frame().equals(rows)
+
+
+@pytest.mark.parametrize("where", ["--out", "--store"])
+def test_a_folder_of_something_else_is_refused(tmp_path, synthetic, where):
     (tmp_path / "thesis.tex").write_text("important")
-    with pytest.raises(ModivaError, match="not empty"):
-        Store(tmp_path, {"seed": 0})
-    with pytest.raises(ModivaError, match="is a file"):
-        Store(tmp_path / "thesis.tex", {"seed": 0})
+    plans, engine = synthetic.Plans(1), synthetic.EngineSettings(workers=1)
+    for folder in (tmp_path, tmp_path / "thesis.tex"):
+        places = (folder, None) if where == "--out" else (tmp_path / "new", folder)
+        with pytest.raises(ModivaError, match=r"not empty|is a file"):
+            synthetic.run_plan(plans, places[0], engine, store=places[1], progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_second_run_on_the_folder_is_refused(tmp_path):
+def test_the_state_of_a_study_is_told_without_pytorch():
     code = (
-        "import sys\nfrom pathlib import Path\nfrom modiva.studies.store import Store\n"
-        "from modiva.errors import ModivaError\n"
-        "try:\n    with Store(Path(sys.argv[1]), {}).locked(): print('entered')\n"
-        "except ModivaError as error: print(error)\n"
+        "import sys, modiva.cli, modiva.cli.study\n"
+        "loaded = {'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "out")]
-    with Store(tmp_path / "out", {}).locked():
-        inside = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    after = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "in use by another run" in inside
-    assert after.strip() == "entered"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_code_version_is_a_fixed_text():
-    assert code_version() == code_version()
-    assert len(code_version()) == 16
+def test_progress_tells_cells_and_the_time_left():
+    from modiva.studies.progress import Progress
+
+    with Progress(cells=10, done=2, cost=8.0, show=False) as bar:
+        assert bar.seconds_left() is None
+        time.sleep(0.05)
+        bar.worked(2.0)
+        bar.cell(failed=False)
+        bar.cell(failed=True)
+        assert (bar.done, bar.failed) == (3, 1)
+        assert bar.seconds_left() >= 3 * 0.05

@@ -2,7 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from modiva.classifiers import CnnConfig
+from modiva.classifiers.cnn import CnnEncoder
 from modiva.errors import ModivaError
 from modiva.training import PrivacySettings, TrainConfig, train, train_stack
 
@@ -59,6 +63,33 @@ def test_a_stack_equals_each_model_alone(architecture, spec):
     # Other sentences, numbers of sentences and vocabularies; one has no full last batch.
     datas = [make_splits(96, 0), make_splits(70, 1), make_splits(113, 2)]
     assert_equal(*stack_and_alone(architecture, datas, CONFIG, **spec))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    length=st.integers(1, 7),
+    kernels=st.sets(st.integers(1, 6), min_size=1),
+)
+def test_fused_convolutions_equal_those_one_by_one(seed, length, kernels):
+    torch.manual_seed(seed)
+    config = CnnConfig(embedding_dim=3, hidden_size=4, kernel_sizes=tuple(sorted(kernels)))
+    encoder = CnnEncoder(config).double()
+    vectors = torch.randn(5, length, 3, dtype=torch.float64)
+    vectors[1] = vectors[1, :1]  # one word again and again: several windows share the maximum
+    mask = torch.arange(length) < torch.tensor([length, length, 1, 0, length])[:, None]
+    found = []
+    for encoder.fused in (False, True):
+        leaf = vectors.clone().requires_grad_()
+        pooled = encoder(leaf, mask)  # (B, kernels * H)
+        towards = torch.arange(pooled.numel(), dtype=torch.float64).view_as(pooled).sin()
+        gradients = list(
+            torch.autograd.grad((pooled * towards).sum(), [leaf, *encoder.parameters()])
+        )
+        # Rounding decides which of the equal windows is the maximum, but not what the word gets.
+        gradients[0][1] = gradients[0][1].sum(0)
+        found.append((pooled, *gradients, encoder(leaf, None)))
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_a_model_that_stops_early_leaves_the_stack_and_the_others_go_on():

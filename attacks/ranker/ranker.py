@@ -1,0 +1,258 @@
+"""A ranker: weights of features, learned on shadow models, that order a target's candidates."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from attacks.attack import Reconstruction
+from attacks.errors import AttackError
+from attacks.oracle import Oracle
+from attacks.pool import TOP
+from attacks.problem import Completion, problem_generators
+from attacks.ranker.candidates import Described, describe, is_large
+from attacks.ranker.features import standardise
+from attacks.ranker.fit import PENALTY, conditional_logit
+from attacks.ranker.initial import check_initial, margin_oracle
+from attacks.ranker.replay import replay_features
+
+FILE = "ranker.json"
+REPLAYED = 200  # the best candidates, which the replay looks at
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Shadow:
+    """A model that the attacker trained on data of its own, with a secret it planted itself.
+
+    Args:
+        model: trained as the targets are.
+        problem: the sentence with slots, for this model.
+        choices: option of each slot of the planted secret.
+        initial: its weights before training, if the ranker is to use the target's.
+    """
+
+    model: PreTrainedModel
+    problem: Completion
+    choices: tuple[int, ...]
+    initial: PreTrainedModel | None = None
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Ranks candidates by a weighted sum of features.
+
+    Args:
+        weights: of the features that every candidate has.
+        replay: of the features of the best candidates, replay included; empty where the ranker
+            does not use the initial weights, and for large models, where it costs too much.
+        facts: what it was fitted on: architecture, corpus, shadow models, repetitions ...
+        initial: whether it needs the weights before training.
+    """
+
+    weights: Mapping[str, float]
+    replay: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    initial: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights."""
+        content = json.dumps([dict(self.weights), dict(self.replay)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def save(self, folder: Path) -> Path:
+        """Write `ranker.json` into `folder`, which is made if it is not there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / FILE
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
+        partial.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ranker":
+        """Read a ranker's folder.
+
+        Raises:
+            AttackError: there is none, or it is not one of this version.
+        """
+        path = Path(folder) / FILE
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise AttackError(
+                f"{folder} holds no {FILE}: make one with `modiva ranker fit`"
+            ) from error
+        except ValueError as error:
+            raise AttackError(f"{path} is not JSON ({error}): fit the ranker again") from error
+        if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
+            raise AttackError(f"{path} is not a ranker of this version: fit it again")
+        try:
+            ranker = cls(**content)
+            for weights in (ranker.weights, ranker.replay):
+                {name: float(value) for name, value in weights.items()}
+        except (TypeError, ValueError, AttributeError) as error:
+            raise AttackError(f"{path} is not a ranker ({error}): fit it again") from error
+        return ranker
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """The candidates of one problem in a ranker's order.
+
+    Args:
+        choices: (K, n), best first.
+        utility: (K,) falling.
+        evaluations: model evaluations spent.
+        seconds: time spent.
+    """
+
+    choices: Tensor
+    utility: Tensor
+    evaluations: int
+    seconds: float
+
+    def reconstruction(self, problem: Completion, attack: str) -> Reconstruction:
+        """The best candidates as any attack gives them back; scores are negated utilities."""
+        return Reconstruction(
+            problem=problem.name,
+            attack=attack,
+            objective=attack,
+            candidates=tuple(problem.secret(c) for c in self.choices[:TOP].tolist()),
+            scores=tuple((-self.utility[:TOP]).tolist()),
+            evaluations=self.evaluations,
+            seconds=self.seconds,
+        )
+
+
+def fit_ranker(
+    shadows: Sequence[Shadow],
+    *,
+    facts: Mapping[str, Any] | None = None,
+    penalty: float = PENALTY,
+    pool: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Ranker:
+    """Learn to rank from shadow models, all with initial weights or all without.
+
+    Args:
+        shadows: a few dozen; 20 give most of the gain.
+        facts: kept in the ranker's file.
+        penalty: of the conditional logit.
+        pool: candidates a shadow; None chooses by the model.
+        seed: of every random draw.
+        progress: show a bar.
+
+    Raises:
+        AttackError: no shadows, or only some with initial weights.
+    """
+    known = {shadow.initial is not None for shadow in shadows}
+    if len(known) > 1:
+        raise AttackError("give the initial weights of all shadow models, or of none")
+    described, true = [], []
+    bar = tqdm(shadows, desc="shadow models", disable=None if progress else True, leave=False)
+    for shadow in bar:
+        secret = torch.tensor([shadow.choices])
+        (generator,) = problem_generators([shadow.problem], seed)
+        with margin_oracle(shadow.model, shadow.problem) as oracle:
+            described.append(
+                describe(oracle, generator, initial=shadow.initial, include=secret, pool=pool)
+            )
+        true.append(int((described[-1].choices == secret).all(1).nonzero()[0, 0]))
+    weights = conditional_logit([d.features for d in described], true, penalty=penalty, seed=seed)
+    names = described[0].names
+    replay: dict[str, float] = {}
+    if known == {True} and not is_large(shadows[0].model):
+        matrices, at = [], []
+        bar = tqdm(list(zip(shadows, described, strict=True)), desc="replay", leave=False,
+                   disable=None if progress else True)  # fmt: skip
+        for (shadow, its), row in zip(bar, true, strict=True):
+            best = (its.features @ weights).topk(min(REPLAYED, len(its.choices))).indices
+            if not (best == row).any():
+                best = torch.cat([best[:-1], torch.tensor([row])])
+            with margin_oracle(shadow.model, shadow.problem) as oracle:
+                matrix, replay_names = _second_look(oracle, shadow.initial, its, best, weights)
+            matrices.append(matrix)
+            at.append(int((best == row).nonzero()[0, 0]))
+        second = conditional_logit(matrices, at, penalty=penalty, seed=seed)
+        replay = dict(zip(replay_names, second.tolist(), strict=True))
+    return Ranker(
+        dict(zip(names, weights.tolist(), strict=True)), replay, dict(facts or {}), known == {True}
+    )
+
+
+def rank(
+    ranker: Ranker,
+    model: PreTrainedModel,
+    problem: Completion,
+    *,
+    initial: PreTrainedModel | None = None,
+    pool: int | None = None,
+    seed: int = 0,
+) -> Ranked:
+    """Rank the candidates of one problem of a target.
+
+    Args:
+        ranker: fitted on shadow models of the target's architecture.
+        model: the target.
+        problem: what the attacker knows.
+        initial: the target's weights before training; needed if the ranker uses them.
+        pool: candidates looked at; None chooses by the model.
+        seed: of every random draw.
+
+    Raises:
+        AttackError: the ranker needs the initial weights, or they are not the target's.
+    """
+    if ranker.initial:
+        if initial is None:
+            raise AttackError(
+                "this ranker uses the weights before training: give them (--initial FOLDER), or "
+                "fit one without"
+            )
+        check_initial(model, initial)
+    else:
+        initial = None
+    started = time.perf_counter()
+    (generator,) = problem_generators([problem], seed)
+    with margin_oracle(model, problem) as oracle:
+        its = describe(oracle, generator, initial=initial, pool=pool)
+        weights = torch.tensor([ranker.weights.get(name, 0.0) for name in its.names])
+        utility = its.features @ weights
+        order = utility.argsort(descending=True, stable=True)
+        if ranker.replay and initial is not None:
+            best = order[:REPLAYED]
+            matrix, names = _second_look(oracle, initial, its, best, weights)
+            again = matrix @ torch.tensor([ranker.replay.get(name, 0.0) for name in names])
+            # The replay orders the best among themselves; they stay before all others.
+            rest = utility[order[len(best) :]]
+            floor = rest.max() if len(rest) else torch.tensor(0.0)
+            utility[best] = again - again.min() + floor
+            order = utility.argsort(descending=True, stable=True)
+        spent = oracle.evaluations[0]
+    return Ranked(its.choices[order], utility[order], spent, time.perf_counter() - started)
+
+
+def _second_look(
+    oracle: Oracle,
+    initial: PreTrainedModel | None,
+    its: Described,
+    best: Tensor,
+    weights: Tensor,
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Features (k, F) of the best candidates: the first utility, theirs, and the replay's."""
+    assert initial is not None
+    first = its.features[best]
+    replay, replay_names = standardise(replay_features(oracle, initial, its.choices[best]))
+    utility = (first @ weights)[:, None]
+    names = ("first_utility", *its.names, *replay_names)
+    return torch.cat([utility, first, replay], 1), names

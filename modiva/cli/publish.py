@@ -1,0 +1,78 @@
+"""From the rows of a study to its results: rows.csv, summaries, figures, the page."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modiva.files import write_json, write_text
+from modiva.studies.code import folder_version
+from modiva.studies.plan import Plan
+from modiva.studies.store import Store
+
+PUBLISHED_FILE = "published.json"
+SUMMARY_FILE = "summary.txt"
+
+
+def publish(
+    store: Store, plan: Plan, out: Path, settings: Mapping[str, Any], again: bool = False
+) -> str | None:
+    """Write the results of all finished cells; return the table for the terminal.
+
+    Args:
+        store: where the rows are.
+        plan: of the study.
+        out: folder of the results.
+        settings: what the page shows; with the `command` that makes it again.
+        again: write them also where the same ones are there already.
+
+    Returns:
+        None where no cell is finished.
+    """
+    from modiva.studies.frame import study_frame
+
+    finished = sorted(plan.goals & store.finished())
+    state = _state(finished, settings)
+    if not again and _published(out) == state:
+        return (out / SUMMARY_FILE).read_text(encoding="utf-8").rstrip("\n")
+    if not finished:
+        return None
+    # The page and its figures load pandas and matplotlib: seconds that a finished study saves.
+    from modiva.measure import summarise
+    from modiva.report import (
+        console_table,
+        figures,
+        write_flat_summary,
+        write_report,
+        write_rows,
+        write_summary,
+    )
+
+    (out / PUBLISHED_FILE).unlink(missing_ok=True)
+    frame = study_frame(store, plan)
+    summary = summarise(frame)
+    write_rows(out / "rows.csv", frame)
+    write_summary(out / "summary.json", summary)
+    write_flat_summary(out / "summary.csv", summary)
+    write_report(out, frame, summary, settings, figures(frame, out / "figures"))
+    table = console_table(summary)
+    write_text(out / SUMMARY_FILE, table + "\n")
+    write_json(out / PUBLISHED_FILE, {"state": state})
+    return table
+
+
+def _state(finished: list[str], settings: Mapping[str, Any]) -> str:
+    """What the results follow from: rows, settings, and the code that shows them."""
+    content = json.dumps([finished, settings, folder_version("report"), folder_version("measure")])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _published(out: Path) -> str | None:
+    wanted = (PUBLISHED_FILE, SUMMARY_FILE, "rows.csv", "summary.json", "report.html")
+    if not all((out / name).is_file() for name in wanted):
+        return None
+    try:
+        return str(json.loads((out / PUBLISHED_FILE).read_text(encoding="utf-8"))["state"])
+    except (ValueError, KeyError, TypeError):
+        return None

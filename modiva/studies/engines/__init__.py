@@ -1,0 +1,1 @@
+"""Where the steps of a study run: processes of this machine, or a Ray cluster."""

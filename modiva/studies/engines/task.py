@@ -1,0 +1,134 @@
+"""What an engine runs: a task in, an outcome a step back, wherever it runs."""
+
+import errno
+import hashlib
+import importlib
+import os
+import re
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Rows = list[dict[str, Any]]
+
+# A task whose worker died is given to another one this often before it counts as failed.
+ATTEMPTS = 3
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may use.
+
+    Args:
+        inputs: folders of the artefacts that it needs, by role; to be read only.
+        out: an empty folder for its own artefact.
+        device: "auto", "cpu" or "cuda".
+        shared: belongs to the task; its steps leave each other what they would compute twice.
+    """
+
+    inputs: Mapping[str, Path]
+    out: Path
+    device: str = "auto"
+    shared: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Steps of one kind that read the same artefacts, run in one process one after the other.
+
+    Args:
+        function: "module:name" of the kind, called as (settings, context) -> rows.
+        steps: key and settings of every step.
+        needs: role and key of every artefact.
+        device: "auto", "cpu" or "cuda".
+    """
+
+    function: str
+    steps: tuple[tuple[str, Mapping[str, Any]], ...]
+    needs: tuple[tuple[str, str], ...] = ()
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one step.
+
+    Args:
+        key: of the step.
+        rows: what it measured.
+        seconds: it took.
+        error: text of the error that ended it, or None.
+        folder: its artefact on this machine, or None.
+        files: SHA-256 of every file of the artefact, by its path in the folder.
+        disk: set where the disk and not the step is at fault: the run must stop.
+    """
+
+    key: str
+    rows: Rows = field(default_factory=list)
+    seconds: float = 0.0
+    error: str | None = None
+    folder: Path | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    disk: tuple[int, str] | None = None
+
+
+class Engine(AbstractContextManager["Engine"], Protocol):
+    """Runs tasks somewhere; leaving the context ends what still runs."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks it takes at once."""
+
+    def submit(self, task: Task, inputs: Mapping[str, Path]) -> None:
+        """Start a task; `inputs` are the artefacts of its `needs` on the driver's machine."""
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Outcomes of tasks that have ended, none if none did within `seconds`."""
+
+
+def perform(task: Task, inputs: Mapping[str, Path], scratch: Path) -> Iterator[Outcome]:
+    """Run the steps of a task in this process; an error ends its own step only."""
+    shared: dict[str, Any] = {}
+    for key, settings in task.steps:
+        started = time.perf_counter()
+        # A name of its own: a worker that died may have left another attempt behind.
+        out = scratch / f"{key}-{os.urandom(6).hex()}"
+        try:
+            module, _, name = task.function.partition(":")
+            run = getattr(importlib.import_module(module), name)
+            out.mkdir()
+            rows = run(settings, Context(inputs, out, task.device, shared))
+            files = {path: _sha256(out / path) for path in sorted(_files(out))}
+        except Exception as error:
+            shutil.rmtree(out, ignore_errors=True)
+            yield Outcome(key, error=traceback.format_exc(), disk=_disk_error(error))
+            continue
+        if not files:
+            out.rmdir()
+        seconds = time.perf_counter() - started
+        yield Outcome(key, rows, seconds, folder=out if files else None, files=files)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path.relative_to(folder).as_posix()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _disk_error(error: BaseException) -> tuple[int, str] | None:
+    """Number and text of an error of the disk; libraries in Rust tell it in words only."""
+    number = error.errno if isinstance(error, OSError) else None
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    number = int(told[1]) if number is None and told else number
+    return (number, str(error)) if number in _DISK_ERRORS else None

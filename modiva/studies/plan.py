@@ -1,0 +1,148 @@
+"""The plan of a study: its cells, and the steps that they need, each with what it depends on."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from modiva.files import write_text
+from modiva.studies.engines.task import Task
+
+logger = logging.getLogger(__name__)
+
+# The function of every kind of step. A kind that leaves an artefact is run where another step
+# needs it; a new one takes a line here, a line in `code.PARTS` and its place in `planning`.
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "train": "modiva.studies.steps.train:run",
+        "fit": "modiva.studies.steps.fit:run",
+        "attack": "modiva.studies.steps.attack:run",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Args:
+        key: content address: of what it is told, its data, its code and its inputs.
+        kind: a key of `KINDS`, or "module:function".
+        settings: what its function is told; plain JSON values.
+        needs: the steps whose artefacts it reads, (role, key) each.
+        seconds: about how long it takes on one core.
+    """
+
+    key: str
+    kind: str
+    settings: Mapping[str, Any]
+    needs: tuple[tuple[str, str], ...] = ()
+    seconds: float = 1.0
+
+    @property
+    def function(self) -> str:
+        """The "module:function" that computes it."""
+        return KINDS.get(self.kind, self.kind)
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One cell of a plan.
+
+    Args:
+        name: as progress and errors call it.
+        key: tells it from all other cells of the plan.
+        columns: columns of its rows that are its own, whichever cell the steps were run for.
+        models: how many targets it trains.
+        goals: keys of the steps whose rows are its rows, in order.
+    """
+
+    name: str
+    key: str
+    columns: Mapping[str, Any]
+    models: int
+    goals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a study and their steps.
+
+    Args:
+        signature: of what it was made from; another one needs another plan.
+        settings: of the study, as plain JSON values.
+        cells: in the order of the grid.
+        artefacts: keys of the steps that only others need.
+        steps: by key; empty in a plan that was read from its file.
+    """
+
+    signature: str
+    settings: Mapping[str, Any]
+    cells: tuple[PlannedCell, ...]
+    artefacts: tuple[str, ...] = ()
+    steps: Mapping[str, Step] = field(default_factory=dict)
+
+    @property
+    def goals(self) -> set[str]:
+        """Keys of the steps that the study is run for."""
+        return {key for cell in self.cells for key in cell.goals}
+
+    def keys(self) -> set[str]:
+        """Keys of all steps."""
+        return self.goals | set(self.artefacts)
+
+
+def save_plan(path: Path, plan: Plan, out: str) -> None:
+    """Write what tells whether a study is finished, and which steps it uses.
+
+    Args:
+        path: the file.
+        plan: of the study.
+        out: the folder of its results, relative to the store.
+    """
+    content = json.dumps(
+        {
+            "out": out,
+            "signature": plan.signature,
+            "settings": plan.settings,
+            "cells": [[c.name, c.key, c.columns, c.models, c.goals] for c in plan.cells],
+            "artefacts": plan.artefacts,
+        }
+    )
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    write_text(path, f"{digest}\n{content}\n")
+
+
+def read_plan(path: Path) -> tuple[Plan, str] | None:
+    """The plan, without steps, and folder of results of a file; None where it is not whole."""
+    try:
+        digest, _, content = path.read_text(encoding="utf-8").partition("\n")
+        content = content.removesuffix("\n")
+        if hashlib.sha256(content.encode()).hexdigest() != digest:
+            raise ValueError("checksum")
+        record = json.loads(content)
+        cells = tuple(
+            PlannedCell(name, key, columns, models, tuple(goals))
+            for name, key, columns, models, goals in record["cells"]
+        )
+        plan = Plan(record["signature"], record["settings"], cells, tuple(record["artefacts"]))
+        return plan, record["out"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        logger.warning("%s is damaged: the study is planned again", path)
+        return None
+
+
+def task_of(steps: list[Step], device: str) -> Task:
+    """Steps of one kind with the same needs as one task."""
+    return Task(
+        function=steps[0].function,
+        steps=tuple((step.key, step.settings) for step in steps),
+        needs=steps[0].needs,
+        device=device,
+    )

@@ -1,0 +1,308 @@
+"""A study survives what machines do: kills, full disks, damaged files, clocks, second runs."""
+
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from modiva.errors import ModivaError
+from modiva.studies.store import Store
+
+FOLDER = Path(__file__).parent
+CELLS = 12
+
+
+@pytest.fixture
+def synthetic():
+    import synthetic
+
+    return synthetic
+
+
+@pytest.fixture
+def finished(tmp_path, synthetic):
+    result = synthetic.run(tmp_path / "out", CELLS)
+    return tmp_path / "out", result.frame()
+
+
+def _records(out):
+    return list((out / "steps").glob("*/*.json"))
+
+
+def _start(out, cells):
+    command = [sys.executable, str(FOLDER / "synthetic.py"), str(out), str(cells)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def test_a_study_killed_at_20_random_instants_ends_with_the_same_rows(tmp_path, synthetic):
+    cells, rng, unfinished = 200, random.Random(0), 0
+    out = tmp_path / "killed"
+    for _ in range(20):
+        before = len(_records(out))
+        process = _start(out, cells)
+        # Most are killed at work, some anywhere from their first instant on.
+        at_work = rng.random() < 0.8
+        while at_work and process.poll() is None and len(_records(out)) <= before:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.15))
+        unfinished += process.poll() is None
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert unfinished >= 15
+    killed = synthetic.run(out, cells)
+    whole = synthetic.run(tmp_path / "whole", cells)
+    assert killed.computed < whole.computed  # what was finished was used
+    assert len(whole.frame()) == cells * 2 * 4
+    assert killed.frame().equals(whole.frame())
+    assert not list(out.rglob("*.part"))
+    assert {p.name for p in (out / "scratch").iterdir()} == set()
+
+
+def test_workers_do_not_outlive_a_killed_run(tmp_path):
+    process = _start(tmp_path / "out", 400)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = []
+    while len(workers) < 2 and process.poll() is None:
+        workers = [int(pid) for pid in children.read_text().split()]
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 20
+    while any(_runs(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _runs(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_finished_study_computes_nothing_and_makes_no_plan(finished, synthetic, monkeypatch):
+    out, rows = finished
+    monkeypatch.setattr(synthetic.Plans, "make", lambda self: pytest.fail("planned again"))
+    again = synthetic.run(out, CELLS)
+    assert (again.computed, again.reused) == (0, CELLS)
+    assert again.frame().equals(rows)
+
+
+def test_a_new_attack_reuses_trained_targets_and_new_cells_compute_only_themselves(
+    finished, synthetic
+):
+    out, _ = finished
+    plans = synthetic.Plans(CELLS, attacks=("a", "b", "c"))
+    with pytest.raises(ModivaError, match="other settings"):
+        synthetic.run_plan(plans, out, synthetic.EngineSettings(workers=1), progress=False)
+    more = synthetic.run_plan(
+        plans, out, synthetic.EngineSettings(workers=1), progress=False, change=True
+    )
+    assert more.computed == CELLS  # one attack a cell, no training
+    larger = synthetic.run_plan(
+        synthetic.Plans(CELLS + 2), out, synthetic.EngineSettings(workers=1),
+        progress=False, change=True,
+    )  # fmt: skip
+    assert larger.computed == 2 * (1 + 2)
+    assert larger.reused == CELLS
+
+
+def test_other_code_of_an_attack_does_not_train_again(finished, synthetic):
+    out, rows = finished
+    again = synthetic.run(out, CELLS, version="2")
+    assert again.computed == 2 * CELLS
+    assert again.frame().equals(rows)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "garbage", "flip", "empty", "remove"])
+def test_a_damaged_step_is_found_said_and_computed_again(finished, synthetic, damage, caplog):
+    out, rows = finished
+    record = next(path for path in sorted(_records(out)) if json.loads(path.read_text())["rows"])
+    whole = record.read_text()
+    damaged = {
+        "truncate": whole[: len(whole) // 2],
+        "garbage": "\0" * len(whole),
+        "flip": whole.replace('"exact": 1', '"exact": 0', 1),
+        "empty": "",
+    }
+    if damage == "remove":
+        record.unlink()
+    else:
+        assert damaged[damage] != whole
+        record.write_text(damaged[damage])
+    with caplog.at_level(logging.WARNING):
+        again = synthetic.run(out, CELLS)
+    assert again.computed == 1
+    assert (damage == "remove") or "damaged" in caplog.text
+    assert again.frame().equals(rows)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x80\x04pickle", None])
+def test_a_damaged_checkpoint_is_trained_again_before_it_is_attacked(
+    finished, synthetic, damage, caplog
+):
+    out, rows = finished
+    for weights in out.glob("artefacts/*/*/model/weights"):
+        weights.unlink() if damage is None else weights.write_bytes(damage)
+    with caplog.at_level(logging.WARNING):
+        again = synthetic.run(out, CELLS, version="2")  # attacks all targets anew
+    assert again.computed >= 2 * CELLS
+    assert "damaged or gone" in caplog.text
+    assert again.frame().equals(rows)
+
+
+def test_a_damaged_artefact_of_a_finished_study_is_no_work_until_it_is_needed(finished, synthetic):
+    out, rows = finished
+    shutil.rmtree(out / "artefacts")
+    again = synthetic.run(out, CELLS)
+    assert again.computed == 0
+    assert again.frame().equals(rows)
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database" * 1000, None, "middle"])
+def test_a_damaged_index_is_made_again_from_the_steps(finished, synthetic, damage, caplog):
+    out, rows = finished
+    index = out / "index.sqlite"
+    for path in out.glob("index.sqlite-*"):
+        path.unlink()
+    if damage is None:
+        index.unlink()
+    elif damage == "middle":
+        data = bytearray(index.read_bytes())
+        data[4096 : len(data) // 2] = os.urandom(len(data) // 2 - 4096)
+        index.write_bytes(data)
+    else:
+        index.write_bytes(damage)
+    again = synthetic.run(out, CELLS)
+    assert again.computed == 0
+    assert again.frame().equals(rows)
+
+
+def test_a_damaged_plan_is_made_again(finished, synthetic, caplog):
+    out, rows = finished
+    plan = out / "studies" / "self.json"
+    plan.write_text(plan.read_text()[:-100])
+    again = synthetic.run(out, CELLS)
+    assert again.computed == 0
+    assert "damaged" in caplog.text
+    assert again.frame().equals(rows)
+
+
+def test_no_clock_has_to_be_right(finished, synthetic, monkeypatch, tmp_path):
+    out, rows = finished
+    # The clock of the machine now stands in 1990, before every file that it wrote.
+    monkeypatch.setattr(time, "time", lambda: 631_152_000.0)
+    assert synthetic.run(out, CELLS).computed == 0
+    for path in _records(out)[::2]:
+        os.utime(path, (631_152_000, 631_152_000))
+    again = synthetic.run(out, CELLS)
+    assert again.computed == 0
+    assert again.frame().equals(rows)
+    assert synthetic.run(tmp_path / "new", CELLS).frame().equals(rows)
+
+
+def test_a_second_run_on_the_folder_is_refused_and_the_first_goes_on(tmp_path, synthetic):
+    out = tmp_path / "out"
+    first = _start(out, 100)
+    while not _records(out) and first.poll() is None:
+        time.sleep(0.01)
+    with pytest.raises(ModivaError, match="in use by another run"):
+        synthetic.run(out, 100)
+    assert first.wait(timeout=60) == 0
+    again = synthetic.run(out, 100)
+    assert again.computed == 0
+    assert len(again.frame()) == 100 * 2 * 4
+
+
+def test_one_failing_step_fails_its_cells_only_and_is_tried_again(tmp_path, synthetic):
+    out, switch = tmp_path / "out", tmp_path / "switch"
+    switch.write_text("")
+    result = synthetic.run(out, CELLS, fails=str(switch))
+    assert len(result.failed) == CELLS
+    name, path = result.failed[0]
+    assert name == "cell 0"
+    assert "this target does not train" in path.read_text()
+    assert len(Store(out).failures()) == 3 * CELLS
+    switch.unlink()
+    again = synthetic.run(out, CELLS, fails=str(switch))
+    assert not again.failed
+    assert not Store(out).failures()
+
+
+def test_a_task_whose_worker_is_killed_is_given_out_again(tmp_path, synthetic):
+    flag = tmp_path / "died"
+    result = synthetic.run(tmp_path / "out", CELLS, dies=str(flag))
+    assert flag.exists()
+    assert not result.failed
+    assert result.frame().equals(synthetic.run(tmp_path / "other", CELLS).frame())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 300 KiB; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if _mount("-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)):
+        pytest.skip("needs the right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _mount(*arguments):
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        return "not root"
+    return subprocess.run(["mount", *arguments], capture_output=True).returncode
+
+
+def test_a_full_disk_stops_the_run_and_with_space_again_it_goes_on(small_disk, synthetic, tmp_path):
+    out = small_disk / "out"
+    with pytest.raises(OSError, match=r"(?i)no space|full"):
+        synthetic.run(out, 60)
+    kept = len(_records(out))
+    assert kept
+    assert not list(out.rglob("*.part"))
+    assert _mount("-o", "remount,size=20m", str(small_disk)) == 0
+    result = synthetic.run(out, 60)
+    assert result.computed <= 180 - kept + 1
+    assert result.frame().equals(synthetic.run(tmp_path / "roomy", 60).frame())
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_can_still_be_told_of(finished, synthetic):
+    from modiva.studies.status import finished_steps
+
+    out, _ = finished
+    if _mount("--bind", str(out), str(out)):
+        pytest.skip("needs the right to mount a folder read-only")
+    try:
+        assert _mount("-o", "remount,ro,bind", str(out)) == 0
+        with pytest.raises(OSError, match="Read-only"):
+            synthetic.run(out, CELLS, version="2")
+        assert len(finished_steps(Store(out))) == 3 * CELLS
+    finally:
+        subprocess.run(["umount", "-l", str(out)], check=True)
+
+
+def test_a_store_of_a_stranger_leads_nowhere_else(finished, synthetic):
+    """Names in a store that was copied from elsewhere are keys and paths inside, or refused."""
+    out, _ = finished
+    outside = out.parent / "precious.txt"
+    outside.write_text("precious")
+    store = Store(out)
+    with pytest.raises(ModivaError, match="not the key"):
+        store.read("../../precious")
+    record = next(r for r in map(Store(out).read, store.finished()) if r and r["files"])
+    escaped = {
+        **record,
+        "files": {"../../../../precious.txt": next(iter(record["files"].values()))},
+    }
+    assert not store.intact(record["key"], escaped)
+    store.close()
+    assert outside.read_text() == "precious"
