@@ -136,8 +136,8 @@ def run(options: argparse.Namespace) -> None:
 def table(options: argparse.Namespace) -> None:
     """Write the table beside this file, with 95 % intervals over models."""
     lines = [
-        "| training | ε | seconds a step | ms a 1,000 sentences | accuracy | extracted R = 1 | R = 10 "
-        "| R = 100 | models |",
+        "| training | ε | seconds a step | ms a 1,000 sentences | accuracy | extracted R = 1 "
+        "| R = 10 | R = 100 | models |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     facts: dict[str, Any] = {}
