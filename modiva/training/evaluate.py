@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from modiva.training.batches import EncodedSplit, chunks_of_tokens
@@ -19,16 +19,25 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: EncodedSplit) -> Evaluation:
-    """Evaluate in evaluation mode; the model's mode afterwards is what it was before."""
+def evaluate(model: nn.Module, split: EncodedSplit, vectors: Tensor | None = None) -> Evaluation:
+    """Evaluate in evaluation mode; the model's mode afterwards is what it was before.
+
+    Args:
+        vectors: (N, H), the split's sentence vectors where the encoder is frozen and they are known
+            already.
+    """
     if not len(split):
         return Evaluation(None, None)
     was_training = model.training
     model.eval()
     loss, hits = 0.0, 0
     for indices in chunks_of_tokens(split.lengths, torch.arange(len(split)), TOKENS_A_CHUNK):
-        ids, mask, labels = split.take(indices)
-        logits = model(input_ids=ids, attention_mask=mask).logits.float()  # (B, C)
+        if vectors is None:
+            ids, mask, labels = split.take(indices)
+            logits = model(input_ids=ids, attention_mask=mask).logits.float()  # (B, C)
+        else:
+            where = indices.to(vectors.device)
+            logits, labels = model(vectors=vectors[where]).logits.float(), split.labels[where]
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
         hits += int((logits.argmax(-1) == labels).sum())
     model.train(was_training)

@@ -11,6 +11,7 @@ from modiva.errors import ModivaError
 from modiva.training.batches import EncodedSplits, encode_splits
 from modiva.training.config import Data, EpochRecord, Splits, TrainConfig, TrainResult, as_splits
 from modiva.training.evaluate import evaluate
+from modiva.training.losses import frozen_vectors
 from modiva.training.private import PrivateSteps, finite
 from modiva.training.seeds import check_precision, resolve_device, training_process
 from modiva.training.steps import PlainSteps
@@ -81,10 +82,11 @@ def _fit(
     stopping = EarlyStopping(config.patience)
     history: list[EpochRecord] = []
     best: dict[str, Tensor] = {}
+    vectors = frozen_vectors(model, splits.valid)
     bar = tqdm(range(1, config.epochs + 1), desc="training", unit="epoch", disable=not progress)
     for epoch in bar:
         train_loss = steps.epoch()
-        valid = evaluate(model, splits.valid)
+        valid = evaluate(model, splits.valid, vectors)
         history.append(EpochRecord(epoch, train_loss, valid.loss, valid.accuracy))
         bar.set_postfix(loss=f"{train_loss:.3f}", valid=f"{valid.accuracy or 0:.3f}")
         if stopping.update(epoch, valid.loss) and config.patience is not None:

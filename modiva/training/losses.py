@@ -32,23 +32,9 @@ class ChunkedLosses:
 
     def __init__(self, model: nn.Module, split: EncodedSplit, tokens: int | None = None) -> None:
         self.model, self.split = model, split
-        width = getattr(getattr(model, "config", None), "hidden_size", 128)
-        self.tokens = tokens or max(CHUNK_FLOATS // width, FEWEST_TOKENS)
-        self.cost = CHUNK_COST // width
-        self.vectors: Tensor | None = None
-        if isinstance(model, SentenceClassifier):
-            self.vectors = self._sentence_vectors(model)
-
-    @torch.no_grad()
-    def _sentence_vectors(self, model: SentenceClassifier) -> Tensor:
-        """Encode every sentence: (N, H)."""
-        found = torch.zeros(len(self.split), model.config.hidden_size, device=model.device)
-        everything = torch.arange(len(self.split))
-        for chunk in chunks_by_length(self.split.lengths, everything, self.tokens, self.cost):
-            ids, mask, _ = self.split.take(chunk)
-            vectors = model.sentence_vectors(input_ids=ids, attention_mask=mask)
-            found[chunk.to(found.device)] = vectors
-        return found
+        default, self.cost = chunk_sizes(model)
+        self.tokens = tokens or default
+        self.vectors = frozen_vectors(model, split)
 
     def __call__(self, indices: Tensor) -> Iterator[Tensor]:
         """Yield the cross-entropies (b,) of chunk after chunk of the sentences at `indices`."""
@@ -61,6 +47,25 @@ class ChunkedLosses:
             ids, mask, labels = self.split.take(chunk)
             logits = self.model(input_ids=ids, attention_mask=mask).logits  # (b, C)
             yield F.cross_entropy(logits, labels, reduction="none")
+
+
+def chunk_sizes(model: nn.Module) -> tuple[int, int]:
+    """Padded tokens of a chunk at most, and what a further chunk costs in them."""
+    width = getattr(getattr(model, "config", None), "hidden_size", 128)
+    return max(CHUNK_FLOATS // width, FEWEST_TOKENS), CHUNK_COST // width
+
+
+@torch.no_grad()
+def frozen_vectors(model: nn.Module, split: EncodedSplit) -> Tensor | None:
+    """Encode every sentence of a split, (N, H), where the encoder is frozen; else None."""
+    if not isinstance(model, SentenceClassifier):
+        return None
+    found = torch.zeros(len(split), model.config.hidden_size, device=split.ids.device)
+    for chunk in chunks_by_length(split.lengths, torch.arange(len(split)), *chunk_sizes(model)):
+        ids, mask, _ = split.take(chunk)
+        vectors = model.sentence_vectors(input_ids=ids, attention_mask=mask)
+        found[chunk.to(found.device)] = vectors
+    return found
 
 
 def chunks_by_length(lengths: Tensor, indices: Tensor, tokens: int, cost: int) -> list[Tensor]:

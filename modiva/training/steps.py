@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from modiva.training.batches import EncodedSplit, length_batches
 from modiva.training.config import TrainConfig
+from modiva.training.losses import frozen_vectors
 from modiva.training.seeds import generator
 
 
@@ -20,6 +21,7 @@ class PlainSteps:
         self.model, self.split, self.config = model, split, config
         self.steps = 0
         self.optimizer = make_optimizer(trainable(model), config)
+        self.vectors = frozen_vectors(model, split)
         self.epochs = epoch_batches(split, config, config.seed)
 
     def epoch(self) -> float:
@@ -30,9 +32,14 @@ class PlainSteps:
         )
         total = torch.zeros((), device=device)
         for indices in next(self.epochs):
-            ids, mask, labels = self.split.take(indices)
+            if self.vectors is None:
+                ids, mask, labels = self.split.take(indices)
+                inputs = {"input_ids": ids, "attention_mask": mask}
+            else:
+                where = indices.to(device)
+                inputs, labels = {"vectors": self.vectors[where]}, self.split.labels[where]
             with autocast:
-                logits = self.model(input_ids=ids, attention_mask=mask).logits  # (B, C)
+                logits = self.model(**inputs).logits  # (B, C)
             loss = F.cross_entropy(logits.float(), labels)
             self.optimizer.zero_grad()
             loss.backward()

@@ -145,6 +145,26 @@ def test_hugging_face_encoders_with_broadcast_positions(kind, attention):
         assert_exact(model, lambda batch=batch: example_losses(model, batch))
 
 
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "electra"])
+@some
+@given(
+    size=st.integers(1, 5),
+    length=st.integers(1, 8),
+    dropout=st.sampled_from([0.0, 0.2]),
+    frozen=st.sampled_from(["", "embeddings", "layer.0", "LayerNorm"]),
+    double=st.booleans(),
+    seed=seeds,
+)
+def test_hugging_face_encoders(kind, size, length, dropout, frozen, double, seed):
+    torch.manual_seed(seed)
+    model = pretrained_like(kind, dropout=dropout).train()
+    model.to(torch.float64 if double else torch.float32)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not frozen or frozen not in name)
+    batch = random_batch(size, length, seed)
+    assert_exact(model, lambda: example_losses(model, batch), 1e-10 if double else 1e-5)
+
+
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_frozen_parts_of_an_encoder(kind):
     torch.manual_seed(0)
