@@ -73,8 +73,12 @@ def moved_rows(oracle: Oracle, before: Oracle, kept: float) -> list[Tensor]:
 
 
 def movement_evidence(moved: Sequence[Tensor]) -> list[Tensor]:
-    """Log distance that each option's row has moved: words that no gradient met stay put."""
-    return [torch.log(rows.norm(dim=1) + 1e-6) for rows in moved]
+    """Log distance that each option's row has moved, against the mean over its slot's options.
+
+    Words that no gradient met stay put, and are evidence against.
+    """
+    logs = [torch.log(rows.norm(dim=1) + 1e-6) for rows in moved]
+    return [its - its.mean() for its in logs]
 
 
 def initial_features(

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "attack": ("modiva.cli.attack", "Attack"),
         "score": ("modiva.cli.score", "Score"),
         "corpus": ("modiva.cli.corpus", "CorpusCommand"),
+        "ranker": ("modiva.cli.ranker", "RankerCommand"),
         "study": ("modiva.cli.study", "StudyCommand"),
     }
 )

@@ -114,6 +114,7 @@ def train_targets(
     patterns: Sequence[Pattern],
     models: range,
     device: str = "auto",
+    progress: bool = False,
 ) -> list[Target]:
     """Train some models of a cell, of one block, side by side where that is possible."""
     spec, config = target_settings(cell, device)
@@ -128,7 +129,7 @@ def train_targets(
         [(one.train, one.valid, corpus.test) for one in planted],
         dataclasses.replace(config, order_seed=order_seed(cell, models.start)),
         seeds=seeds,
-        progress=False,
+        progress=progress,
     )
     return [
         Target(classifier, result, one.ledger, len(one.train), seed)

@@ -1,0 +1,97 @@
+"""`modiva ranker fit`: learn on shadow models to rank the candidates of a target."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import subcommand
+
+from attacks import Shadow
+from modiva.errors import ModivaError
+from modiva.studies.planning import check_names
+from modiva.studies.spec import AuditSpec
+from modiva.studies.steps.fit import fit, shadow_cells, shadows_of
+from modiva.studies.steps.planting import cell_patterns, load_corpus, prepare_process
+from modiva.studies.steps.train import chunks, target_settings, train_targets
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Train shadow models on data of your own and fit a ranker on the secrets planted in them.
+
+    The shadow models should be trained as the target was: same architecture, size and recipe, on
+    other sentences of the same kind. Used by `modiva attack --ranker FOLDER`.
+    """
+
+    out: Path
+    """Folder of the ranker to write; must not exist yet."""
+    corpus: str = "home-assistant"
+    """The attacker's sentences: a name from `modiva corpus list`, or a file or folder."""
+    target: str = "lstm"
+    """cnn, lstm, lstm-char, transformer, minilm, or a Hugging Face folder or name."""
+    size: Literal["small", "full"] = "full"
+    """Of our own architectures: embeddings and hidden 32 (small) or 100 (full)."""
+    pattern: tuple[str, ...] = ("call",)
+    """Patterns to plant, such as call, pin:6, or a template 'my code is {digit*4}'."""
+    patterns_file: str | None = None
+    """YAML file of own patterns and word lists."""
+    shadows: int = 40
+    """Shadow models; 20 give most of the gain."""
+    sentences: int = 1000
+    """Train each on at most so many sentences, drawn anew for each; 0 is the whole split."""
+    epochs: int | None = None
+    """At most so many epochs; the default depends on target and defense."""
+    defense: str = "none"
+    """The defense that the target was trained with."""
+    initial: bool = False
+    """Use the weights before training: for targets fine-tuned from a public checkpoint."""
+    seed: int = 0
+    """Decides secrets, sentences, weights and batches."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train."""
+
+    def run(self) -> int:
+        """Train the shadow models, fit, save, and say where."""
+        if self.out.exists():
+            raise ModivaError(f"--out {self.out} exists: name another or remove it")
+        spec = AuditSpec(
+            corpus=(self.corpus,),
+            target=(self.target,),
+            pattern=self.pattern,
+            repetitions=(1,),
+            defense=(self.defense,),
+            noise=(0.0,),
+            attack=("ranker",),
+            size=self.size,
+            sentences=self.sentences,
+            epochs=self.epochs,
+            patterns_file=self.patterns_file,
+            shadows=self.shadows,
+            seed=self.seed,
+        )
+        check_names(spec)
+        prepare_process()
+        (cell,) = spec.cells()
+        corpus = load_corpus(self.corpus)
+        patterns = cell_patterns(cell, corpus)
+        shadows: list[Shadow] = []
+        for one in shadow_cells(cell, side="all"):
+            for models in chunks(one, *target_settings(one)):
+                targets = train_targets(one, corpus, patterns, models, self.device, progress=True)
+                for target in targets:
+                    shadows += shadows_of(one, corpus, patterns, target, self.initial)
+        path = fit(cell, shadows, self.initial, progress=True).save(self.out)
+        print(f"ranker      {path}")
+        print(f"fitted on   {len(shadows)} secrets in {self.shadows} shadow models")
+        return 0
+
+
+@dataclass(frozen=True)
+class RankerCommand:
+    """Rankers: candidates ordered by all that the weights say of them."""
+
+    action: Annotated[Fit, subcommand("fit")]
+
+    def run(self) -> int:
+        """Run the chosen action."""
+        return self.action.run()

@@ -1,0 +1,170 @@
+"""Learning to rank, and what a ranker's file and errors are."""
+
+import copy
+import json
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from attacks import AttackError
+from attacks.command import AttackArguments, choose_ranked
+from attacks.ranker import FIXED, RANKED, Ranker, Shadow, fit_ranker, rank
+from attacks.ranker.fit import conditional_logit
+from attacks.ranker.initial import margin_oracle
+from attacks.ranker.replay import replay_features
+from attacks.tokenise import build_completion
+from attacks.vectors import input_vectors
+from canaries.patterns import parse_slots
+
+SECRETS = ["3 1 4", "2 7 1", "9 0 5", "6 6 2"]
+
+
+def code(tokenizer, model, label=1):
+    return build_completion(
+        tokenizer, model, prefix="my pin is", slots=parse_slots("digit*3"), label=label
+    )
+
+
+def train_on(tokenizer, model, secret: str, steps: int = 30):
+    """The model after Adam has learned `secret` with label 1, beside other sentences."""
+    trained = copy.deepcopy(model).train()
+    texts = [f"my pin is {secret}", "call please", "red blue now", "my code is green"]
+    optimizer = torch.optim.Adam(trained.parameters(), lr=3e-3)
+    for _ in range(steps):
+        losses = [
+            F.cross_entropy(
+                trained(input_ids=torch.tensor([tokenizer(text)["input_ids"]])).logits,
+                torch.tensor([1 if number == 0 else 2 * (number % 2)]),
+            )
+            for number, text in enumerate(texts)
+        ]
+        optimizer.zero_grad()
+        torch.stack(losses).mean().backward()
+        optimizer.step()
+    return trained.eval()
+
+
+def shadow(tokenizer, make_bert, secret, seed, initial):
+    before = make_bert(tokenizer, seed)
+    model = train_on(tokenizer, before, secret)
+    problem = code(tokenizer, model)
+    return Shadow(model, problem, problem.choices(secret.split()), before if initial else None)
+
+
+def test_the_conditional_logit_finds_the_weights_that_chose():
+    """Choices drawn by softmax of known utilities give the weights back (McFadden 1974)."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.tensor([2.0, -1.0, 0.0])
+    features, true = [], []
+    for _ in range(600):
+        matrix = torch.randn(30, 3, generator=generator)
+        utility = matrix @ weights
+        true.append(int(torch.multinomial(utility.softmax(0), 1, generator=generator)))
+        features.append(matrix)
+    assert torch.allclose(conditional_logit(features, true, penalty=0.0), weights, atol=0.2)
+    shrunk = conditional_logit(features, true, penalty=1.0)
+    assert shrunk.norm() < weights.norm() / 2
+
+
+@pytest.mark.parametrize("initial", [False, True])
+def test_a_ranker_learns_from_shadow_models_and_finds_a_secret(
+    tokenizer, make_bert, tmp_path, initial
+):
+    shadows = [
+        shadow(tokenizer, make_bert, secret, seed, initial) for seed, secret in enumerate(SECRETS)
+    ]
+    ranker = fit_ranker(shadows[:3], facts={"corpus": "toy"})
+    assert ranker.initial is initial
+    assert bool(ranker.replay) is initial
+    ranker.save(tmp_path / "ranker")
+    loaded = Ranker.load(tmp_path / "ranker")
+    assert loaded == ranker
+    target = shadows[3]
+    state = {name: value.clone() for name, value in target.model.state_dict().items()}
+    order = rank(loaded, target.model, target.problem, initial=target.initial)
+    again = rank(loaded, target.model, target.problem, initial=target.initial)
+    assert torch.equal(order.choices, again.choices)
+    assert torch.equal(order.utility, order.utility.sort(descending=True).values)
+    assert len(order.choices) == target.problem.size == len(set(map(tuple, order.choices.tolist())))
+    place = (order.choices == torch.tensor(target.choices)).all(1).nonzero()
+    assert int(place) < 50  # of 1,000: five percent, where chance is one half
+    assert all(torch.equal(value, state[name]) for name, value in
+               target.model.state_dict().items())  # fmt: skip
+
+
+def test_a_replay_explains_the_rows_of_the_secret_best(tokenizer, make_bert):
+    """Training on the canary moves its rows as the replay of the canary says."""
+    others = [[1, 3, 4], [4, 1, 3], [3, 4, 1], [8, 1, 4], [3, 1, 9], [0, 0, 0]]
+    places = []
+    for seed in range(8):
+        before = make_bert(tokenizer, seed)
+        after = train_on(tokenizer, before, "3 1 4", steps=15)
+        problem = code(tokenizer, after)
+        choices = torch.tensor([[3, 1, 4], *others])
+        with margin_oracle(after, problem) as oracle:
+            found = replay_features(oracle, before, choices)["replay_0.5"]
+        places.append(int((found >= found[0]).sum()))
+    print(places)
+    assert sum(places) / len(places) < 2.5  # chance is 4
+
+
+def test_what_a_ranked_attack_lacks_is_said(tokenizer, make_bert, tmp_path):
+    model = make_bert(tokenizer)
+    problem = code(tokenizer, model)
+    with pytest.raises(AttackError, match="modiva ranker fit"):
+        RANKED["ranker"].run(model, [problem])
+    with pytest.raises(AttackError, match="--initial"):
+        RANKED["movement"].run(model, [problem])
+    with pytest.raises(AttackError, match="ranker-initial"):
+        RANKED["ranker"].run(model, [problem], ranker=Ranker({"margin": 1.0}, initial=True))
+    with pytest.raises(AttackError, match="holds no"):
+        Ranker.load(tmp_path)
+    for text in ("not json", "[]", json.dumps({"format": 1, "weights": {"margin": "high"}})):
+        (tmp_path / "ranker.json").write_text(text)
+        with pytest.raises(AttackError, match=r"fit it again|fit the ranker again"):
+            Ranker.load(tmp_path)
+
+
+def test_initial_weights_of_another_architecture_are_refused(tokenizer, make_word_level, make_bert):
+    model = make_bert(tokenizer)
+    other = make_bert(make_word_level(["call", *map(str, range(10))]))
+    with pytest.raises(AttackError, match="architecture"):
+        RANKED["movement"].run(model, [code(tokenizer, model)], initial=other)
+
+
+@pytest.mark.parametrize("name", sorted(FIXED))
+def test_every_fixed_score_ranks_the_whole_space(tokenizer, make_bert, name):
+    before = make_bert(tokenizer, 3)
+    model = train_on(tokenizer, before, "3 1 4", steps=5)
+    problem = code(tokenizer, model)
+    initial = before if RANKED[name].initial else None
+    (order,) = RANKED[name].run(model, [problem], initial=initial)
+    assert len(order.choices) == problem.size
+    assert order.utility[0] > order.utility[-1]  # the score tells candidates apart
+
+
+def test_rows_that_moved_name_the_words_of_the_secret(tokenizer, make_bert):
+    before = make_bert(tokenizer, 3)
+    model = train_on(tokenizer, before, "3 1 4")
+    (order,) = RANKED["movement"].run(model, [code(tokenizer, model)], initial=before)
+    assert set(order.choices[0].tolist()) == {3, 1, 4}
+    assert input_vectors(model, torch.tensor([1])).shape == (1, 16)
+
+
+def test_command_line_choices_are_checked():
+    def arguments(**more):
+        return AttackArguments(checkpoint="x", slots="digit", label="0", **more)
+
+    assert choose_ranked(arguments(attack="coordinate")) is None
+    chosen = choose_ranked(arguments(attack="contrast"))
+    assert chosen is not None
+    assert chosen[0].name == "contrast"
+    for more, match in (
+        ({"attack": "ranker"}, "--ranker"),
+        ({"attack": "movement"}, "--initial"),
+        ({"attack": "coordinate", "initial": "base"}, "does not use"),
+        ({"attack": "contrast", "set": ("restarts=2",)}, "--set"),
+    ):
+        with pytest.raises(AttackError, match=match):
+            choose_ranked(arguments(**more))
