@@ -6,6 +6,7 @@ Nothing stays up between runs: tasks are plain Ray tasks, and there are no actor
 
 import logging
 import shutil
+import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -49,8 +50,9 @@ class RayEngine(Engine):
         self._started = not ray.is_initialized()
         if self._started:
             try:
+                _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 raise ModivaError(
                     f"--address {address}: no Ray cluster there ({error}); start one with "
                     "ray start --head"
@@ -179,6 +181,13 @@ def unpack(files: Files, folder: Path) -> None:
             raise ModivaError(f"{name!r} of an artefact leads out of its folder: refused")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens at host:port; Ray itself tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and "/" not in address:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _versions(task: Task) -> str:

@@ -114,8 +114,9 @@ def test_no_cluster_is_said(tmp_path, synthetic):
     pytest.importorskip("ray", reason="needs the extra ray")
     from modiva.studies.engines.ray import unpack
 
-    settings = EngineSettings(name="ray", address="127.0.0.1:1")
-    with pytest.raises(ModivaError, match="no Ray cluster"):
-        synthetic.run_plan(synthetic.Plans(1), tmp_path / "out", settings, progress=False)
+    for address in ("127.0.0.1:1", "nowhere:port"):
+        settings = EngineSettings(name="ray", address=address)
+        with pytest.raises(ModivaError, match="no Ray cluster"):
+            synthetic.run_plan(synthetic.Plans(1), tmp_path / "out", settings, progress=False)
     with pytest.raises(ModivaError, match="leads out"):
         unpack({"../evil": b""}, tmp_path)
