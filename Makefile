@@ -42,6 +42,7 @@ bench: env  ## speed ratios (A B A B, medians); installs the tools we compare wi
 	$(BIN)/python -m pip install --quiet -c requirements.lock -r tests/benchmarks/requirements.txt
 	$(BIN)/python tests/benchmarks/bench_exhaustive.py
 	$(BIN)/python tests/benchmarks/bench_stacks.py
+	$(BIN)/python tests/benchmarks/bench_studies.py
 	$(BIN)/python tests/benchmarks/bench_dp_step.py --opacus
 
 lock:  ## write requirements.lock from what is installed in .venv

@@ -171,8 +171,12 @@ def test_commands_parse(page, parse_only):
 
 # What a command gets so that it takes seconds: small data, one model, one epoch, a cheap attack.
 TINY = {
-    "audit": ("--models", "1", "--sentences", "150", "--epochs", "1", "--workers", "1"),
+    "audit": (
+        *("--models", "1", "--sentences", "150", "--epochs", "1", "--workers", "1"),
+        *("--shadows", "4"),
+    ),
     "train": ("--size", "small", "--sentences", "150", "--epochs", "1"),
+    "ranker fit": ("--size", "small", "--sentences", "150", "--epochs", "1", "--shadows", "4"),
     "study run": ("--workers", "1"),
 }
 CHEAP = (("--repetitions", "1"), ("--noise", "0"), ("--attack", "random"))  # where not given
@@ -283,7 +287,11 @@ def tiny(command: Command) -> list[str]:
             if name == "audit":
                 for cheap in CHEAP:
                     arguments += cheap if cheap[0] not in arguments else ()
-            if name != "train" and reason(command, DRY) and "--dry-run" not in arguments:
+            if (
+                name not in ("train", "ranker fit")
+                and reason(command, DRY)
+                and "--dry-run" not in arguments
+            ):
                 arguments.append("--dry-run")
     return arguments
 

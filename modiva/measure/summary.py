@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -143,7 +142,7 @@ def _top(group: Columns, name: str) -> float:
 
 
 def _as_dict(interval: Interval) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in asdict(interval).items()}
+    return {name: _plain(value) for name, value in vars(interval).items()}
 
 
 def _claim(group: Columns, name: str) -> float | None:
