@@ -50,6 +50,16 @@ def percent_range(measure: Mapping[str, Any]) -> str:
     return f"{100 * measure['lower']:.0f}–{100 * measure['upper']:.0f} %"
 
 
+def compact(number: float) -> str:
+    """Return a positive number in at most four signs: 4.08, 302, 21k, 943k, 1.3M; never too low."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= 9.995 * unit or (unit > 1e3 and number >= 0.9995 * unit):
+            scaled = number / unit
+            digits = 1 if scaled < 9.9 else 0
+            return f"{math.ceil(scaled * 10**digits) / 10**digits:.{digits}f}{name}"
+    return short(number)
+
+
 def count(number: float) -> str:
     """Return a whole number with its thousands apart."""
     return f"{round(number):,}"

@@ -12,7 +12,7 @@ from modiva.measure import summarise
 from modiva.report.plots import panels
 from modiva.report.plots.exposures import NULL_BITS
 from modiva.report.plots.style import GRID, INK, MUTED, Drawing, control_look, look
-from modiva.report.words import count, short
+from modiva.report.words import compact, count, short
 
 PUBLISHED = "parikh2022"  # shown beside the strongest attack where both ran
 _KEYS = ["corpus", "target", "base_defense"]
@@ -212,7 +212,7 @@ def _bounds(
         found = own.groupby("noise_multiplier")[name].max()  # what may be claimed of every target
         for noise, place in places.items():
             bound = found.get(noise, math.nan)
-            text = "∞" if noise == 0 or math.isinf(bound) else short(bound)
+            text = "∞" if noise == 0 or math.isinf(bound) else compact(bound)
             axis.text(place, height, text, transform=across, ha="center", va="center", fontsize=7.5)
     axis.set_ylim(0, 1)
     axis.set_yticks(heights, [label for label, _, _ in rows], fontsize=7.5)

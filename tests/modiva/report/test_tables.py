@@ -17,6 +17,7 @@ from modiva.report import (
     write_summary,
 )
 from modiva.report.tables import COLUMNS
+from modiva.report.words import compact
 
 
 def test_rows_come_back_and_give_the_same_groups(audit_rows, tmp_path):
@@ -92,3 +93,13 @@ def test_the_flat_summary_has_each_rate_with_its_interval(audit_rows, tmp_path):
         assert (line["target"], int(line["planted"])) == (group["target"], group["planted"])
         assert float(line["exact"]) == pytest.approx(group["exact"]["mean"], rel=1e-5)
         assert float(line["exact_upper"]) == pytest.approx(group["exact"]["upper"], rel=1e-5)
+
+
+@pytest.mark.parametrize("number", [0.31, 4.08, 302, 1320, 9_994, 9_996, 21_009, 943_128, 999_999,
+                                    1.25e6, 9.996e6, 12e6, 3e9])  # fmt: skip
+def test_a_compact_bound_is_short_and_never_below_the_number(number):
+    text = compact(number)
+    unit = {"k": 1e3, "M": 1e6, "G": 1e9}.get(text[-1], 1)
+    value = float(text.rstrip("kMG").replace(",", "")) * unit
+    assert len(text) <= 5
+    assert number * 0.999 <= value <= number * 1.12
