@@ -35,7 +35,9 @@ def as_frame(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     numbers |= {"rank", "exposure", "space_size", "evaluations", "seconds"}
     numbers |= {"test_accuracy", "majority_accuracy"}
     for name in numbers & set(frame.columns):
-        frame[name] = pd.to_numeric(frame[name].astype(object)).astype(float)
+        if not pd.api.types.is_numeric_dtype(frame[name].dtype):
+            frame[name] = pd.to_numeric(frame[name].astype(object))
+        frame[name] = frame[name].astype(float)
     for name in ("repetitions", "length", "planted"):
         if name in frame and frame[name].notna().all():
             frame[name] = frame[name].astype(int)
