@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -23,4 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """One thread a process: workers run side by side, and results do not depend on the machine."""
     import torch
 
+    # How long an example takes says how busy the machine is.
+    settings.register_profile("modiva", deadline=None)
+    settings.load_profile("modiva")
     torch.set_num_threads(1)

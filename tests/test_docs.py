@@ -186,6 +186,8 @@ PLANTED = ("--pattern", "pin", "--repetitions", "10", "--label", "HassTurnOn")
 NOT_RUN = {
     r"make |\. \.venv": "this suite runs in the environment that they make, from `make test`",
     r"pip install": "it would change the environment of this suite",
+    r"study (status|report|gc) results/": "it reads what `study run` leaves after hours",
+    r"--engine ray": "a test of the engine runs one on a cluster of its own",
     r"ray (start|stop|status)": "a test of the engine starts a cluster of its own",
 }
 DRY = {

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import subcommand
+from tyro.conf import Positional, subcommand
 
-from attacks import Shadow
+from attacks import Ranker, Shadow
 from modiva.errors import ModivaError
 from modiva.studies.planning import check_names
 from modiva.studies.spec import AuditSpec
@@ -87,10 +87,32 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Show:
+    """Say what a ranker was fitted on and what it weighs most."""
+
+    folder: Positional[Path]
+    """The ranker's folder."""
+    top: int = 15
+    """How many weights to print."""
+
+    def run(self) -> int:
+        """Print facts and the largest weights, of standardised features."""
+        ranker = Ranker.load(self.folder)
+        for name, value in ranker.facts.items():
+            print(f"{name:<18}{value}")
+        for title, weights in (("weights", ranker.weights), ("second look", ranker.replay)):
+            if weights:
+                print(f"{title} (features have deviation 1; higher is likelier)")
+            for name in sorted(weights, key=lambda name: -abs(weights[name]))[: self.top]:
+                print(f"  {name:<34}{weights[name]:+.3f}")
+        return 0
+
+
+@dataclass(frozen=True)
 class RankerCommand:
     """Rankers: candidates ordered by all that the weights say of them."""
 
-    action: Annotated[Fit, subcommand("fit")]
+    action: Annotated[Fit, subcommand("fit")] | Annotated[Show, subcommand("show")]
 
     def run(self) -> int:
         """Run the chosen action."""

@@ -57,6 +57,15 @@ class _OfStudy:
         """Folder of the results."""
         return self.out or _folder(self.file)
 
+    def check_there(self) -> None:
+        """Raise where no run has left anything."""
+        folder = self.store or self.folder
+        if not folder.is_dir():
+            raise ModivaError(
+                f"there is no folder {folder}: run the study first (modiva study run {self.file}), "
+                "or name its results with --out and its store with --store"
+            )
+
     @contextmanager
     def opened(self) -> Iterator[tuple[Store, Plan]]:
         """The store and the plan; planned anew only where settings, data or code have changed."""
@@ -113,6 +122,7 @@ class Report(_OfStudy):
 
     def run(self) -> int:
         """Write the report and say where it is."""
+        self.check_there()
         command = shlex.join(["modiva", "study", "run", str(self.file), "--out", str(self.folder)])
         with self.opened() as (store, plan):
             finished_steps(store)
@@ -135,13 +145,11 @@ class Export(_OfStudy):
 
     def run(self) -> int:
         """Export and name the files."""
-        try:
-            from modiva.report.exports import export
-        except ImportError as error:
-            raise ModivaError(f"study export is not there yet: {error}") from error
         from modiva.measure import summarise
+        from modiva.report.exports import export
         from modiva.studies.frame import study_frame
 
+        self.check_there()
         with self.opened() as (store, plan):
             if not plan.goals & finished_steps(store):
                 raise ModivaError(
