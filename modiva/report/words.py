@@ -51,9 +51,9 @@ def percent_range(measure: Mapping[str, Any]) -> str:
 
 
 def compact(number: float) -> str:
-    """Return a positive number in at most four signs: 4.08, 302, 21k, 943k, 1.3M; never too low."""
+    """Return a positive number in a few signs: 4.08, 302, 5.2k, 944k, 1.3M; never too low."""
     for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= 9.995 * unit or (unit > 1e3 and number >= 0.9995 * unit):
+        if number >= 0.9995 * unit:
             scaled = number / unit
             digits = 1 if scaled < 9.9 else 0
             return f"{math.ceil(scaled * 10**digits) / 10**digits:.{digits}f}{name}"
