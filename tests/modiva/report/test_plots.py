@@ -100,7 +100,7 @@ def test_noise_is_drawn_with_both_attacks_exposure_accuracy_and_both_bounds(simu
     labels = [label.get_text() for label in top.get_yticklabels()]
     assert labels == ["ε, one sentence", "group ε, R = 10", "group ε, R = 100"]
     texts = [text.get_text() for text in top.texts]
-    assert texts[:5] == ["∞", "3,120", "61.2", "20.1", "3.42"]
+    assert texts[:5] == ["∞", "3.2k", "61.2", "20.1", "3.42"]
     assert "34.2" in texts
     assert "342" in texts
     assert "coordinate" in strongest.get_ylabel()
