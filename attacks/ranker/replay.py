@@ -22,7 +22,6 @@ STEPS = 16
 # Weights change fastest at first: after a share t of training they stand at t ** power.
 POWERS = (0.1, 0.25, 0.5)
 _BETAS = (0.9, 0.999)
-_TINY = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
