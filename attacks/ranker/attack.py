@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from attacks.errors import AttackError
 from attacks.problem import Completion
+from attacks.ranker.candidates import Described
 from attacks.ranker.fixed import FIXED, fixed_ranker
 from attacks.ranker.ranker import Ranked, Ranker, rank
 
@@ -34,6 +35,7 @@ class RankedAttack:
         ranker: Ranker | None = None,
         initial: PreTrainedModel | None = None,
         seed: int = 0,
+        known: Sequence[dict[bool, Described]] | None = None,
     ) -> list[Ranked]:
         """Rank the candidates of every problem of one model, which is left as it was.
 
@@ -43,6 +45,7 @@ class RankedAttack:
             ranker: for an attack that is learned.
             initial: the model before training, for an attack that needs it.
             seed: of every random draw.
+            known: a dict a problem, kept between the attacks on one model (see `rank`).
 
         Raises:
             AttackError: what the attack needs is missing or not of this model.
@@ -60,7 +63,11 @@ class RankedAttack:
                 f"attack {self.name} was given a ranker that {knows} the weights before training: "
                 f"take the attack ranker{'-initial' if ranker.initial else ''}"
             )
-        return [rank(ranker, model, one, initial=initial, seed=seed) for one in problems]
+        known = known or [{} for _ in problems]
+        return [
+            rank(ranker, model, one, initial=initial, seed=seed, known=its)
+            for one, its in zip(problems, known, strict=True)
+        ]
 
 
 RANKED: Mapping[str, RankedAttack] = MappingProxyType(

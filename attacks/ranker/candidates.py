@@ -1,5 +1,6 @@
 """Which candidates a ranker looks at, and all that it knows of each."""
 
+import time
 from dataclasses import dataclass
 
 import torch
@@ -44,11 +45,15 @@ class Described:
         choices: (K, n) option of each slot.
         features: (K, F).
         names: of the features (F).
+        evaluations: model evaluations spent.
+        seconds: time spent.
     """
 
     choices: Tensor
     features: Tensor
     names: tuple[str, ...]
+    evaluations: int
+    seconds: float
 
     def column(self, name: str) -> Tensor:
         """One feature (K,)."""
@@ -85,6 +90,7 @@ def describe(
         include: (m, n) candidates that must be among them: the secrets of shadow models.
         pool: how many; None chooses by the model.
     """
+    started, before_all = time.perf_counter(), oracle.evaluations[0]
     problem = oracle.problems[0]
     margins = Margins(oracle, generator)
     size = pool or default_pool(oracle.model, margins.whole)
@@ -110,7 +116,8 @@ def describe(
     if initial is not None:
         features |= initial_features(oracle, initial, choices, groups)
     matrix, names = standardise(features)
-    return Described(choices, matrix, names)
+    spent = oracle.evaluations[0] - before_all
+    return Described(choices, matrix, names, spent, time.perf_counter() - started)
 
 
 def slot_groups(problem: Completion) -> Tensor:

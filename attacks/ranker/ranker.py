@@ -199,6 +199,7 @@ def rank(
     initial: PreTrainedModel | None = None,
     pool: int | None = None,
     seed: int = 0,
+    known: dict[bool, Described] | None = None,
 ) -> Ranked:
     """Rank the candidates of one problem of a target.
 
@@ -209,6 +210,8 @@ def rank(
         initial: the target's weights before training; needed if the ranker uses them.
         pool: candidates looked at; None chooses by the model.
         seed: of every random draw.
+        known: what other rankers made of this problem and model, without and with the initial
+            weights: taken where it is there, else left there for the next.
 
     Raises:
         AttackError: the ranker needs the initial weights, or they are not the target's.
@@ -222,24 +225,29 @@ def rank(
         check_initial(model, initial)
     else:
         initial = None
-    started = time.perf_counter()
-    (generator,) = problem_generators([problem], seed)
-    with margin_oracle(model, problem) as oracle:
-        its = describe(oracle, generator, initial=initial, pool=pool)
-        weights = torch.tensor([ranker.weights.get(name, 0.0) for name in its.names])
-        utility = its.features @ weights
-        order = utility.argsort(descending=True, stable=True)
-        if ranker.replay and initial is not None:
-            best = order[:REPLAYED]
+    known = {} if known is None else known
+    if ranker.initial not in known:
+        (generator,) = problem_generators([problem], seed)
+        with margin_oracle(model, problem) as oracle:
+            known[ranker.initial] = describe(oracle, generator, initial=initial, pool=pool)
+    its = known[ranker.initial]
+    started, spent = time.perf_counter(), its.evaluations
+    weights = torch.tensor([ranker.weights.get(name, 0.0) for name in its.names])
+    utility = its.features @ weights
+    order = utility.argsort(descending=True, stable=True)
+    if ranker.replay and initial is not None:
+        best = order[:REPLAYED]
+        with margin_oracle(model, problem) as oracle:
             matrix, names = _second_look(oracle, initial, its, best, weights)
-            again = matrix @ torch.tensor([ranker.replay.get(name, 0.0) for name in names])
-            # The replay orders the best among themselves; they stay before all others.
-            rest = utility[order[len(best) :]]
-            floor = rest.max() if len(rest) else torch.tensor(0.0)
-            utility[best] = again - again.min() + floor
-            order = utility.argsort(descending=True, stable=True)
-        spent = oracle.evaluations[0]
-    return Ranked(its.choices[order], utility[order], spent, time.perf_counter() - started)
+            spent += oracle.evaluations[0]
+        again = matrix @ torch.tensor([ranker.replay.get(name, 0.0) for name in names])
+        # The replay orders the best among themselves; they stay before all others.
+        rest = utility[order[len(best) :]]
+        floor = rest.max() if len(rest) else torch.tensor(0.0)
+        utility[best] = again - again.min() + floor
+        order = utility.argsort(descending=True, stable=True)
+    seconds = its.seconds + time.perf_counter() - started
+    return Ranked(its.choices[order], utility[order], int(spent), seconds)
 
 
 def _second_look(

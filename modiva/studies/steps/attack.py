@@ -1,6 +1,7 @@
 """The step `attack`: one attack on the targets of one chunk, scored against their ledgers."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from attacks import (
     score_choices,
     score_space,
 )
-from attacks.ranker import RankedAttack
+from attacks.ranker import Described, RankedAttack
 from canaries import Canary, Pattern
 from modiva.corpora import Corpus
 from modiva.measure import SampleScores, SpaceScores, score_rows
@@ -35,6 +36,8 @@ REFERENCES = 10_000
 
 # Scores by (model, objective, canary): the attacks of one task share them.
 Ranks = dict[tuple[int, str, str], SpaceScores | SampleScores]
+# What rankers see of the candidates, by (model, canary): fixed and learned ones share it.
+Known = defaultdict[tuple[int, str], dict[bool, Described]]
 
 
 def run(settings: Mapping[str, Any], context: Context) -> Rows:
@@ -51,15 +54,18 @@ def run(settings: Mapping[str, Any], context: Context) -> Rows:
         targets = list(load_targets(context.inputs["target"]))
         for target in targets:
             target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
-        context.shared.update(targets=targets, ranks={})
+        context.shared.update(targets=targets, ranks={}, known=defaultdict(dict))
     ranks: Ranks = context.shared["ranks"]
     rows: Rows = []
     for target in context.shared["targets"]:
         if ranked:
-            rows += rank_target(cell, corpus, patterns, target, RANKED[name], ranker)
+            attack = RANKED[name]
+            rows += rank_target(
+                cell, corpus, patterns, target, attack, ranker, context.shared["known"]
+            )
         else:
-            attack = named_attack(name, cell.objective)
-            rows += attack_target(cell, corpus, patterns, target, attack, ranks)
+            search = named_attack(name, cell.objective)
+            rows += attack_target(cell, corpus, patterns, target, search, ranks)
     return rows
 
 
@@ -109,6 +115,7 @@ def rank_target(
     target: Target,
     attack: RankedAttack,
     ranker: Ranker | None,
+    known: Known,
 ) -> Rows:
     """Rank the candidates of every canary of one target; scored as `attack_target` scores."""
     model = target.classifier.model
@@ -120,6 +127,7 @@ def rank_target(
         ranker=ranker,
         initial=initial,
         seed=target.model_seed,
+        known=[known[target.model_seed, problem.name] for _, _, problem in asked],
     )
     rows = []
     for (pattern, canary, problem), order in zip(asked, orders, strict=True):
