@@ -7,6 +7,10 @@
 One folder a target in --out: a checkpoint with training.json, its ledger beside it, and one file of
 rows an attack. Whatever is there is not computed again, so `run` resumes, and `run --attack NAME`
 attacks the same targets once more. Rounds go over all cells: after each, cells have equal numbers.
+
+The attack `ranker` first trains shadow models for every target architecture and noise, by the same
+recipe, on the validation and test sentences of the corpus, which no target has, and learns from
+them; the ranker of a cell is a folder in --out.
 """
 
 import argparse
@@ -24,9 +28,18 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
-from attacks import build_completion, get_attack, score_space
+from attacks import (
+    RANKED,
+    Completion,
+    Ranker,
+    Shadow,
+    build_completion,
+    fit_ranker,
+    get_attack,
+    score_space,
+)
 from canaries import Ledger, Planted, Planting, candidate_words, get_pattern, plant
-from modiva.classifiers import build, load, parse_target
+from modiva.classifiers import Classifier, build, load, parse_target
 from modiva.corpora import Corpus
 from modiva.corpora import load as load_corpus
 from modiva.files import write_json, write_text
@@ -35,6 +48,7 @@ from modiva.privacy import plan_from
 from modiva.report.plots.noise import by_noise
 from modiva.report.plots.style import STYLE, save
 from modiva.report.words import prepare
+from modiva.studies.steps.attack import order_scores
 from modiva.training import PrivacySettings, TrainConfig, default_config, save_checkpoint, train
 
 TARGETS = ("cnn", "lstm")
@@ -49,6 +63,7 @@ SETTINGS = {
 }
 CLIP_NORM, BATCH_SIZE = 1.0, 256
 TUNING_SEED = 991
+SHADOWS, SHADOW_SEED = 8, 500_000  # a cell; their seeds begin where no target's are
 
 logger = logging.getLogger("dp_noise")
 
@@ -60,11 +75,22 @@ class Job:
     target: str
     noise: float
     model: int
+    shadow: bool = False
 
     @property
     def name(self) -> str:
         """Of its folder."""
-        return f"{self.target}-{self.noise:g}-{self.model:02d}"
+        return f"{'shadow-' * self.shadow}{self.cell}-{self.model:02d}"
+
+    @property
+    def cell(self) -> str:
+        """What it shares with models of other numbers."""
+        return f"{self.target}-{self.noise:g}"
+
+    @property
+    def seed(self) -> int:
+        """Of everything that is drawn for it."""
+        return self.model + SHADOW_SEED * self.shadow
 
     @property
     def repetitions(self) -> tuple[int, ...]:
@@ -72,15 +98,19 @@ class Job:
         turn = self.model % len(REPETITIONS)
         return REPETITIONS[turn:] + REPETITIONS[:turn]
 
-    def config(self) -> TrainConfig:
-        """Ordinary training without noise, and DP-SGD tuned to its noise with it."""
+    def config(self, sentences: int) -> TrainConfig:
+        """Ordinary training without noise, and DP-SGD tuned to its noise with it.
+
+        Fewer sentences than a target's are gone over more often, for about as many steps.
+        """
         spec = parse_target(self.target, "small")
-        ordinary = default_config(spec, seed=self.model, device="cpu")
-        if self.noise == 0:
-            return ordinary
-        table = SETTINGS[self.target]
-        epochs, rate = table[min(noise for noise in table if noise >= self.noise)]
-        return private(ordinary, self.noise, epochs, rate)
+        config = default_config(spec, seed=self.seed, device="cpu")
+        if self.noise:
+            table = SETTINGS[self.target]
+            epochs, rate = table[min(noise for noise in table if noise >= self.noise)]
+            config = private(config, self.noise, epochs, rate)
+        assert config.epochs is not None
+        return replace(config, epochs=round(config.epochs * SENTENCES / sentences))
 
 
 def private(config: TrainConfig, noise: float, epochs: int, rate: float) -> TrainConfig:
@@ -101,28 +131,38 @@ def jobs(models: int) -> Iterator[Job]:
         yield Job(target, noise, model)
 
 
+def attackers(corpus: Corpus) -> Corpus:
+    """A corpus whose training sentences no target can have: those of the other two splits."""
+    taken = {text for text, _ in corpus.train}
+    others = tuple(one for one in (*corpus.valid, *corpus.test) if one[0] not in taken)
+    return replace(corpus, train=others)
+
+
 def plant_in(corpus: Corpus, job: Job) -> Planted:
     """Draw a model's sentences and secrets: the same at every noise and for every target."""
-    data = corpus.subset(SENTENCES, seed=job.model)
+    if job.shadow:
+        corpus = attackers(corpus)
+    data = corpus.subset(min(SENTENCES, len(corpus.train)), seed=job.seed)
     # Labels differ, so that no secret's label is known from another secret of the model.
-    labels = np.random.default_rng(job.model).permutation(corpus.intents)
+    labels = np.random.default_rng(job.seed).permutation(corpus.intents)
     plantings = [
         Planting(pattern, repetitions, str(label), controls=CONTROLS)
         for pattern, repetitions, label in zip(PATTERNS, job.repetitions, labels, strict=False)
     ]
-    return plant(data.train, data.valid, plantings, seed=job.model)
+    return plant(data.train, data.valid, plantings, seed=job.seed)
 
 
 def train_target(corpus: Corpus, job: Job, out: Path) -> None:
     """Train one target and write its checkpoint and ledger."""
     planted = plant_in(corpus, job)
-    spec, config = parse_target(job.target, "small"), job.config()
+    sentences = len(planted.train) - sum(job.repetitions)
+    spec, config = parse_target(job.target, "small"), job.config(sentences)
     classifier = build(
         spec,
         texts=[text for text, _ in planted.train],
         intents=corpus.intents,
         extra_words=candidate_words(PATTERNS),
-        seed=job.model,
+        seed=job.seed,
     )
     result = train(classifier, (planted.train, (), corpus.test), config, progress=False)
     planted.ledger.save(out / f"{job.name}.ledger.json")
@@ -138,7 +178,37 @@ def train_target(corpus: Corpus, job: Job, out: Path) -> None:
     )
 
 
-def attack_target(job: Job, out: Path, names: Sequence[str]) -> None:
+def problems_of(target: Classifier, ledger: Ledger) -> list[Completion]:
+    """What an attacker knows of each secret of one model."""
+    return [
+        build_completion(
+            target.tokenizer, target.model, pattern=pattern, label=canary.label, name=canary.id
+        )
+        for pattern, canary in zip(PATTERNS, ledger.canaries, strict=True)
+    ]
+
+
+def cell_ranker(corpus: Corpus, cell: Job, out: Path) -> Ranker:
+    """The ranker of an architecture and noise, fitted on shadow models unless it is there."""
+    folder = out / f"ranker-{cell.cell}"
+    if folder.exists():
+        return Ranker.load(folder)
+    shadows = []
+    for number in range(SHADOWS):
+        job = replace(cell, model=number, shadow=True)
+        if not (out / job.name).exists():
+            train_target(corpus, job, out)
+        model, ledger = load(out / job.name), Ledger.load(out / f"{job.name}.ledger.json")
+        shadows += [
+            Shadow(model.model, problem, problem.choices(canary.secret))
+            for problem, canary in zip(problems_of(model, ledger), ledger.canaries, strict=True)
+        ]
+    ranker = fit_ranker(shadows, facts={"cell": cell.cell, "problems": len(shadows)})
+    ranker.save(folder)
+    return ranker
+
+
+def attack_target(corpus: Corpus, job: Job, out: Path, names: Sequence[str]) -> None:
     """Attack one target by each attack that has not been run on it."""
     names = [name for name in names if not (out / f"{job.name}.{name}.json").exists()]
     if not names:
@@ -146,22 +216,28 @@ def attack_target(job: Job, out: Path, names: Sequence[str]) -> None:
     target = load(out / job.name)
     ledger = Ledger.load(out / f"{job.name}.ledger.json")
     training = json.loads((out / job.name / "training.json").read_text(encoding="utf-8"))
-    problems = [
-        build_completion(
-            target.tokenizer, target.model, pattern=pattern, label=canary.label, name=canary.id
-        )
-        for pattern, canary in zip(PATTERNS, ledger.canaries, strict=True)
-    ]
+    problems = problems_of(target, ledger)
     spaces: dict[tuple[str, int], SpaceScores] = {}
     for name in names:
-        attack = get_attack(name)
+        found, objective = [], name
+        if name in RANKED:
+            ranker = cell_ranker(corpus, job, out) if RANKED[name].learned else None
+            orders = RANKED[name].run(target.model, problems, ranker=ranker, seed=job.model)
+            for place, (order, problem) in enumerate(zip(orders, problems, strict=True)):
+                found.append(order.reconstruction(problem, name))
+                spaces[name, place] = order_scores(order, problem, PATTERNS[place])
+        else:
+            attack = get_attack(name)
+            found, objective = (
+                attack.run(target.model, problems, seed=job.model),
+                attack.objective.name,
+            )
         rows: list[dict[str, Any]] = []
-        for place, found in enumerate(attack.run(target.model, problems, seed=job.model)):
+        for place, reconstruction in enumerate(found):
             pattern, canary = PATTERNS[place], ledger.canaries[place]
-            key = (attack.objective.name, place)
-            if key not in spaces:
+            if (objective, place) not in spaces:
                 scores = score_space(target.model, problems[place], attack.objective)
-                spaces[key] = SpaceScores(scores, pattern.index)
+                spaces[objective, place] = SpaceScores(scores, pattern.index)
             base = {
                 "corpus": training["corpus"]["name"],
                 "target": job.target,
@@ -174,19 +250,19 @@ def attack_target(job: Job, out: Path, names: Sequence[str]) -> None:
                 "model_seed": job.model,
                 "canary": canary.id,
                 "label": canary.label,
-                "attack": attack.name,
-                "objective": attack.objective.name,
+                "attack": name,
+                "objective": objective,
                 "test_accuracy": training["test_accuracy"],
                 "majority_accuracy": training["majority_accuracy"],
                 "epochs": training["epochs_run"],
             }
             rows += score_rows(
-                found,
+                reconstruction,
                 canary.secret,
                 canary.controls,
                 base,
                 slot_sizes=[len(slot) for slot in pattern.slots],
-                scores=spaces[key],
+                scores=spaces[objective, place],
             )
         write_json(out / f"{job.name}.{name}.json", rows)
 
@@ -198,7 +274,7 @@ def run(options: argparse.Namespace) -> None:
     for job in jobs(options.models):
         if not (options.out / job.name).exists():
             train_target(corpus, job, options.out)
-        attack_target(job, options.out, options.attack)
+        attack_target(corpus, job, options.out, options.attack)
         logger.info("%s", job.name)
 
 

@@ -17,7 +17,7 @@ from attacks import (
     score_choices,
     score_space,
 )
-from attacks.ranker import Described, RankedAttack
+from attacks.ranker import Described, Ranked, RankedAttack
 from canaries import Canary, Pattern
 from modiva.corpora import Corpus
 from modiva.measure import SampleScores, SpaceScores, score_rows
@@ -131,14 +131,7 @@ def rank_target(
     )
     rows = []
     for (pattern, canary, problem), order in zip(asked, orders, strict=True):
-        scores = None
-        if pattern.size <= ENUMERATED:
-            # What the ranker did not look at comes last, all of it tied.
-            every = np.full(pattern.size, np.inf)
-            every[
-                [pattern.index(problem.secret(c)) for c in order.choices.tolist()]
-            ] = -order.utility.numpy()
-            scores = SpaceScores(every, pattern.index)
+        scores = order_scores(order, problem, pattern) if pattern.size <= ENUMERATED else None
         rows += score_rows(
             order.reconstruction(problem, attack.name),
             canary.secret,
@@ -148,6 +141,14 @@ def rank_target(
             scores=scores,
         )
     return rows
+
+
+def order_scores(order: Ranked, problem: Completion, pattern: Pattern) -> SpaceScores:
+    """A ranker's order as scores of the whole space; what it did not look at is last, tied."""
+    every = np.full(pattern.size, np.inf)
+    looked_at = [pattern.index(problem.secret(choices)) for choices in order.choices.tolist()]
+    every[looked_at] = -order.utility.numpy()
+    return SpaceScores(every, pattern.index)
 
 
 def _problems(
