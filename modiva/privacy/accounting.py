@@ -21,6 +21,8 @@ from modiva.privacy.mixture import Mixture, mixture_epsilon
 # a thousandth of itself.
 INTERVAL, RELATIVE_INTERVAL = 1e-3, 1e-4
 COARSE_INTERVAL = 0.1  # of a first look at the size of epsilon
+# Less noise than this has an epsilon of millions, if the sums do not overflow: no bound is given.
+LEAST_NOISE = 1e-3
 # Binomial tails of less than this are merged into one outcome (see `group_sensitivities`).
 TAIL = 1e-30
 
@@ -61,7 +63,7 @@ def composed_epsilon(
     loss is tight (see `modiva.privacy.mixture`).
     """
     taken = [(noise, steps) for noise, steps in phases if steps]
-    if any(noise == 0 for noise, _ in taken):
+    if any(noise < LEAST_NOISE for noise, _ in taken):
         return math.inf
     if repetitions == 1:
         return _one_example(sampling_rate, taken, delta)
@@ -71,9 +73,11 @@ def composed_epsilon(
 
 def _one_example(sampling_rate: float, phases: Sequence[tuple[float, int]], delta: float) -> float:
     """Epsilon on a grid as fine as its size deserves."""
-    size = _accounted(sampling_rate, phases, delta, COARSE_INTERVAL)
+    # With little noise a single step loses about 1 / (2 noise^2).
+    coarse = max([COARSE_INTERVAL, *(RELATIVE_INTERVAL / (2 * noise**2) for noise, _ in phases)])
+    size = _accounted(sampling_rate, phases, delta, coarse)
     interval = max(INTERVAL, RELATIVE_INTERVAL * size)
-    if interval >= COARSE_INTERVAL:
+    if interval >= coarse:
         return size
     return _accounted(sampling_rate, phases, delta, interval)
 

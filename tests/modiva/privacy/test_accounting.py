@@ -105,3 +105,11 @@ def test_a_step_of_a_group_has_the_delta_of_its_integral(noise, repetitions, int
 def test_a_larger_group_has_a_larger_epsilon():
     found = [epsilon(0.05, 1.0, 20, 1e-5, r) for r in (1, 2, 10, 100)]
     assert found == sorted(found)
+
+
+def test_little_noise_has_a_large_bound_and_next_to_none_no_bound():
+    """Without sampling a step of noise s loses about 1 / (2 s^2); no accountant overflows."""
+    for noise in (0.01, 0.001):
+        bound = epsilon(1.0, noise, 1, 1e-5)
+        assert 1 / (2 * noise**2) < bound < 1.2 / (2 * noise**2)
+    assert epsilon(0.1, 1e-6, 100, 1e-5) == math.inf
