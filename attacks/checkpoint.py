@@ -83,7 +83,7 @@ def load_checkpoint(
             f"{type(model).__name__} takes no inputs_embeds, which the attacks need: use an "
             "architecture whose forward does"
         )
-    return model.eval().to(where), tokenizer
+    return _in_own_memory(model).eval().to(where), tokenizer
 
 
 def load_initial(folder_or_name: str, target: PreTrainedModel) -> PreTrainedModel:
@@ -128,8 +128,19 @@ def load_initial(folder_or_name: str, target: PreTrainedModel) -> PreTrainedMode
             f"{', '.join(sorted(unknown)[:3])}"
         )
     model.load_state_dict({k: final[k] if k in unknown else v for k, v in state.items()})
-    initial: PreTrainedModel = model.eval()
-    return initial.to(target.device)  # type: ignore[arg-type]
+    initial = _in_own_memory(model).eval()
+    return initial.to(target.device)
+
+
+def _in_own_memory(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with copies of the weights that lie in a file: those begin at any byte.
+
+    Kernels may round otherwise than for weights that begin at a multiple of 64, as a trained
+    model's do.
+    """
+    for weight in (*model.parameters(), *model.buffers()):
+        weight.data = weight.data.clone()
+    return model
 
 
 def choose_device(name: str) -> torch.device:

@@ -66,4 +66,8 @@ def load(folder_or_name: str | Path) -> Classifier:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
         raise ModivaError(f"{name} lacks weights ({missing}): it is not a trained classifier")
     model.float().eval()  # half precision on disk is no reason to attack in half precision
+    for weight in (*model.parameters(), *model.buffers()):
+        # A file's weights begin at any byte, where kernels may round otherwise than at a multiple
+        # of 64: in memory of their own, they give the bits that the saved model gave.
+        weight.data = weight.data.clone()
     return Classifier(model, tokenizer)
