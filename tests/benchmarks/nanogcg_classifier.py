@@ -88,6 +88,7 @@ def run_nanogcg(
         torch.random.fork_rng(),
         mock.patch("nanogcg.gcg.tqdm", lambda steps: steps),
         mock.patch("torch.use_deterministic_algorithms"),
+        mock.patch("nanogcg.utils.gc.collect"),  # at every step: most of the time of a small model
     ):
         attack = ClassifierGCG(classifier, problem, config)
         result = attack.run(prefix + " ", "x")

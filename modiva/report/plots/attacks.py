@@ -39,7 +39,10 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
         (name, label) for name, label in _METRICS if name in planted and planted[name].notna().any()
     ]
     pairs, left_out = panels.limited(panels.facets(planted), 4)
-    labels = [f"{name}\n{count(cost[name])} evaluations" for name in attacks]
+    labels = [
+        f"{name}\n{count(cost[name])} evaluation{'' if cost[name] == 1 else 's'}"
+        for name in attacks
+    ]
     figure, axes = panels.grid(
         len(pairs) * len(metrics),
         len(metrics),
