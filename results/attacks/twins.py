@@ -88,10 +88,9 @@ def train_twins(corpus: Corpus, target: str, label: str, seeds: list[int]) -> li
     return found
 
 
-def margin_scores(twins: list[Twin], target: int) -> Tensor:
-    """(share, 10^4): margins of the target in deviations from those of the others, code by code."""
-    margins = torch.stack([F.layer_norm(t.margins, t.margins.shape[1:]) for t in twins])
-    others = margins[[k for k in range(len(twins)) if k != target]]
+def margin_scores(margins: Tensor, target: int) -> Tensor:
+    """(share, 10^4): the target's in deviations from the others', of all (twins, share, 10^4)."""
+    others = torch.cat([margins[:target], margins[target + 1 :]])
     return (margins[target] - others.mean(0)) / others.std(0)
 
 
@@ -144,9 +143,11 @@ def main() -> None:
         seeds = list(range(first, min(first + STACK, options.models)))
         twins += train_twins(corpus, options.target, label, seeds)
     codes = torch.cartesian_prod(*[torch.arange(len(slot)) for slot in PATTERN.slots])
+    every = torch.stack([twin.margins for twin in twins])
+    every = F.layer_norm(every, every.shape[-1:])
     ranks: dict[str, list[int]] = {}
     for number, twin in enumerate(twins):
-        margins, rows = margin_scores(twins, number), row_scores(twins, number, codes)
+        margins, rows = margin_scores(every, number), row_scores(twins, number, codes)
         scores = {"margin of the target": twin.margins[-1], "rows": rows}
         for share, values in zip(SHARES, margins, strict=True):
             scores[f"margin at {share:g}, calibrated"] = values

@@ -354,6 +354,9 @@ def main() -> None:
         if name == "run":
             sub.add_argument("--attack", nargs="+", default=["parikh2022", "coordinate"])
     options = parser.parse_args()
+    for name in getattr(options, "attack", ()):
+        if name in RANKED and RANKED[name].initial:
+            parser.error(f"--attack {name} needs the initial weights, which are not kept here")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("modiva").setLevel(logging.WARNING)
     torch.set_num_threads(1)
