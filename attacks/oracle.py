@@ -100,6 +100,18 @@ class Oracle:
         self._count(problem, 1)
         return scores.to(home)
 
+    def logits(self, problem: Tensor, choices: Tensor) -> Tensor:
+        """Logits (N, labels) of exactly these candidates, else as `evaluate`."""
+        home, (problem, choices) = choices.device, self._here(problem, choices)
+        labels = int(self.model.config.num_labels or 0)
+        found = torch.empty(len(problem), labels, device=self.device)
+        with torch.inference_mode():
+            for rows, length in self._chunks(self.layout.lengths[problem]):
+                tokens = self.layout.fill(problem[rows], choices[rows])[:, :length]
+                found[rows] = self.model(inputs_embeds=self.vectors[tokens]).logits.float()
+        self._count(problem, 1)
+        return found.to(home)
+
     def evaluate_shortened(self, problem: Tensor, choices: Tensor, filled: int) -> Tensor:
         """Score sentences that leave out every slot from number `filled` on; else as `evaluate`."""
         home, (problem, choices) = choices.device, self._here(problem, choices)

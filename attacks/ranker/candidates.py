@@ -1,7 +1,7 @@
 """Which candidates a ranker looks at, and all that it knows of each."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -59,6 +59,13 @@ class Described:
         """One feature (K,)."""
         return self.features[:, self.names.index(name)]
 
+    def joined(self, features: Features) -> "Described":
+        """These candidates with more features (K,) each."""
+        matrix, names = standardise(features)
+        return replace(
+            self, features=torch.cat([self.features, matrix], 1), names=(*self.names, *names)
+        )
+
 
 def is_large(model: PreTrainedModel) -> bool:
     """Whether a model is so large that its gradients are counted."""
@@ -114,7 +121,7 @@ def describe(
     features |= option_features(rows, choices, groups, tag="row")
     features |= shape_features(choices, groups)
     if initial is not None:
-        features |= initial_features(oracle, initial, choices, groups)
+        features |= initial_features(oracle, initial, choices, groups, gradients)
     matrix, names = standardise(features)
     spent = oracle.evaluations[0] - before_all
     return Described(choices, matrix, names, spent, time.perf_counter() - started)

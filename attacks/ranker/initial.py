@@ -18,7 +18,7 @@ from attacks.ranker.features import (
     option_features,
     sharpness_features,
 )
-from attacks.ranker.gradients import slot_gradients, slot_vectors
+from attacks.ranker.gradients import SlotGradients, slot_gradients, slot_vectors
 from attacks.vectors import vocabulary_vectors
 
 _TINY = 1e-9
@@ -82,7 +82,11 @@ def movement_evidence(moved: Sequence[Tensor]) -> list[Tensor]:
 
 
 def initial_features(
-    oracle: Oracle, initial: PreTrainedModel, choices: Tensor, groups: Tensor
+    oracle: Oracle,
+    initial: PreTrainedModel,
+    choices: Tensor,
+    groups: Tensor,
+    final: SlotGradients,
 ) -> Features:
     """Features (K,) of candidates that need the initial weights.
 
@@ -94,9 +98,9 @@ def initial_features(
         initial: the weights that training began with.
         choices: (K, n).
         groups: (n, n) which slots hold the same options.
+        final: gradients at the candidates under the trained weights.
     """
     problem = oracle.problems[0]
-    final = slot_gradients(oracle, choices)
     kept = decay(oracle.model, initial)
     found: Features = {}
     with margin_oracle(initial, problem, oracle.memory) as before:

@@ -4,11 +4,13 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedModel
@@ -20,13 +22,15 @@ from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
 from attacks.ranker.candidates import Described, describe, is_large
 from attacks.ranker.features import standardise
-from attacks.ranker.fit import PENALTY, conditional_logit
+from attacks.ranker.fit import FOLDS, PENALTY, conditional_logit, cross_validate
 from attacks.ranker.initial import check_initial, margin_oracle
 from attacks.ranker.replay import replay_features
+from attacks.ranker.usual import Effects, Usual, label_name, option_effects, problem_key
 
-FILE = "ranker.json"
+FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
 REPLAYED = 200  # the best candidates, which the replay looks at
-_FORMAT = 1
+_USUAL = "usual"  # the feature that the shadow models' agreement gives
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,27 +60,50 @@ class Ranker:
             does not use the initial weights, and for large models, where it costs too much.
         facts: what it was fitted on: architecture, corpus, shadow models, repetitions ...
         initial: whether it needs the weights before training.
+        usual: what the shadow models make of each option, for the problems they were asked.
     """
 
     weights: Mapping[str, float]
     replay: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     initial: bool = False
+    usual: Usual = field(default_factory=Usual, compare=False)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights."""
+        """SHA-256 of all that decides an order."""
         content = json.dumps([dict(self.weights), dict(self.replay)], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(content.encode())
+        for name, sums in sorted(self._tensors().items()):
+            digest.update(name.encode() + sums.numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def save(self, folder: Path) -> Path:
-        """Write `ranker.json` into `folder`, which is made if it is not there."""
+        """Write `ranker.json` and `usual.safetensors` into `folder`, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / FILE
+        content = {
+            "format": _FORMAT,
+            "weights": dict(self.weights),
+            "replay": dict(self.replay),
+            "facts": dict(self.facts),
+            "initial": self.initial,
+            "usual": {key: dict(labels) for key, labels in self.usual.counts.items()},
+        }
+        path, tensors = folder / FILE, folder / USUAL_FILE
+        partial = tensors.with_suffix(".partial")
+        save_file(self._tensors(), partial)
+        partial.replace(tensors)
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n")
+        partial.write_text(json.dumps(content, indent=1) + "\n")
         partial.replace(path)
         return path
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{key}/{label}": sums.contiguous()
+            for key, labels in self.usual.sums.items()
+            for label, sums in labels.items()
+        }
 
     @classmethod
     def load(cls, folder: Path) -> "Ranker":
@@ -97,11 +124,24 @@ class Ranker:
         if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
             raise AttackError(f"{path} is not a ranker of this version: fit it again")
         try:
-            ranker = cls(**content)
+            counts = content.pop("usual", {})
+            tensors = load_file(path.with_name(USUAL_FILE)) if counts else {}
+            sums = {
+                key: {label: tensors[f"{key}/{label}"] for label in labels}
+                for key, labels in counts.items()
+            }
+            ranker = cls(**content, usual=Usual(sums, counts))
             for weights in (ranker.weights, ranker.replay):
                 {name: float(value) for name, value in weights.items()}
-        except (TypeError, ValueError, AttributeError) as error:
-            raise AttackError(f"{path} is not a ranker ({error}): fit it again") from error
+        except (
+            TypeError,
+            ValueError,
+            AttributeError,
+            KeyError,
+            OSError,
+            SafetensorError,
+        ) as error:
+            raise AttackError(f"{path} is not a whole ranker ({error}): fit it again") from error
         return ranker
 
 
@@ -138,7 +178,7 @@ def fit_ranker(
     shadows: Sequence[Shadow],
     *,
     facts: Mapping[str, Any] | None = None,
-    penalty: float = PENALTY,
+    penalty: float | None = None,
     pool: int | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -148,7 +188,7 @@ def fit_ranker(
     Args:
         shadows: a few dozen; 20 give most of the gain.
         facts: kept in the ranker's file.
-        penalty: of the conditional logit.
+        penalty: of the conditional logit; None chooses by cross-validation over the models.
         pool: candidates a shadow; None chooses by the model.
         seed: of every random draw.
         progress: show a bar.
@@ -160,6 +200,7 @@ def fit_ranker(
     if len(known) > 1:
         raise AttackError("give the initial weights of all shadow models, or of none")
     described, true = [], []
+    effects: list[tuple[str, Effects]] = []
     bar = tqdm(shadows, desc="shadow models", disable=None if progress else True, leave=False)
     for shadow in bar:
         secret = torch.tensor([shadow.choices])
@@ -168,27 +209,61 @@ def fit_ranker(
             described.append(
                 describe(oracle, generator, initial=shadow.initial, include=secret, pool=pool)
             )
+            effects.append((problem_key(shadow.problem), option_effects(oracle, generator)))
         true.append(int((described[-1].choices == secret).all(1).nonzero()[0, 0]))
-    weights = conditional_logit([d.features for d in described], true, penalty=penalty, seed=seed)
-    names = described[0].names
+    usual = Usual.of(effects)
+    for number, (shadow, (_, own)) in enumerate(zip(shadows, effects, strict=True)):
+        label = label_name(shadow.model, shadow.problem)
+        its = described[number]
+        values = usual.feature(shadow.problem, label, its.choices, without=own)
+        described[number] = its.joined({_USUAL: values})
+    models = [id(shadow.model) for shadow in shadows]
+    weights, outside, chosen = _learn(
+        [d.features for d in described], true, models, penalty=penalty, seed=seed
+    )
     replay: dict[str, float] = {}
     if known == {True} and not is_large(shadows[0].model):
         matrices, at = [], []
         bar = tqdm(list(zip(shadows, described, strict=True)), desc="replay", leave=False,
                    disable=None if progress else True)  # fmt: skip
-        for (shadow, its), row in zip(bar, true, strict=True):
-            best = (its.features @ weights).topk(min(REPLAYED, len(its.choices))).indices
+        for (shadow, its), row, first in zip(bar, true, outside, strict=True):
+            best = (its.features @ first).topk(min(REPLAYED, len(its.choices))).indices
             if not (best == row).any():
                 best = torch.cat([best[:-1], torch.tensor([row])])
             with margin_oracle(shadow.model, shadow.problem) as oracle:
-                matrix, replay_names = _second_look(oracle, shadow.initial, its, best, weights)
+                matrix, replay_names = _second_look(oracle, shadow.initial, its, best, first)
             matrices.append(matrix)
             at.append(int((best == row).nonzero()[0, 0]))
-        second = conditional_logit(matrices, at, penalty=penalty, seed=seed)
+        second, _, _ = _learn(matrices, at, models, penalty=penalty, seed=seed)
         replay = dict(zip(replay_names, second.tolist(), strict=True))
     return Ranker(
-        dict(zip(names, weights.tolist(), strict=True)), replay, dict(facts or {}), known == {True}
+        dict(zip(described[0].names, weights.tolist(), strict=True)),
+        replay,
+        {**(facts or {}), "penalty": chosen},
+        known == {True},
+        usual,
     )
+
+
+def _learn(
+    features: Sequence[Tensor],
+    true: Sequence[int],
+    models: Sequence[int],
+    *,
+    penalty: float | None,
+    seed: int,
+) -> tuple[Tensor, list[Tensor], float]:
+    """Weights (F,); for each problem the weights of a fit without its model; the penalty.
+
+    Too few models to leave some out share the weights of all.
+    """
+    outside = None
+    if penalty is None:
+        penalty = PENALTY
+        if len(set(models)) >= FOLDS:
+            penalty, outside = cross_validate(features, true, models, seed=seed)
+    weights = conditional_logit(features, true, penalty=penalty, seed=seed)
+    return weights, outside or [weights] * len(features), penalty
 
 
 def rank(
@@ -231,6 +306,9 @@ def rank(
         with margin_oracle(model, problem) as oracle:
             known[ranker.initial] = describe(oracle, generator, initial=initial, pool=pool)
     its = known[ranker.initial]
+    if _USUAL in ranker.weights:
+        label = label_name(model, problem)
+        its = its.joined({_USUAL: ranker.usual.feature(problem, label, its.choices)})
     started, spent = time.perf_counter(), its.evaluations
     weights = torch.tensor([ranker.weights.get(name, 0.0) for name in its.names])
     utility = its.features @ weights

@@ -13,11 +13,12 @@ from attacks.ranker import FIXED, RANKED, Ranker, Shadow, fit_ranker, rank
 from attacks.ranker.fit import conditional_logit
 from attacks.ranker.initial import margin_oracle
 from attacks.ranker.replay import replay_features
+from attacks.ranker.usual import Usual, problem_key
 from attacks.tokenise import build_completion
 from attacks.vectors import input_vectors
 from canaries.patterns import parse_slots
 
-SECRETS = ["3 1 4", "2 7 1", "9 0 5", "6 6 2"]
+SECRETS = ["3 1 4", "2 7 1", "9 0 5", "8 3 7", "4 5 0", "7 2 9", "6 6 2"]
 
 
 def code(tokenizer, model, label=1):
@@ -74,13 +75,15 @@ def test_a_ranker_learns_from_shadow_models_and_finds_a_secret(
     shadows = [
         shadow(tokenizer, make_bert, secret, seed, initial) for seed, secret in enumerate(SECRETS)
     ]
-    ranker = fit_ranker(shadows[:3], facts={"corpus": "toy"})
+    *shadows, target = shadows
+    ranker = fit_ranker(shadows, facts={"corpus": "toy"})
     assert ranker.initial is initial
     assert bool(ranker.replay) is initial
     ranker.save(tmp_path / "ranker")
     loaded = Ranker.load(tmp_path / "ranker")
     assert loaded == ranker
-    target = shadows[3]
+    assert loaded.fingerprint == ranker.fingerprint
+    assert loaded.usual.sums.keys() == {problem_key(target.problem)}
     state = {name: value.clone() for name, value in target.model.state_dict().items()}
     order = rank(loaded, target.model, target.problem, initial=target.initial)
     known: dict = {}
@@ -93,7 +96,8 @@ def test_a_ranker_learns_from_shadow_models_and_finds_a_secret(
     assert torch.equal(order.utility, order.utility.sort(descending=True).values)
     assert len(order.choices) == target.problem.size == len(set(map(tuple, order.choices.tolist())))
     place = (order.choices == torch.tensor(target.choices)).all(1).nonzero()
-    assert int(place) < 50  # of 1,000: five percent, where chance is one half
+    if initial:  # six models of a few steps teach little of the trained weights alone
+        assert int(place) < 50  # of 1,000: five percent, where chance is one half
     assert all(torch.equal(value, state[name]) for name, value in
                target.model.state_dict().items())  # fmt: skip
 
@@ -125,10 +129,15 @@ def test_what_a_ranked_attack_lacks_is_said(tokenizer, make_bert, tmp_path):
         RANKED["ranker"].run(model, [problem], ranker=Ranker({"margin": 1.0}, initial=True))
     with pytest.raises(AttackError, match="holds no"):
         Ranker.load(tmp_path)
-    for text in ("not json", "[]", json.dumps({"format": 1, "weights": {"margin": "high"}})):
+    for text in ("not json", "[]", json.dumps({"format": 2, "weights": {"margin": "high"}})):
         (tmp_path / "ranker.json").write_text(text)
         with pytest.raises(AttackError, match=r"fit it again|fit the ranker again"):
             Ranker.load(tmp_path)
+    Ranker({"usual": 1.0}, usual=Usual.of([("key", {"label": torch.ones(3)})])).save(tmp_path)
+    assert Ranker.load(tmp_path).usual.counts == {"key": {"label": 1}}
+    (tmp_path / "usual.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(AttackError, match="fit it again"):
+        Ranker.load(tmp_path)
 
 
 def test_initial_weights_of_another_architecture_are_refused(tokenizer, make_word_level, make_bert):

@@ -26,7 +26,7 @@ SPEC = AuditSpec(
     epochs=4,
     attack=("random", "ranker", "ranker-initial"),
     controls=2,
-    shadows=4,
+    shadows=5,
 )
 
 
@@ -50,7 +50,7 @@ def test_targets_and_shadow_models_share_no_sentence_and_no_seed():
         seeds |= set(model_seeds(shadows))
 
 
-@pytest.mark.parametrize("shadows", [1, 4, 41])
+@pytest.mark.parametrize("shadows", [1, 5, 41])
 def test_shadow_models_have_secrets_of_every_repetition_in_turn(shadows):
     (cell,) = dataclasses.replace(SPEC, shadows=shadows).cells()
     cells = shadow_cells(cell)
