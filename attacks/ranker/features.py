@@ -19,11 +19,16 @@ BEST = 50  # candidates of the highest margin, whose mean gradient stands for th
 _TINY = 1e-9
 
 
-def standardise(features: Features) -> tuple[Tensor, tuple[str, ...]]:
-    """Features as a matrix (K, F), each with mean 0 and deviation 1; constants become 0."""
+def standardise(features: Features, pooled: int | None = None) -> tuple[Tensor, tuple[str, ...]]:
+    """Features as a matrix (K, F), each with mean 0 and deviation 1; constants become 0.
+
+    Args:
+        features: (K,) each.
+        pooled: mean and deviation are those of so many first rows; None takes all.
+    """
     matrix = torch.stack(list(features.values()), dim=1).double()
-    matrix = matrix - matrix.mean(0)
-    deviation = matrix.std(0, correction=0)
+    matrix = matrix - matrix[:pooled].mean(0)
+    deviation = matrix[:pooled].std(0, correction=0)
     matrix = torch.where(deviation > _TINY, matrix / deviation.clamp_min(_TINY), 0.0)
     return matrix.float(), tuple(features)
 

@@ -20,10 +20,12 @@ from attacks.errors import AttackError
 from attacks.oracle import Oracle
 from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
-from attacks.ranker.candidates import Described, describe, is_large
+from attacks.ranker.candidates import Described, Describer, describe, is_large
+from attacks.ranker.climb import climb, neighbours, shortlist
 from attacks.ranker.features import standardise
 from attacks.ranker.fit import FOLDS, PENALTY, conditional_logit, cross_validate
 from attacks.ranker.initial import check_initial, margin_oracle
+from attacks.ranker.margins import ENUMERATED
 from attacks.ranker.replay import replay_features
 from attacks.ranker.usual import Effects, Usual, label_name, option_effects, problem_key
 
@@ -206,9 +208,12 @@ def fit_ranker(
         secret = torch.tensor([shadow.choices])
         (generator,) = problem_generators([shadow.problem], seed)
         with margin_oracle(shadow.model, shadow.problem) as oracle:
-            described.append(
-                describe(oracle, generator, initial=shadow.initial, include=secret, pool=pool)
-            )
+            describer = Describer(oracle, generator, shadow.initial)
+            include = secret
+            if not describer.margins.whole:  # what a climb will have to tell from the secret
+                near = neighbours(shadow.problem, [shadow.choices], shortlist(describer))
+                include = torch.cat([secret, near])
+            described.append(describer.look(describer.pool(pool), include))
             effects.append((problem_key(shadow.problem), option_effects(oracle, generator)))
         true.append(int((described[-1].choices == secret).all(1).nonzero()[0, 0]))
     usual = Usual.of(effects)
@@ -306,11 +311,15 @@ def rank(
         with margin_oracle(model, problem) as oracle:
             known[ranker.initial] = describe(oracle, generator, initial=initial, pool=pool)
     its = known[ranker.initial]
-    if _USUAL in ranker.weights:
-        label = label_name(model, problem)
-        its = its.joined({_USUAL: ranker.usual.feature(problem, label, its.choices)})
-    started, spent = time.perf_counter(), its.evaluations
-    weights = torch.tensor([ranker.weights.get(name, 0.0) for name in its.names])
+    started = time.perf_counter()
+    look = _Look(ranker, label_name(model, problem), problem)
+    if problem.size > ENUMERATED:
+        (generator,) = problem_generators([problem], seed)
+        with margin_oracle(model, problem) as oracle:
+            its = climb(Describer(oracle, generator, initial), its, look.utility)
+        started = time.perf_counter()
+    its, spent = look.joined(its), its.evaluations
+    weights = look.weights(its)
     utility = its.features @ weights
     order = utility.argsort(descending=True, stable=True)
     if ranker.replay and initial is not None:
@@ -326,6 +335,31 @@ def rank(
         order = utility.argsort(descending=True, stable=True)
     seconds = its.seconds + time.perf_counter() - started
     return Ranked(its.choices[order], utility[order], int(spent), seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What a ranker makes of described candidates of one problem."""
+
+    ranker: Ranker
+    label: str
+    problem: Completion
+
+    def joined(self, its: Described) -> Described:
+        """With what is usual of them, if the ranker knows."""
+        if _USUAL not in self.ranker.weights:
+            return its
+        usual = self.ranker.usual.feature(self.problem, self.label, its.choices)
+        return its.joined({_USUAL: usual})
+
+    def weights(self, its: Described) -> Tensor:
+        """(F,) in the order of the features."""
+        return torch.tensor([self.ranker.weights.get(name, 0.0) for name in its.names])
+
+    def utility(self, its: Described) -> Tensor:
+        """(K,) higher is likelier."""
+        joined = self.joined(its)
+        return joined.features @ self.weights(joined)
 
 
 def _second_look(

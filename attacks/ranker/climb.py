@@ -1,0 +1,83 @@
+"""Climbing to candidates that the pool does not hold, by a ranker's own utility.
+
+Where a space cannot be enumerated, the pool follows the margin, which ranks many a secret too low
+to be in it. The utility is a better guide: the neighbours of the candidates of the highest utility
+are looked at, then those of the best so far, until the best have no neighbour that is new.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from attacks.problem import Completion
+from attacks.ranker.candidates import Described, Describer, absent, is_large
+from attacks.ranker.margins import exchangeable
+
+ROUNDS = 10
+WIDTH_SMALL, WIDTH_LARGE = 30, 4  # candidates whose neighbours are looked at in a round
+KEPT = 1_000  # candidates beside the pool that stay from round to round
+SHORTLIST = 32  # options tried in a larger slot, by each kind of evidence
+
+
+def climb(
+    describer: Describer, its: Described, utility: Callable[[Described], Tensor]
+) -> Described:
+    """Candidates with those found on the way up beside them, on the scale of the pool.
+
+    Args:
+        describer: of the problem, inside its oracle's context; all that this oracle spent counts.
+        its: the pool, described.
+        utility: (K,) of described candidates; higher is likelier.
+    """
+    started_with = its.choices[: its.pooled]
+    options = shortlist(describer)
+    width = WIDTH_LARGE if is_large(describer.oracle.model) else WIDTH_SMALL
+    expanded: set[tuple[int, ...]] = set()
+    oracle, started = describer.oracle, time.perf_counter()
+    spent, seconds = its.evaluations, its.seconds
+    for _ in range(ROUNDS):
+        scores = utility(its)
+        best = its.choices[scores.topk(min(width, len(scores))).indices]
+        centres = [at for at in map(tuple, best.tolist()) if at not in expanded]
+        if not centres:
+            break
+        expanded.update(centres)
+        near = neighbours(describer.problem, centres, options)
+        beside = its.choices[its.pooled :]
+        if len(beside) > KEPT:
+            beside = beside[scores[its.pooled :].topk(KEPT).indices]
+        its = describer.look(started_with, torch.cat([beside, absent(near, its.choices)]))
+    return its.after(spent + oracle.evaluations[0], seconds + time.perf_counter() - started)
+
+
+def neighbours(
+    problem: Completion, centres: Sequence[Sequence[int]], options: Sequence[Sequence[int]]
+) -> Tensor:
+    """Candidates (m, n) with one slot of a centre changed, or two of the same options exchanged."""
+    pairs = exchangeable(problem.options)
+    found: dict[tuple[int, ...], None] = {}
+    for at in centres:
+        for slot, its in enumerate(options):
+            for option in its:
+                found[*at[:slot], option, *at[slot + 1 :]] = None
+        for i, j in pairs:
+            swapped = list(at)
+            swapped[i], swapped[j] = at[j], at[i]
+            found[tuple(swapped)] = None
+    return torch.tensor(list(found))
+
+
+def shortlist(describer: Describer) -> list[list[int]]:
+    """The options to try in each slot: all of a small one, else those with most evidence."""
+    evidence = [describer.margins.effects()]
+    if describer.evidence is not None:
+        evidence.append(describer.evidence)
+    chosen = [dict.fromkeys(range(size) if size <= SHORTLIST else ()) for size in
+              describer.problem.sizes]  # fmt: skip
+    for slots, (slot, its) in product(evidence, enumerate(chosen)):
+        if describer.problem.sizes[slot] > SHORTLIST:
+            its.update(dict.fromkeys(slots[slot].topk(SHORTLIST).indices.tolist()))
+    return [list(its) for its in chosen]
