@@ -34,7 +34,7 @@ from attacks.vectors import vocabulary_vectors
 # Candidates that are looked at closely, by the size of the target: gradients cost the time.
 POOL_SMALL, POOL_LARGE = 10_000, 600
 SMALL = 2_000_000  # weights outside of the embeddings
-POOL_BEYOND = 3_000  # of a space too large to enumerate
+POOL_BEYOND = 1_000  # of a space too large to enumerate, from which a climb starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,7 @@ class Describer:
         generator: torch.Generator,
         initial: PreTrainedModel | None = None,
     ) -> None:
+        started = time.perf_counter()
         self.oracle = oracle
         self.problem = oracle.problems[0]
         self.generator = generator
@@ -112,6 +113,7 @@ class Describer:
             with margin_oracle(initial, self.problem, oracle.memory) as before:
                 moved = moved_rows(oracle, before, decay(oracle.model, initial))
             self.evidence = movement_evidence(moved)
+        self.seconds = time.perf_counter() - started  # what looking once at the model took
 
     def pool(self, size: int | None = None) -> Tensor:
         """Choices (K, n): the whole space if it is small, else the most promising of it."""

@@ -17,27 +17,24 @@ from attacks.ranker.candidates import Described, Describer, absent, is_large
 from attacks.ranker.margins import exchangeable
 
 ROUNDS = 10
-WIDTH_SMALL, WIDTH_LARGE = 30, 4  # candidates whose neighbours are looked at in a round
+WIDTH_SMALL, WIDTH_LARGE = 8, 2  # candidates whose neighbours are looked at in a round
 KEPT = 1_000  # candidates beside the pool that stay from round to round
 SHORTLIST = 32  # options tried in a larger slot, by each kind of evidence
 
 
-def climb(
-    describer: Describer, its: Described, utility: Callable[[Described], Tensor]
-) -> Described:
-    """Candidates with those found on the way up beside them, on the scale of the pool.
+def climb(describer: Describer, pool: Tensor, utility: Callable[[Described], Tensor]) -> Described:
+    """The pool with the candidates found on the way up beside it, on the scale of the pool.
 
     Args:
-        describer: of the problem, inside its oracle's context; all that this oracle spent counts.
-        its: the pool, described.
+        describer: of the problem, inside its oracle's context; all that its oracle spent counts.
+        pool: choices (K, n) to start from.
         utility: (K,) of described candidates; higher is likelier.
     """
-    started_with = its.choices[: its.pooled]
+    started = time.perf_counter()
+    its = describer.look(pool)
     options = shortlist(describer)
     width = WIDTH_LARGE if is_large(describer.oracle.model) else WIDTH_SMALL
     expanded: set[tuple[int, ...]] = set()
-    oracle, started = describer.oracle, time.perf_counter()
-    spent, seconds = its.evaluations, its.seconds
     for _ in range(ROUNDS):
         scores = utility(its)
         best = its.choices[scores.topk(min(width, len(scores))).indices]
@@ -49,8 +46,9 @@ def climb(
         beside = its.choices[its.pooled :]
         if len(beside) > KEPT:
             beside = beside[scores[its.pooled :].topk(KEPT).indices]
-        its = describer.look(started_with, torch.cat([beside, absent(near, its.choices)]))
-    return its.after(spent + oracle.evaluations[0], seconds + time.perf_counter() - started)
+        its = describer.look(pool, torch.cat([beside, absent(near, its.choices)]))
+    spent = describer.oracle.evaluations[0]
+    return its.after(spent, describer.seconds + time.perf_counter() - started)
 
 
 def neighbours(

@@ -12,6 +12,7 @@ from attacks.search.exhaustive import enumerate_scores, unravel
 ENUMERATED = 20_000  # spaces up to this size are scored whole, so that every look-up is free
 SAMPLED = 4_000  # candidates drawn of a larger space, for what its options do on average
 NEIGHBOURS = 32  # options tried in each slot for a candidate's neighbours
+NUMBERED = 2**62  # candidates of spaces up to this size have a number, and are scored once
 
 
 class Margins:
@@ -27,6 +28,8 @@ class Margins:
         self.sizes = oracle.problems[0].sizes
         self.whole = oracle.problems[0].size <= ENUMERATED
         self._generator = generator
+        self._numbers = torch.empty(0, dtype=torch.long)  # sorted, of the candidates scored
+        self._margins = torch.empty(0)
         if self.whole:
             self._known = -torch.cat([scores for _, scores in enumerate_scores(oracle, 0)])
             self.sample = unravel(torch.arange(oracle.problems[0].size), self.sizes)  # (N, n)
@@ -38,9 +41,25 @@ class Margins:
             self.sample_margins = self(self.sample)
 
     def __call__(self, choices: Tensor) -> Tensor:
-        """Margins (N,) of choices (N, n), on the CPU."""
+        """Margins (N,) of choices (N, n), on the CPU; none is computed twice."""
         if self.whole:
             return self._known[flat_index(choices, self.sizes)]
+        if self.oracle.problems[0].size > NUMBERED:
+            return self._score(choices)
+        numbers, where = flat_index(choices, self.sizes).unique(return_inverse=True)
+        at = torch.searchsorted(self._numbers, numbers)
+        known = torch.zeros(len(numbers), dtype=torch.bool)
+        inside = at < len(self._numbers)
+        known[inside] = self._numbers[at[inside]] == numbers[inside]
+        if not known.all():
+            new = numbers[~known]
+            scores = self._score(unravel(new, self.sizes))
+            self._numbers, order = torch.cat([self._numbers, new]).sort()
+            self._margins = torch.cat([self._margins, scores])[order]
+            at = torch.searchsorted(self._numbers, numbers)
+        return self._margins[at][where]
+
+    def _score(self, choices: Tensor) -> Tensor:
         return -self.oracle.evaluate(torch.zeros(len(choices), dtype=torch.long), choices).cpu()
 
     def neighbours(self, choices: Tensor) -> Tensor:

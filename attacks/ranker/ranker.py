@@ -291,7 +291,8 @@ def rank(
         pool: candidates looked at; None chooses by the model.
         seed: of every random draw.
         known: what other rankers made of this problem and model, without and with the initial
-            weights: taken where it is there, else left there for the next.
+            weights: taken where it is there, else left there for the next. Of a space too large
+            to enumerate every ranker looks at candidates of its own.
 
     Raises:
         AttackError: the ranker needs the initial weights, or they are not the target's.
@@ -305,19 +306,9 @@ def rank(
         check_initial(model, initial)
     else:
         initial = None
-    known = {} if known is None else known
-    if ranker.initial not in known:
-        (generator,) = problem_generators([problem], seed)
-        with margin_oracle(model, problem) as oracle:
-            known[ranker.initial] = describe(oracle, generator, initial=initial, pool=pool)
-    its = known[ranker.initial]
-    started = time.perf_counter()
     look = _Look(ranker, label_name(model, problem), problem)
-    if problem.size > ENUMERATED:
-        (generator,) = problem_generators([problem], seed)
-        with margin_oracle(model, problem) as oracle:
-            its = climb(Describer(oracle, generator, initial), its, look.utility)
-        started = time.perf_counter()
+    its = _described(look, model, initial, pool, seed, {} if known is None else known)
+    started = time.perf_counter()
     its, spent = look.joined(its), its.evaluations
     weights = look.weights(its)
     utility = its.features @ weights
@@ -335,6 +326,26 @@ def rank(
         order = utility.argsort(descending=True, stable=True)
     seconds = its.seconds + time.perf_counter() - started
     return Ranked(its.choices[order], utility[order], int(spent), seconds)
+
+
+def _described(
+    look: "_Look",
+    model: PreTrainedModel,
+    initial: PreTrainedModel | None,
+    pool: int | None,
+    seed: int,
+    known: dict[bool, Described],
+) -> Described:
+    """The candidates of a problem; of a space too large to enumerate, those a climb finds."""
+    large = look.problem.size > ENUMERATED
+    if large or look.ranker.initial not in known:
+        (generator,) = problem_generators([look.problem], seed)
+        with margin_oracle(model, look.problem) as oracle:
+            if large:  # a climb is the ranker's own
+                describer = Describer(oracle, generator, initial)
+                return climb(describer, describer.pool(pool), look.utility)
+            known[look.ranker.initial] = describe(oracle, generator, initial=initial, pool=pool)
+    return known[look.ranker.initial]
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,8 @@ def test_a_climb_ends_at_the_best_of_a_million(tokenizer, make_bert):
         pool = describer.pool(200)
         pool = pool[right_of(pool) < 4]
         its = describer.look(pool)
-        found = climb(describer, its, right)
-        assert found.evaluations == its.evaluations + oracle.evaluations[0]
+        found = climb(describer, pool, right)
+        assert found.evaluations == oracle.evaluations[0]
     assert right(its).max() < 4
     assert torch.equal(found.choices[right(found).argmax()], SECRET)
     assert len(set(map(tuple, found.choices.tolist()))) == len(found.choices)
