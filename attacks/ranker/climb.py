@@ -54,8 +54,13 @@ def climb(describer: Describer, pool: Tensor, utility: Callable[[Described], Ten
 def neighbours(
     problem: Completion, centres: Sequence[Sequence[int]], options: Sequence[Sequence[int]]
 ) -> Tensor:
-    """Candidates (m, n) with one slot of a centre changed, or two of the same options exchanged."""
+    """Candidates (m, n) beside centres.
+
+    One slot is changed, two of the same options are exchanged, or the word of one is moved to
+    another place past slots of the same options: models lose order more easily than words.
+    """
     pairs = exchangeable(problem.options)
+    alike = {pair for pair in pairs if len(set(problem.options[pair[0] : pair[1] + 1])) == 1}
     found: dict[tuple[int, ...], None] = {}
     for at in centres:
         for slot, its in enumerate(options):
@@ -65,6 +70,9 @@ def neighbours(
             swapped = list(at)
             swapped[i], swapped[j] = at[j], at[i]
             found[tuple(swapped)] = None
+            if (i, j) in alike:
+                found[*at[:i], *at[i + 1 : j + 1], at[i], *at[j + 1 :]] = None
+                found[*at[:i], at[j], *at[i:j], *at[j + 1 :]] = None
     return torch.tensor(list(found))
 
 
