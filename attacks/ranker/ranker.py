@@ -17,20 +17,17 @@ from transformers import PreTrainedModel
 
 from attacks.attack import Reconstruction
 from attacks.errors import AttackError
-from attacks.oracle import Oracle
 from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
-from attacks.ranker.candidates import Described, Describer, describe, is_large
+from attacks.ranker.candidates import Described, Describer, describe
 from attacks.ranker.climb import climb, neighbours, shortlist
-from attacks.ranker.features import standardise
 from attacks.ranker.fit import FOLDS, PENALTY, conditional_logit, cross_validate
 from attacks.ranker.initial import check_initial, margin_oracle
 from attacks.ranker.margins import ENUMERATED
-from attacks.ranker.replay import replay_features
+from attacks.ranker.second import how_many, second_look
 from attacks.ranker.usual import Effects, Usual, label_name, option_effects, problem_key
 
 FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
-REPLAYED = 200  # the best candidates, which the replay looks at
 _USUAL = "usual"  # the feature that the shadow models' agreement gives
 _FORMAT = 2
 
@@ -58,8 +55,8 @@ class Ranker:
 
     Args:
         weights: of the features that every candidate has.
-        replay: of the features of the best candidates, replay included; empty where the ranker
-            does not use the initial weights, and for large models, where it costs too much.
+        replay: of the features that a second look at the best candidates gives; empty where the
+            ranker does not use the initial weights.
         facts: what it was fitted on: architecture, corpus, shadow models, repetitions ...
         initial: whether it needs the weights before training.
         usual: what the shadow models make of each option, for the problems they were asked.
@@ -227,16 +224,17 @@ def fit_ranker(
         [d.features for d in described], true, models, penalty=penalty, seed=seed
     )
     replay: dict[str, float] = {}
-    if known == {True} and not is_large(shadows[0].model):
+    if known == {True}:
         matrices, at = [], []
-        bar = tqdm(list(zip(shadows, described, strict=True)), desc="replay", leave=False,
+        bar = tqdm(list(zip(shadows, described, strict=True)), desc="second look", leave=False,
                    disable=None if progress else True)  # fmt: skip
         for (shadow, its), row, first in zip(bar, true, outside, strict=True):
-            best = (its.features @ first).topk(min(REPLAYED, len(its.choices))).indices
+            looked_at = min(how_many(shadow.model), len(its.choices))
+            best = (its.features @ first).topk(looked_at).indices
             if not (best == row).any():
                 best = torch.cat([best[:-1], torch.tensor([row])])
             with margin_oracle(shadow.model, shadow.problem) as oracle:
-                matrix, replay_names = _second_look(oracle, shadow.initial, its, best, first)
+                matrix, replay_names = second_look(oracle, shadow.initial, its, best, first)
             matrices.append(matrix)
             at.append(int((best == row).nonzero()[0, 0]))
         second, _, _ = _learn(matrices, at, models, penalty=penalty, seed=seed)
@@ -314,12 +312,12 @@ def rank(
     utility = its.features @ weights
     order = utility.argsort(descending=True, stable=True)
     if ranker.replay and initial is not None:
-        best = order[:REPLAYED]
+        best = order[: how_many(model)]
         with margin_oracle(model, problem) as oracle:
-            matrix, names = _second_look(oracle, initial, its, best, weights)
+            matrix, names = second_look(oracle, initial, its, best, weights)
             spent += oracle.evaluations[0]
         again = matrix @ torch.tensor([ranker.replay.get(name, 0.0) for name in names])
-        # The replay orders the best among themselves; they stay before all others.
+        # The second look orders the best among themselves; they stay before all others.
         rest = utility[order[len(best) :]]
         floor = rest.max() if len(rest) else torch.tensor(0.0)
         utility[best] = again - again.min() + floor
@@ -371,19 +369,3 @@ class _Look:
         """(K,) higher is likelier."""
         joined = self.joined(its)
         return joined.features @ self.weights(joined)
-
-
-def _second_look(
-    oracle: Oracle,
-    initial: PreTrainedModel | None,
-    its: Described,
-    best: Tensor,
-    weights: Tensor,
-) -> tuple[Tensor, tuple[str, ...]]:
-    """Features (k, F) of the best candidates: the first utility, theirs, and the replay's."""
-    assert initial is not None
-    first = its.features[best]
-    replay, replay_names = standardise(replay_features(oracle, initial, its.choices[best]))
-    utility = (first @ weights)[:, None]
-    names = ("first_utility", *its.names, *replay_names)
-    return torch.cat([utility, first, replay], 1), names
