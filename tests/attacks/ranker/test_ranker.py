@@ -15,7 +15,7 @@ from attacks.ranker.fit import conditional_logit
 from attacks.ranker.initial import margin_oracle
 from attacks.ranker.replay import replay_features
 from attacks.ranker.usual import Usual, problem_key
-from attacks.ranker.weights import layer_groups, weight_features
+from attacks.ranker.weights import lower_layers, weight_features
 from attacks.tokenise import build_completion
 from attacks.vectors import input_vectors
 from canaries.patterns import parse_slots
@@ -186,10 +186,10 @@ def test_command_line_choices_are_checked():
             choose_ranked(arguments(**more))
 
 
-def test_all_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_bert):
-    """Of orders of the same words, layers moved along the gradients of the one trained on."""
+def test_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_bert):
+    """Of orders of the same words, weights moved along the gradients of the one trained on."""
     orders = torch.tensor(list(itertools.permutations([3, 1, 4])))  # the secret is the first
-    places: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {"weights_words": [], "weights_layers": []}
     for seed in range(20):
         before = make_bert(tokenizer, seed)
         after = train_on(tokenizer, before, "3 1 4", steps=15)
@@ -197,20 +197,17 @@ def test_all_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_ber
         problem = code(tokenizer, after)
         with margin_oracle(after, problem) as oracle:
             found = weight_features(oracle, before, orders)
-            assert oracle.evaluations == (3 * 3 * len(orders),)
+            assert oracle.evaluations == (2 * 3 * len(orders),)
         assert all(torch.equal(value, state[name]) for name, value in after.state_dict().items())
+        assert found.keys() == places.keys()
         for name, values in found.items():
-            places.setdefault(name, []).append(int((values >= values[0]).sum()))
+            places[name].append(int((values >= values[0]).sum()))
     print({name: sum(its) / len(its) for name, its in places.items()})
-    assert sum(places["lower_0.0_signs"]) / 20 < 3.0  # chance is 3.5
-    assert sum(places["words_0.25_cosine"]) / 20 < 2.5
+    assert sum(places["weights_layers"]) / 20 < 3.1  # chance is 3.5
+    assert sum(places["weights_words"]) / 20 < 2.5
 
 
-def test_layers_are_grouped_by_their_height(tokenizer, make_bert):
-    model = make_bert(tokenizer)
-    groups = layer_groups(model)
-    names = [name for its in groups.values() for name in its]
-    assert len(names) == len(set(names))
-    assert not [name for name in names if "embedding" in name or "classifier" in name]
-    assert all(".layer.0." in name for name in groups["lower"])
-    assert groups["upper"]
+def test_lower_layers_are_the_first_half_of_an_encoder(tokenizer, make_bert):
+    names = lower_layers(make_bert(tokenizer))
+    assert names
+    assert all(".layer.0." in name for name in names)
