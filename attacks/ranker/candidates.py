@@ -163,7 +163,6 @@ def describe(
     generator: torch.Generator,
     *,
     initial: PreTrainedModel | None = None,
-    include: Tensor | None = None,
     pool: int | None = None,
 ) -> Described:
     """Collect the candidates of a problem and compute their features.
@@ -172,12 +171,11 @@ def describe(
         oracle: of one problem, with the objective `margin`, inside its context.
         generator: of every random draw.
         initial: the weights before training, where the attacker knows them.
-        include: (m, n) candidates that must be among them: the secrets of shadow models.
         pool: how many; None chooses by the model.
     """
     started, before = time.perf_counter(), oracle.evaluations[0]
     describer = Describer(oracle, generator, initial)
-    its = describer.look(describer.pool(pool), include)
+    its = describer.look(describer.pool(pool))
     spent = oracle.evaluations[0] - before
     return its.after(spent, time.perf_counter() - started)
 

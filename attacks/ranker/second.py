@@ -27,7 +27,7 @@ def second_look(
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Features (k, F) of the best candidates: the first utility, and what a second look gives.
 
-    Small models: the first features once more, and the replay. Large ones: how all weights moved.
+    Small models: the first features once more, and the replay. Large ones: which way weights moved.
     """
     assert initial is not None
     first, choices = its.features[best], its.choices[best]

@@ -1,4 +1,4 @@
-"""Which way all weights moved, against the gradients of each candidate.
+"""Which way words and lower layers moved, against the gradients of each candidate.
 
 The rows of the embedding table tell which words were trained. A layer above them sees a word and
 its place at once, and training moves it along the gradients of the sentences that it saw: if the
