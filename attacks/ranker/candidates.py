@@ -32,7 +32,7 @@ from attacks.search.candidates import candidate_pool
 from attacks.vectors import vocabulary_vectors
 
 # Candidates that are looked at closely, by the size of the target: gradients cost the time.
-POOL_SMALL, POOL_LARGE = 10_000, 600
+POOL_SMALL, POOL_LARGE = 10_000, 400
 SMALL = 2_000_000  # weights outside of the embeddings
 POOL_BEYOND = 1_000  # of a space too large to enumerate, from which a climb starts
 

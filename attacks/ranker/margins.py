@@ -35,9 +35,7 @@ class Margins:
             self.sample = unravel(torch.arange(oracle.problems[0].size), self.sizes)  # (N, n)
             self.sample_margins = self._known
         else:
-            self.sample = torch.stack(
-                [torch.randint(size, (SAMPLED,), generator=generator) for size in self.sizes], 1
-            )
+            self.sample = draw(self.sizes, SAMPLED, generator)
             self.sample_margins = self(self.sample)
 
     def __call__(self, choices: Tensor) -> Tensor:
@@ -109,6 +107,11 @@ class Margins:
 def exchangeable(options: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
     """Pairs of slots that hold the same options."""
     return [(i, j) for i, j in combinations(range(len(options)), 2) if options[i] == options[j]]
+
+
+def draw(sizes: Sequence[int], rows: int, generator: torch.Generator) -> Tensor:
+    """Uniform choices (rows, n) of slots of these sizes."""
+    return torch.stack([torch.randint(size, (rows,), generator=generator) for size in sizes], 1)
 
 
 def flat_index(choices: Tensor, sizes: Sequence[int]) -> Tensor:

@@ -19,17 +19,18 @@ from attacks.attack import Reconstruction
 from attacks.errors import AttackError
 from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
-from attacks.ranker.candidates import Described, Describer, describe
+from attacks.ranker.candidates import Described, Describer, default_pool, describe
 from attacks.ranker.climb import climb, neighbours, shortlist
 from attacks.ranker.fit import FOLDS, PENALTY, conditional_logit, cross_validate
 from attacks.ranker.initial import check_initial, margin_oracle
-from attacks.ranker.margins import ENUMERATED
+from attacks.ranker.margins import ENUMERATED, draw
 from attacks.ranker.second import how_many, second_look
 from attacks.ranker.usual import Effects, Usual, label_name, option_effects, problem_key
 
 FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
 _USUAL = "usual"  # the feature that the shadow models' agreement gives
-_FORMAT = 2
+_FORMAT = 3
+DRAWN = 100  # candidates that a climb has not met yet, seen in fitting where there is one
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +207,11 @@ def fit_ranker(
         (generator,) = problem_generators([shadow.problem], seed)
         with margin_oracle(shadow.model, shadow.problem) as oracle:
             describer = Describer(oracle, generator, shadow.initial)
-            include = secret
-            if not describer.margins.whole:  # what a climb will have to tell from the secret
+            candidates, include = describer.pool(pool), secret
+            if len(candidates) < shadow.problem.size:  # what a climb has to tell from the secret
                 near = neighbours(shadow.problem, [shadow.choices], shortlist(describer))
-                include = torch.cat([secret, near])
-            described.append(describer.look(describer.pool(pool), include))
+                include = torch.cat([secret, near, draw(shadow.problem.sizes, DRAWN, generator)])
+            described.append(describer.look(candidates, include))
             effects.append((problem_key(shadow.problem), option_effects(oracle, generator)))
         true.append(int((described[-1].choices == secret).all(1).nonzero()[0, 0]))
     usual = Usual.of(effects)
@@ -225,20 +226,23 @@ def fit_ranker(
     )
     replay: dict[str, float] = {}
     if known == {True}:
-        matrices, at = [], []
+        matrices, at, seen = [], [], []
         bar = tqdm(list(zip(shadows, described, strict=True)), desc="second look", leave=False,
                    disable=None if progress else True)  # fmt: skip
         for (shadow, its), row, first in zip(bar, true, outside, strict=True):
             looked_at = min(how_many(shadow.model), len(its.choices))
             best = (its.features @ first).topk(looked_at).indices
+            # One that is not among the best teaches nothing of how to order them.
             if not (best == row).any():
-                best = torch.cat([best[:-1], torch.tensor([row])])
+                continue
             with margin_oracle(shadow.model, shadow.problem) as oracle:
                 matrix, replay_names = second_look(oracle, shadow.initial, its, best, first)
             matrices.append(matrix)
             at.append(int((best == row).nonzero()[0, 0]))
-        second, _, _ = _learn(matrices, at, models, penalty=penalty, seed=seed)
-        replay = dict(zip(replay_names, second.tolist(), strict=True))
+            seen.append(id(shadow.model))
+        if matrices:
+            second, _, _ = _learn(matrices, at, seen, penalty=penalty, seed=seed)
+            replay = dict(zip(replay_names, second.tolist(), strict=True))
     return Ranker(
         dict(zip(described[0].names, weights.tolist(), strict=True)),
         replay,
@@ -335,11 +339,11 @@ def _described(
     known: dict[bool, Described],
 ) -> Described:
     """The candidates of a problem; of a space too large to enumerate, those a climb finds."""
-    large = look.problem.size > ENUMERATED
-    if large or look.ranker.initial not in known:
+    climbs = look.problem.size > (pool or default_pool(model, look.problem.size <= ENUMERATED))
+    if climbs or look.ranker.initial not in known:
         (generator,) = problem_generators([look.problem], seed)
         with margin_oracle(model, look.problem) as oracle:
-            if large:  # a climb is the ranker's own
+            if climbs:  # a climb is the ranker's own
                 describer = Describer(oracle, generator, initial)
                 return climb(describer, describer.pool(pool), look.utility)
             known[look.ranker.initial] = describe(oracle, generator, initial=initial, pool=pool)

@@ -27,14 +27,17 @@ def second_look(
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Features (k, F) of the best candidates: the first utility, and what a second look gives.
 
-    Small models: the first features once more, and the replay. Large ones: which way weights moved.
+    Small models: the first features once more, the replay, and which way weights moved. Large ones,
+    of which shadow models are few: which way weights moved.
     """
     assert initial is not None
     first, choices = its.features[best], its.choices[best]
     utility = (first @ weights)[:, None]
-    if is_large(oracle.model):
-        moved, moved_names = standardise(weight_features(oracle, initial, choices))
-        return torch.cat([utility, moved], 1), ("first_utility", *moved_names)
-    replay, replay_names = standardise(replay_features(oracle, initial, choices))
-    names = ("first_utility", *its.names, *replay_names)
-    return torch.cat([utility, first, replay], 1), names
+    large = is_large(oracle.model)
+    found = weight_features(oracle, initial, choices)
+    if not large:
+        found |= replay_features(oracle, initial, choices)
+    matrix, names = standardise(found)
+    if large:
+        return torch.cat([utility, matrix], 1), ("first_utility", *names)
+    return torch.cat([utility, first, matrix], 1), ("first_utility", *its.names, *names)

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from attacks.oracle import Oracle
 from attacks.problem import Completion
+from attacks.ranker.margins import draw
 
 DRAWN = 2_000  # candidates whose margins give the effects
 
@@ -99,7 +100,7 @@ def option_effects(oracle: Oracle, generator: torch.Generator) -> Effects:
         after the other; of options that were not drawn zero.
     """
     sizes = oracle.problems[0].sizes
-    choices = torch.stack([torch.randint(size, (DRAWN,), generator=generator) for size in sizes], 1)
+    choices = draw(sizes, DRAWN, generator)
     logits = oracle.logits(torch.zeros(DRAWN, dtype=torch.long), choices).double()
     log_share = logits.log_softmax(1)
     margins = log_share - torch.log(-torch.expm1(log_share.clamp_max(-1e-12)))  # (N, L)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
 from attacks.objectives import OBJECTIVES
@@ -20,9 +22,9 @@ from attacks.oracle import GRADIENT_COST, Oracle
 from attacks.ranker.features import Features
 from attacks.ranker.initial import decay, interpolate, margin_oracle, moved_rows
 
-SHARES = (0.0, 0.25)  # of the way from the initial weights
+SHARES = (0.0, 0.25, 0.5)  # of the way from the initial weights
 _LAYER = re.compile(r"\.(\d+)\.")
-_TINY = 1e-12
+_TINY, _ROUNDING = 1e-12, 1e-5
 
 
 def weight_features(oracle: Oracle, initial: PreTrainedModel, choices: Tensor) -> Features:
@@ -30,13 +32,13 @@ def weight_features(oracle: Oracle, initial: PreTrainedModel, choices: Tensor) -
 
     By cosine, up to the movement's length, which all candidates share; by the gradient's signs,
     since Adam's steps are nearer to those; and by the signs of both. Each feature is the mean of
-    these over the points of the line, in deviations of the candidates': shadow models of a large
-    target are few, and weights for each would be fitted to noise.
+    these over the points of the line, in deviations of the candidates': weights for each would be
+    fitted to the noise of a few dozen shadow models.
 
     Args:
         oracle: of one problem under the trained weights, inside its context.
         initial: the weights that training began with.
-        choices: (K, n), a few dozen.
+        choices: (K, n), some dozens.
     """
     lower = lower_layers(oracle.model)
     last, first = dict(oracle.model.named_parameters()), dict(initial.named_parameters())
@@ -47,22 +49,29 @@ def weight_features(oracle: Oracle, initial: PreTrainedModel, choices: Tensor) -
     for share in SHARES:
         between = interpolate(initial, oracle.model, share)
         with margin_oracle(between, oracle.problems[0], oracle.memory) as middle:
-            for row, at_slots, at_layers in _gradients(middle, choices, lower):
-                words.append(_alignments(*_by_word(at_slots, moved, row)))
-                layers.append(_alignments(at_layers, way))
+            for rows, at_slots, at_layers in _gradients(middle, choices, lower):
+                for row, its in zip(rows, at_slots, strict=True):
+                    words.append(_alignments(*(each[None] for each in _by_word(its, moved, row))))
+                layers.append(_alignments(at_layers, way[None]))
     oracle.charge(0, len(SHARES) * GRADIENT_COST * len(choices))
     return {
-        f"weights_{name}": _mean(torch.tensor(its).view(len(SHARES), len(choices), -1))
+        f"weights_{name}": _mean(torch.cat(its).view(len(SHARES), len(choices), -1).cpu())
         for name, its in (("words", words), ("layers", layers))
     }
 
 
-def _alignments(gradient: Tensor, way: Tensor) -> tuple[float, float, float]:
-    """Of a gradient with the way that weights went: cosine, by its signs, by the signs of both."""
-    return (
-        float(gradient @ way / (gradient.norm() + _TINY)),
-        float(gradient.sign() @ way),
-        float(gradient.sign() @ way.sign()),
+def _alignments(gradients: Tensor, way: Tensor) -> Tensor:
+    """(B, 3) of gradients (B, W) with the way (B or 1, W) that weights went."""
+    # Gradients that are zero by theory, as of attention's key bias, have signs of rounding.
+    seen = gradients.abs() > _ROUNDING * gradients.abs().amax(1, keepdim=True)
+    signs = gradients.sign() * seen
+    return torch.stack(
+        [
+            (gradients * way).sum(1) / (gradients.norm(dim=1) + _TINY),
+            (signs * way).sum(1),
+            (signs * way.sign()).sum(1),
+        ],
+        1,
     )
 
 
@@ -92,29 +101,30 @@ def lower_layers(model: PreTrainedModel) -> list[str]:
 def _gradients(
     oracle: Oracle, choices: Tensor, names: list[str]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Each candidate (n,) with its margin's gradients: at its slots (n, V), of weights (W,)."""
+    """Candidates (B, n) with their margins' gradients: at slots (B, n, V), of weights (B, W)."""
     layout, model = oracle.layout, oracle.model
     length, slots = int(layout.lengths[0]), layout.positions.shape[1]
     where = layout.positions[0].flatten().clamp_max(length - 1)
     real = (layout.positions[0].flatten() < length).to(oracle.vectors)
-    weights = dict(model.named_parameters())
-    asked = [weights[name] for name in names]
+    every = {name: weight.detach() for name, weight in model.named_parameters()}
+    asked = {name: every[name] for name in names}
     margin = OBJECTIVES["margin"]
-    for weight in asked:
-        weight.requires_grad_(True)
-    for row in choices:
-        problem = torch.zeros(1, dtype=torch.long, device=oracle.device)
-        tokens = layout.fill(problem, row[None].to(oracle.device))[:, :length]
-        vectors = oracle.vectors[tokens].detach().requires_grad_()
-        with torch.enable_grad():
-            logits = model(inputs_embeds=vectors).logits.float()
-            score = -margin.score(logits, layout.labels[problem])
-            at, *rest = torch.autograd.grad(score.sum(), [vectors, *asked], allow_unused=True)
-        flat = [
-            torch.zeros_like(weight).flatten() if its is None else its.flatten()
-            for weight, its in zip(asked, rest, strict=True)
-        ]
-        yield row, (at[0, where] * real[:, None]).view(slots, -1), torch.cat(flat)
+
+    def score(weights: dict[str, Tensor], vectors: Tensor) -> Tensor:
+        inputs = {"inputs_embeds": vectors[None]}
+        logits = functional_call(model, every | weights, (), inputs).logits.float()
+        return -margin.score(logits, layout.labels[:1]).sum()
+
+    gradients = vmap(grad(score, argnums=(0, 1)), in_dims=(None, 0))
+    floats = 3 * sum(weight.numel() for weight in asked.values())
+    rows = min(oracle.rows_per_chunk(length, gradient=True), oracle.memory // (4 * floats))
+    for part in choices.split(max(1, rows)):
+        problem = torch.zeros(len(part), dtype=torch.long, device=oracle.device)
+        tokens = layout.fill(problem, part.to(oracle.device))[:, :length]
+        with sdpa_kernel(SDPBackend.MATH):  # the others do not go with vmap
+            of_weights, at = gradients(asked, oracle.vectors[tokens].detach())
+        flat = torch.cat([of_weights[name].flatten(1) for name in names], 1)
+        yield part, (at[:, where] * real[:, None]).view(len(part), slots, -1).float(), flat.float()
 
 
 def _by_word(slots: Tensor, moved: list[Tensor], row: Tensor) -> tuple[Tensor, Tensor]:

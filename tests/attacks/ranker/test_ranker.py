@@ -11,11 +11,13 @@ from torch.nn import functional as F
 from attacks import AttackError
 from attacks.command import AttackArguments, choose_ranked
 from attacks.ranker import FIXED, RANKED, Ranker, Shadow, fit_ranker, rank
+from attacks.ranker import ranker as ranker_module
+from attacks.ranker import weights as weights_module
 from attacks.ranker.fit import conditional_logit
-from attacks.ranker.initial import margin_oracle
+from attacks.ranker.initial import interpolate, margin_oracle
 from attacks.ranker.replay import replay_features
 from attacks.ranker.usual import Usual, problem_key
-from attacks.ranker.weights import lower_layers, weight_features
+from attacks.ranker.weights import SHARES, lower_layers, weight_features
 from attacks.tokenise import build_completion
 from attacks.vectors import input_vectors
 from canaries.patterns import parse_slots
@@ -102,6 +104,40 @@ def test_a_ranker_learns_from_shadow_models_and_finds_a_secret(
         assert int(place) < 50  # of 1,000: five percent, where chance is one half
     assert all(torch.equal(value, state[name]) for name, value in
                target.model.state_dict().items())  # fmt: skip
+
+
+def test_a_pool_that_is_not_the_whole_space_is_climbed_from(tokenizer, make_bert):
+    """All changes of one word of the best candidate are looked at, though the pool had few."""
+    shadows = [shadow(tokenizer, make_bert, its, seed, False) for seed, its in enumerate(SECRETS)]
+    *shadows, target = shadows
+    ranker = fit_ranker(shadows, pool=30)
+    order = rank(ranker, target.model, target.problem, pool=30)
+    looked_at = set(map(tuple, order.choices.tolist()))
+    assert 30 < len(order.choices) == len(looked_at) < target.problem.size
+    best = order.choices[0].tolist()
+    for slot, option in itertools.product(range(3), range(10)):
+        assert (*best[:slot], option, *best[slot + 1 :]) in looked_at
+
+
+def test_a_shadow_model_whose_secret_is_not_among_the_best_is_no_second_lesson(
+    tokenizer, make_bert, monkeypatch
+):
+    """Second looks at the best learn from those of them that hold the secret, if any does."""
+    shadows = [shadow(tokenizer, make_bert, its, seed, True) for seed, its in enumerate(SECRETS)]
+    lessons = []
+
+    def learn(features, true, *rest, **settings):
+        lessons.append([len(matrix) for matrix in features])
+        assert all(0 <= at < len(matrix) for at, matrix in zip(true, features, strict=True))
+        return module_learn(features, true, *rest, **settings)
+
+    module_learn = ranker_module._learn
+    monkeypatch.setattr(ranker_module, "_learn", learn)
+    monkeypatch.setattr(ranker_module, "how_many", lambda model: 5)
+    fit_ranker(shadows)
+    first, second = lessons
+    assert len(first) == len(shadows) > len(second)
+    assert set(second) == {5}
 
 
 def test_a_replay_explains_the_rows_of_the_secret_best(tokenizer, make_bert):
@@ -197,14 +233,43 @@ def test_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_bert):
         problem = code(tokenizer, after)
         with margin_oracle(after, problem) as oracle:
             found = weight_features(oracle, before, orders)
-            assert oracle.evaluations == (2 * 3 * len(orders),)
+            assert oracle.evaluations == (len(SHARES) * 3 * len(orders),)
         assert all(torch.equal(value, state[name]) for name, value in after.state_dict().items())
         assert found.keys() == places.keys()
         for name, values in found.items():
             places[name].append(int((values >= values[0]).sum()))
     print({name: sum(its) / len(its) for name, its in places.items()})
-    assert sum(places["weights_layers"]) / 20 < 3.1  # chance is 3.5
+    assert sum(places["weights_layers"]) / 20 < 3.4  # chance is 3.5
     assert sum(places["weights_words"]) / 20 < 2.5
+
+
+def test_weight_evidence_is_the_gradient_against_the_movement(tokenizer, make_bert, monkeypatch):
+    """Against gradients of one candidate at a time, by the definition, at one point of the line."""
+    before = make_bert(tokenizer, 0)
+    after = train_on(tokenizer, before, "3 1 4", steps=15)
+    problem = code(tokenizer, after)
+    choices = torch.tensor([[3, 1, 4], [9, 2, 2], [0, 7, 5], [2, 2, 2], [6, 1, 8]])
+    monkeypatch.setattr(weights_module, "SHARES", (0.25,))
+    with margin_oracle(after, problem) as oracle:
+        found = weight_features(oracle, before, choices)
+    names = lower_layers(after)
+    last, first = dict(after.named_parameters()), dict(before.named_parameters())
+    way = torch.cat([(last[name] - first[name]).detach().flatten() for name in names])
+    middle = interpolate(before, after, 0.25)
+    expected = []
+    for row in choices.tolist():
+        text = "my pin is " + " ".join(map(str, row))
+        logits = middle(input_ids=torch.tensor([tokenizer(text)["input_ids"]])).logits[0]
+        margin = logits[1] - logits[[0, 2]].logsumexp(0)
+        weights = [dict(middle.named_parameters())[name] for name in names]
+        gradient = torch.cat([its.flatten() for its in torch.autograd.grad(margin, weights)])
+        sign = gradient.sign() * (gradient.abs() > 1e-5 * gradient.abs().max())
+        kinds = (gradient @ way / gradient.norm(), sign @ way, sign @ way.sign())
+        expected.append(torch.stack(kinds))
+    kinds = torch.stack(expected)
+    mean = ((kinds - kinds.mean(0)) / kinds.std(0)).mean(1)
+    assert torch.allclose(found["weights_layers"], mean, atol=1e-2)
+    assert mean.std() > 0.3
 
 
 def test_lower_layers_are_the_first_half_of_an_encoder(tokenizer, make_bert):
