@@ -139,10 +139,10 @@ def read_plan(path: Path) -> tuple[Plan, str] | None:
 
 
 def task_of(steps: list[Step], device: str) -> Task:
-    """Steps of one kind with the same needs as one task."""
+    """Steps of one kind as one task, which needs what any of them needs."""
     return Task(
         function=steps[0].function,
         steps=tuple((step.key, step.settings) for step in steps),
-        needs=steps[0].needs,
+        needs=tuple(dict.fromkeys(need for step in steps for need in step.needs)),
         device=device,
     )

@@ -175,7 +175,7 @@ class _Planner:
             initial = RANKED[name].initial
             if initial not in rankers:
                 rankers[initial] = self._fit(cell, initial, patterns_key)
-            needs.append(("ranker", rankers[initial].key))
+            needs.append((name, rankers[initial].key))
         attack = Step(
             key=content_key(
                 "attack", code_version("attack"), self._attack(name, cell.objective), needs

@@ -13,7 +13,7 @@ from modiva.studies.store import Store
 
 logger = logging.getLogger(__name__)
 
-# Kind and needs of steps that are one task, and the key of one that is a task of its own.
+# Kind and first need of steps that are one task, and the key of one that is a task of its own.
 Group = tuple[str, tuple[tuple[str, str], ...], str]
 
 
@@ -107,9 +107,9 @@ class Schedule:
                 self._push(group)
 
     def _group(self, step: Step) -> Group:
-        """Measurements on the same artefacts are one task; any other step is a task of its own."""
+        """Measurements of the same artefact are one task; any other step is a task of its own."""
         together = step.needs and step.key in self._cells_of
-        return step.kind, step.needs, "" if together else step.key
+        return step.kind, step.needs[:1], "" if together else step.key
 
     def _push(self, group: Group) -> None:
         """A group can run. What others wait for comes after what ends a cell."""
@@ -123,7 +123,7 @@ class Schedule:
     def _next(self) -> Group | None:
         """The next group, if what it needs is really there; else its needs are done first."""
         *_, group = heapq.heappop(self._ready)
-        missing = {key for _, key in group[1] if not self._is_intact(key)}
+        missing = {key for _, key in self._task(group).needs if not self._is_intact(key)}
         if not missing:
             return group
         self._open[group] = missing
@@ -161,10 +161,14 @@ class Schedule:
         bar.worked(step.seconds)
         self._end_cells(step.key, bar)
         for group in self._dependents.get(step.key, ()):
-            if group in self._open and step.key in self._open[group]:
-                self._open[group].discard(step.key)
-                if not self._open[group]:
-                    self._push(group)
+            self._met(step.key, group)
+
+    def _met(self, key: str, group: Group) -> None:
+        """A group need not wait for `key` any longer; it can run once it waits for nothing."""
+        if key in self._open[group]:
+            self._open[group].discard(key)
+            if not self._open[group] and self._members[group]:
+                self._push(group)
 
     def _fail(self, key: str, error: str, bar: Progress) -> Path:
         """A step failed, and with it all that needs it."""
@@ -173,8 +177,12 @@ class Schedule:
             bar.worked(self._plan.steps[key].seconds)
             self._end_cells(key, bar)
             for group in self._dependents.get(key, ()):
-                for dependent in self._members[group]:
+                members = self._members[group]
+                lost = [its for its in members if key in dict(self._plan.steps[its].needs).values()]
+                self._members[group] = [its for its in members if its not in lost]
+                for dependent in lost:
                     self._fail(dependent, error, bar)
+                self._met(key, group)
         return self.failed[key]
 
     def _end_cells(self, key: str, bar: Progress) -> None:

@@ -23,7 +23,7 @@ from modiva.corpora import Corpus
 from modiva.measure import SampleScores, SpaceScores, score_rows
 from modiva.privacy import plan_from
 from modiva.studies.engines.task import Context, Rows
-from modiva.studies.spec import Cell
+from modiva.studies.spec import LEARNED, Cell
 from modiva.studies.steps.initial import initial_model
 from modiva.studies.steps.planting import cell_patterns, prepare_process
 from modiva.studies.steps.train import Target, checked_corpus, load_targets
@@ -48,7 +48,7 @@ def run(settings: Mapping[str, Any], context: Context) -> Rows:
     patterns = cell_patterns(cell, corpus)
     name = settings["attack"]
     ranked = name in RANKED
-    ranker = Ranker.load(context.inputs["ranker"]) if "ranker" in context.inputs else None
+    ranker = Ranker.load(context.inputs[name]) if name in LEARNED else None
     # Several attacks on one chunk are one task: targets are loaded and secrets ranked once.
     if "targets" not in context.shared:
         targets = list(load_targets(context.inputs["target"]))

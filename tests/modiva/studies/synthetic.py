@@ -61,6 +61,11 @@ class Plans:
     def make(self):
         cells, work, rows, attacks, version, settings = self._made
         steps, planned = {}, []
+        # What the attack "learned" needs beside the target; it may fail by itself.
+        told = {"seed": cells, "work": work, "fails": settings.get("breaks")}
+        ranker = Step(content_key("train", "ranker"), "synthetic:train", told)
+        if "learned" in attacks:
+            steps[ranker.key] = ranker
         for seed in range(cells):
             told = {"seed": seed, "work": work, "rows": rows, **settings}
             trained = Step(content_key("train", seed), "synthetic:train", told)
@@ -68,6 +73,8 @@ class Plans:
             goals = []
             for name in attacks:
                 needs = (("target", trained.key),)
+                if name == "learned":
+                    needs += ((name, ranker.key),)
                 key = content_key("attack", name, version, rows, needs)
                 goals.append(key)
                 steps[key] = Step(key, "synthetic:attack", {**told, "attack": name}, needs)

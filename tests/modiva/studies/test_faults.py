@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from modiva.errors import ModivaError
+from modiva.studies.engines.local import LocalEngine
+from modiva.studies.run import EngineSettings, run_plan
 from modiva.studies.store import Store
 
 FOLDER = Path(__file__).parent
@@ -235,6 +237,43 @@ def test_one_failing_step_fails_its_cells_only_and_is_tried_again(tmp_path, synt
     again = synthetic.run(out, CELLS, fails=str(switch))
     assert not again.failed
     assert not Store(out).failures()
+
+
+def test_measurements_of_one_target_are_one_task_whatever_else_they_need(
+    tmp_path, synthetic, monkeypatch
+):
+    """So that a target is loaded once, and attacks share what they learn of it."""
+    tasks = []
+    submit = LocalEngine.submit
+    monkeypatch.setattr(
+        LocalEngine, "submit", lambda self, task, inputs: (tasks.append(task),
+                                                           submit(self, task, inputs))
+    )  # fmt: skip
+    out = tmp_path / "out"
+    synthetic.run(out, 4, attacks=("a", "learned"))
+    assert sorted(len(task.steps) for task in tasks) == [1] * 5 + [2] * 4
+    both = next(task for task in tasks if len(task.steps) == 2)
+    assert [role for role, _ in both.needs] == ["target", "learned"]
+    # What is there is not measured again.
+    tasks.clear()
+    synthetic.run(tmp_path / "other", 4, attacks=("a",))
+    tasks.clear()
+    run_plan(synthetic.Plans(4, attacks=("a", "learned")), tmp_path / "other", EngineSettings(),
+             progress=False, change=True)  # fmt: skip
+    assert [len(task.steps) for task in tasks] == [1] * 5
+
+
+def test_measurements_that_do_not_need_what_failed_are_made(tmp_path, synthetic):
+    out, switch = tmp_path / "out", tmp_path / "switch"
+    switch.write_text("")
+    result = synthetic.run(out, 4, attacks=("a", "learned"), breaks=str(switch))
+    assert len(result.failed) == 4
+    assert len(Store(out).failures()) == 1 + 4
+    assert len(_records(out)) == 4 + 4  # targets, and the attack "a" on them
+    switch.unlink()
+    again = synthetic.run(out, 4, attacks=("a", "learned"), breaks=str(switch))
+    assert not again.failed
+    assert again.computed == 1 + 4
 
 
 def test_a_task_whose_worker_is_killed_is_given_out_again(tmp_path, synthetic):
