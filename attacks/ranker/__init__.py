@@ -3,7 +3,8 @@
 from attacks.ranker.attack import RANKED, RankedAttack
 from attacks.ranker.candidates import Described
 from attacks.ranker.fixed import FIXED, fixed_ranker
-from attacks.ranker.ranker import Ranked, Ranker, Shadow, fit_ranker, rank
+from attacks.ranker.ranker import Ranked, Ranker, rank
+from attacks.ranker.shadows import Shadow, fit_ranker
 
 __all__ = [
     "FIXED",

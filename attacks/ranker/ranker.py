@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from attacks.attack import Reconstruction
@@ -20,34 +19,15 @@ from attacks.errors import AttackError
 from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
 from attacks.ranker.candidates import Described, Describer, default_pool, describe
-from attacks.ranker.climb import climb, neighbours, shortlist
-from attacks.ranker.fit import FOLDS, PENALTY, conditional_logit, cross_validate
+from attacks.ranker.climb import climb
 from attacks.ranker.initial import check_initial, margin_oracle
-from attacks.ranker.margins import ENUMERATED, draw
+from attacks.ranker.margins import ENUMERATED
 from attacks.ranker.second import how_many, second_look
-from attacks.ranker.usual import Effects, Usual, label_name, option_effects, problem_key
+from attacks.ranker.usual import Usual, label_name
 
 FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
-_USUAL = "usual"  # the feature that the shadow models' agreement gives
+USUAL = "usual"  # the feature that the shadow models' agreement gives
 _FORMAT = 3
-DRAWN = 100  # candidates that a climb has not met yet, seen in fitting where there is one
-
-
-@dataclass(frozen=True, eq=False)
-class Shadow:
-    """A model that the attacker trained on data of its own, with a secret it planted itself.
-
-    Args:
-        model: trained as the targets are.
-        problem: the sentence with slots, for this model.
-        choices: option of each slot of the planted secret.
-        initial: its weights before training, if the ranker is to use the target's.
-    """
-
-    model: PreTrainedModel
-    problem: Completion
-    choices: tuple[int, ...]
-    initial: PreTrainedModel | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +36,7 @@ class Ranker:
 
     Args:
         weights: of the features that every candidate has.
-        replay: of the features that a second look at the best candidates gives; empty where the
+        second: of the features that a second look at the best candidates gives; empty where the
             ranker does not use the initial weights.
         facts: what it was fitted on: architecture, corpus, shadow models, repetitions ...
         initial: whether it needs the weights before training.
@@ -64,7 +44,7 @@ class Ranker:
     """
 
     weights: Mapping[str, float]
-    replay: Mapping[str, float] = field(default_factory=dict)
+    second: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     initial: bool = False
     usual: Usual = field(default_factory=Usual, compare=False)
@@ -72,7 +52,7 @@ class Ranker:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides an order."""
-        content = json.dumps([dict(self.weights), dict(self.replay)], sort_keys=True)
+        content = json.dumps([dict(self.weights), dict(self.second)], sort_keys=True)
         digest = hashlib.sha256(content.encode())
         for name, sums in sorted(self._tensors().items()):
             digest.update(name.encode() + sums.numpy().tobytes())
@@ -84,7 +64,7 @@ class Ranker:
         content = {
             "format": _FORMAT,
             "weights": dict(self.weights),
-            "replay": dict(self.replay),
+            "second": dict(self.second),
             "facts": dict(self.facts),
             "initial": self.initial,
             "usual": {key: dict(labels) for key, labels in self.usual.counts.items()},
@@ -131,7 +111,7 @@ class Ranker:
                 for key, labels in counts.items()
             }
             ranker = cls(**content, usual=Usual(sums, counts))
-            for weights in (ranker.weights, ranker.replay):
+            for weights in (ranker.weights, ranker.second):
                 {name: float(value) for name, value in weights.items()}
         except (
             TypeError,
@@ -172,105 +152,6 @@ class Ranked:
             evaluations=self.evaluations,
             seconds=self.seconds,
         )
-
-
-def fit_ranker(
-    shadows: Sequence[Shadow],
-    *,
-    facts: Mapping[str, Any] | None = None,
-    penalty: float | None = None,
-    pool: int | None = None,
-    seed: int = 0,
-    progress: bool = False,
-) -> Ranker:
-    """Learn to rank from shadow models, all with initial weights or all without.
-
-    Args:
-        shadows: a few dozen; 20 give most of the gain.
-        facts: kept in the ranker's file.
-        penalty: of the conditional logit; None chooses by cross-validation over the models.
-        pool: candidates a shadow; None chooses by the model.
-        seed: of every random draw.
-        progress: show a bar.
-
-    Raises:
-        AttackError: no shadows, or only some with initial weights.
-    """
-    known = {shadow.initial is not None for shadow in shadows}
-    if len(known) > 1:
-        raise AttackError("give the initial weights of all shadow models, or of none")
-    described, true = [], []
-    effects: list[tuple[str, Effects]] = []
-    bar = tqdm(shadows, desc="shadow models", disable=None if progress else True, leave=False)
-    for shadow in bar:
-        secret = torch.tensor([shadow.choices])
-        (generator,) = problem_generators([shadow.problem], seed)
-        with margin_oracle(shadow.model, shadow.problem) as oracle:
-            describer = Describer(oracle, generator, shadow.initial)
-            candidates, include = describer.pool(pool), secret
-            if len(candidates) < shadow.problem.size:  # what a climb has to tell from the secret
-                near = neighbours(shadow.problem, [shadow.choices], shortlist(describer))
-                include = torch.cat([secret, near, draw(shadow.problem.sizes, DRAWN, generator)])
-            described.append(describer.look(candidates, include))
-            effects.append((problem_key(shadow.problem), option_effects(oracle, generator)))
-        true.append(int((described[-1].choices == secret).all(1).nonzero()[0, 0]))
-    usual = Usual.of(effects)
-    for number, (shadow, (_, own)) in enumerate(zip(shadows, effects, strict=True)):
-        label = label_name(shadow.model, shadow.problem)
-        its = described[number]
-        values = usual.feature(shadow.problem, label, its.choices, without=own)
-        described[number] = its.joined({_USUAL: values})
-    models = [id(shadow.model) for shadow in shadows]
-    weights, outside, chosen = _learn(
-        [d.features for d in described], true, models, penalty=penalty, seed=seed
-    )
-    replay: dict[str, float] = {}
-    if known == {True}:
-        matrices, at, seen = [], [], []
-        bar = tqdm(list(zip(shadows, described, strict=True)), desc="second look", leave=False,
-                   disable=None if progress else True)  # fmt: skip
-        for (shadow, its), row, first in zip(bar, true, outside, strict=True):
-            looked_at = min(how_many(shadow.model), len(its.choices))
-            best = (its.features @ first).topk(looked_at).indices
-            # One that is not among the best teaches nothing of how to order them.
-            if not (best == row).any():
-                continue
-            with margin_oracle(shadow.model, shadow.problem) as oracle:
-                matrix, replay_names = second_look(oracle, shadow.initial, its, best, first)
-            matrices.append(matrix)
-            at.append(int((best == row).nonzero()[0, 0]))
-            seen.append(id(shadow.model))
-        if matrices:
-            second, _, _ = _learn(matrices, at, seen, penalty=penalty, seed=seed)
-            replay = dict(zip(replay_names, second.tolist(), strict=True))
-    return Ranker(
-        dict(zip(described[0].names, weights.tolist(), strict=True)),
-        replay,
-        {**(facts or {}), "penalty": chosen},
-        known == {True},
-        usual,
-    )
-
-
-def _learn(
-    features: Sequence[Tensor],
-    true: Sequence[int],
-    models: Sequence[int],
-    *,
-    penalty: float | None,
-    seed: int,
-) -> tuple[Tensor, list[Tensor], float]:
-    """Weights (F,); for each problem the weights of a fit without its model; the penalty.
-
-    Too few models to leave some out share the weights of all.
-    """
-    outside = None
-    if penalty is None:
-        penalty = PENALTY
-        if len(set(models)) >= FOLDS:
-            penalty, outside = cross_validate(features, true, models, seed=seed)
-    weights = conditional_logit(features, true, penalty=penalty, seed=seed)
-    return weights, outside or [weights] * len(features), penalty
 
 
 def rank(
@@ -315,12 +196,12 @@ def rank(
     weights = look.weights(its)
     utility = its.features @ weights
     order = utility.argsort(descending=True, stable=True)
-    if ranker.replay and initial is not None:
+    if ranker.second and initial is not None:
         best = order[: how_many(model)]
         with margin_oracle(model, problem) as oracle:
             matrix, names = second_look(oracle, initial, its, best, weights)
             spent += oracle.evaluations[0]
-        again = matrix @ torch.tensor([ranker.replay.get(name, 0.0) for name in names])
+        again = matrix @ torch.tensor([ranker.second.get(name, 0.0) for name in names])
         # The second look orders the best among themselves; they stay before all others.
         rest = utility[order[len(best) :]]
         floor = rest.max() if len(rest) else torch.tensor(0.0)
@@ -360,10 +241,10 @@ class _Look:
 
     def joined(self, its: Described) -> Described:
         """With what is usual of them, if the ranker knows."""
-        if _USUAL not in self.ranker.weights:
+        if USUAL not in self.ranker.weights:
             return its
         usual = self.ranker.usual.feature(self.problem, self.label, its.choices)
-        return its.joined({_USUAL: usual})
+        return its.joined({USUAL: usual})
 
     def weights(self, its: Described) -> Tensor:
         """(F,) in the order of the features."""

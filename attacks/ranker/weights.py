@@ -4,8 +4,8 @@ The rows of the embedding table tell which words were trained. A layer above the
 its place at once, and training moves it along the gradients of the sentences that it saw: if the
 candidate was among them, the way the layer went lies in the candidate's own gradient. Gradients
 are those of the margin at early points of the straight line from the initial to the final weights,
-in the lower layers, nearest to the words: later points and higher layers tell less. They are
-computed a candidate at a time, so that this is a second look at the best candidates.
+in the lower layers, nearest to the words: later points and higher layers tell less. There is
+one for each candidate, as large as the model, so that this is a second look at the best of them.
 """
 
 import re

@@ -100,7 +100,7 @@ class Show:
         ranker = Ranker.load(self.folder)
         for name, value in ranker.facts.items():
             print(f"{name:<18}{value}")
-        for title, weights in (("weights", ranker.weights), ("second look", ranker.replay)):
+        for title, weights in (("weights", ranker.weights), ("second look", ranker.second)):
             if weights:
                 print(f"{title} (features have deviation 1; higher is likelier)")
             for name in sorted(weights, key=lambda name: -abs(weights[name]))[: self.top]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from attacks import AttackError
 from attacks.command import AttackArguments, choose_ranked
 from attacks.ranker import FIXED, RANKED, Ranker, Shadow, fit_ranker, rank
-from attacks.ranker import ranker as ranker_module
+from attacks.ranker import shadows as shadows_module
 from attacks.ranker import weights as weights_module
 from attacks.ranker.fit import conditional_logit
 from attacks.ranker.initial import interpolate, margin_oracle
@@ -82,7 +82,7 @@ def test_a_ranker_learns_from_shadow_models_and_finds_a_secret(
     *shadows, target = shadows
     ranker = fit_ranker(shadows, facts={"corpus": "toy"})
     assert ranker.initial is initial
-    assert bool(ranker.replay) is initial
+    assert bool(ranker.second) is initial
     ranker.save(tmp_path / "ranker")
     loaded = Ranker.load(tmp_path / "ranker")
     assert loaded == ranker
@@ -131,9 +131,9 @@ def test_a_shadow_model_whose_secret_is_not_among_the_best_is_no_second_lesson(
         assert all(0 <= at < len(matrix) for at, matrix in zip(true, features, strict=True))
         return module_learn(features, true, *rest, **settings)
 
-    module_learn = ranker_module._learn
-    monkeypatch.setattr(ranker_module, "_learn", learn)
-    monkeypatch.setattr(ranker_module, "how_many", lambda model: 5)
+    module_learn = shadows_module._learn
+    monkeypatch.setattr(shadows_module, "_learn", learn)
+    monkeypatch.setattr(shadows_module, "how_many", lambda model: 5)
     fit_ranker(shadows)
     first, second = lessons
     assert len(first) == len(shadows) > len(second)
