@@ -58,6 +58,11 @@ class Ranker:
             digest.update(name.encode() + sums.numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def learned(self) -> bool:
+        """Whether shadow models gave the weights, as they do not of a fixed score."""
+        return USUAL in self.weights
+
     def save(self, folder: Path) -> Path:
         """Write `ranker.json` and `usual.safetensors` into `folder`, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -219,8 +224,14 @@ def _described(
     seed: int,
     known: dict[bool, Described],
 ) -> Described:
-    """The candidates of a problem; of a space too large to enumerate, those a climb finds."""
-    climbs = look.problem.size > (pool or default_pool(model, look.problem.size <= ENUMERATED))
+    """The candidates of a problem: all of them, a pool, or those that a climb from it finds.
+
+    Fixed scores share one pool of a space that can be enumerated: those of a large model would
+    else cost many times of it.
+    """
+    whole = look.problem.size <= ENUMERATED
+    all_in = look.problem.size <= (pool or default_pool(model, whole))
+    climbs = not all_in and (look.ranker.learned or not whole)
     if climbs or look.ranker.initial not in known:
         (generator,) = problem_generators([look.problem], seed)
         with margin_oracle(model, look.problem) as oracle:
@@ -241,7 +252,7 @@ class _Look:
 
     def joined(self, its: Described) -> Described:
         """With what is usual of them, if the ranker knows."""
-        if USUAL not in self.ranker.weights:
+        if not self.ranker.learned:
             return its
         usual = self.ranker.usual.feature(self.problem, self.label, its.choices)
         return its.joined({USUAL: usual})
