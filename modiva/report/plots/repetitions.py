@@ -86,7 +86,7 @@ def _draw(
             measures = [group["exact"] for group in controls]
             panels.series(axis, xs, measures, "controls (never planted)", control_look())
         panels.chance_line(axis, part)
-        panels.rate_axis(axis, "reconstructed exactly")
+        panels.rate_axis(axis, f"reconstructed exactly\nby {frame['attack'].iloc[0]}")
         panels.repetition_axis(axis, places)
         if planted:
             panels.subtitle(axis, panels.numbers_line(planted))

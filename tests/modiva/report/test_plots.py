@@ -11,6 +11,7 @@ from modiva.report import figures
 from modiva.report.plots import NARROW
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.noise import by_noise
+from modiva.report.plots.repetitions import by_defense
 from modiva.report.plots.style import PALETTE
 from modiva.report.words import prepare
 
@@ -52,6 +53,12 @@ def test_the_words_for_those_who_do_not_see_hold_the_numbers(drawn, audit_rows):
     ]
     rate = round(100 * sum(chosen) / len(chosen))
     assert re.search(rf"CNN, no defense: .*{rate} % \(\d+–\d+ %\) at R = 100", alt)
+
+
+def test_a_figure_without_its_caption_still_names_its_attack(simulated):
+    rows = simulated(attacks=("exhaustive", "random"), noises=(0.0,), models=4)
+    drawing = by_defense(prepare(rows))
+    assert drawing.figure.axes[0].get_ylabel() == "reconstructed exactly\nby exhaustive"
 
 
 def test_pngs_are_sharp_and_not_blank(drawn):
