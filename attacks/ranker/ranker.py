@@ -179,8 +179,8 @@ def rank(
         pool: candidates looked at; None chooses by the model.
         seed: of every random draw.
         known: what other rankers made of this problem and model, without and with the initial
-            weights: taken where it is there, else left there for the next. Of a space too large
-            to enumerate every ranker looks at candidates of its own.
+            weights: taken where it is there, else left there for the next. What a climb finds stays
+            with the ranker that climbed.
 
     Raises:
         AttackError: the ranker needs the initial weights, or they are not the target's.

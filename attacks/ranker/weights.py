@@ -50,8 +50,7 @@ def weight_features(oracle: Oracle, initial: PreTrainedModel, choices: Tensor) -
         between = interpolate(initial, oracle.model, share)
         with margin_oracle(between, oracle.problems[0], oracle.memory) as middle:
             for rows, at_slots, at_layers in _gradients(middle, choices, lower):
-                for row, its in zip(rows, at_slots, strict=True):
-                    words.append(_alignments(*(each[None] for each in _by_word(its, moved, row))))
+                words.append(_alignments(*_by_word(at_slots, moved, rows)))
                 layers.append(_alignments(at_layers, way[None]))
     oracle.charge(0, len(SHARES) * GRADIENT_COST * len(choices))
     return {
@@ -127,14 +126,12 @@ def _gradients(
         yield part, (at[:, where] * real[:, None]).view(len(part), slots, -1).float(), flat.float()
 
 
-def _by_word(slots: Tensor, moved: list[Tensor], row: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient of each distinct word's row, and how the row moved, both flattened."""
-    gradients: dict[int, Tensor] = {}
-    ways: dict[int, Tensor] = {}
-    for slot, option in enumerate(row.tolist()):
-        way = moved[slot][option]
-        same = next((word for word, its in ways.items() if torch.equal(its, way)), None)
-        word = len(ways) if same is None else same
-        ways[word] = way
-        gradients[word] = gradients.get(word, 0) + slots[slot]
-    return torch.cat(list(gradients.values())).cpu(), torch.cat(list(ways.values())).cpu()
+def _by_word(slots: Tensor, moved: list[Tensor], choices: Tensor) -> tuple[Tensor, Tensor]:
+    """Of candidates (B, n), the gradients (B, n * V) of their words' rows, and how these moved.
+
+    A word in several slots has one row, which feels all of its places; it stands in the first.
+    """
+    ways = torch.stack([its[choices[:, slot]] for slot, its in enumerate(moved)], 1).to(slots)
+    same = (ways[:, :, None] == ways[:, None, :]).all(3)  # (B, n, n)
+    first = ~same.tril(-1).any(2, keepdim=True)  # (B, n, 1)
+    return ((same.to(slots) @ slots) * first).flatten(1), (ways * first).flatten(1)
