@@ -169,6 +169,7 @@ def as_dict(
         "attack": found.attack,
         "objective": found.objective,
         "label": label,
+        "label_index": problem.label,
         "prefix": arguments.prefix,
         "suffix": arguments.suffix,
         "slots": arguments.slots,

@@ -1,8 +1,9 @@
 """What an attack minimises: scores of logits against the label, LOWER IS BETTER."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,38 @@ class Objective:
     def optimised(self) -> Score:
         """The function that gradient steps descend."""
         return self.surrogate or self.score
+
+    def on_head(self, config: Any) -> "Objective":
+        """The same on the logits of a head of this configuration.
+
+        The labels of a multi-label head are trained apart, each by a sigmoid: a label's logit
+        stands against zero alone, and the loss is its binary cross-entropy.
+        """
+        if not is_multi_label(config):
+            return self
+        surrogate = self.surrogate and _alone(self.surrogate)
+        return replace(self, score=_alone(self.score), surrogate=surrogate)
+
+
+def is_multi_label(config: Any) -> bool:
+    """Whether a model's configuration says that each label has a sigmoid of its own."""
+    return bool(config.problem_type == "multi_label_classification")
+
+
+def label_margins(logits: Tensor, config: Any) -> Tensor:
+    """Log-odds (N, L) of every label of a head of this configuration; HIGHER IS LIKELIER here."""
+    if is_multi_label(config):
+        return logits
+    log_share = logits.log_softmax(1)
+    return log_share - torch.log(-torch.expm1(log_share.clamp_max(-1e-12)))
+
+
+def _alone(score: Score) -> Score:
+    def alone(logits: Tensor, labels: Tensor) -> Tensor:
+        own = logits.gather(1, labels.unsqueeze(1))  # (B, 1)
+        return score(torch.cat([torch.zeros_like(own), own], 1), torch.ones_like(labels))
+
+    return alone
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:

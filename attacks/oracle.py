@@ -46,7 +46,7 @@ class Oracle:
             raise AttackError("no problems: give at least one completion to attack")
         self.model = model
         self.problems = tuple(problems)
-        self.objective = objective
+        self.objective = objective.on_head(model.config)
         self.device = model.device
         cpu = self.device.type == "cpu"
         self.memory = memory or (CPU_MEMORY if cpu else DEVICE_MEMORY)

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from attacks.errors import AttackError
+from attacks.labels import resolve_label
 from attacks.problem import Completion, some
 from canaries.patterns import Pattern
 from canaries.spaces import SecretSpace
@@ -94,24 +95,6 @@ def build_completion(
     )
     _check_joint(sentence, problem)
     return problem
-
-
-def resolve_label(model: PreTrainedModel, label: str | int) -> int:
-    """The class index of a label's name or index in `model.config`.
-
-    Raises:
-        AttackError: the model has no such label, or fewer than two.
-    """
-    names = {str(text): int(index) for index, text in (model.config.id2label or {}).items()}
-    if len(names) < 2:
-        raise AttackError("the model has fewer than two labels: it is not a classifier")
-    if isinstance(label, str) and label in names:
-        return names[label]
-    if isinstance(label, int) or label.isdecimal():
-        if 0 <= int(label) < len(names):
-            return int(label)
-        raise AttackError(f"label {label} is not in 0..{len(names) - 1}")
-    raise AttackError(f"unknown label {label!r}: the model has {some(list(names))}")
 
 
 class _Sentence:

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from attacks.objectives import OBJECTIVES
 from attacks.oracle import GRADIENT_COST, Oracle
 from attacks.ranker.features import Features
 from attacks.ranker.initial import decay, margin_oracle, moved_rows
@@ -91,6 +92,7 @@ def _replay(path: _Path, choices: Tensor, size: float, power: float) -> Tensor:
     rows, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
     rate = 2 * size / (STEPS * start.shape[2] ** 0.5 * width**0.5)
     labels = layout.labels[problem]
+    loss = OBJECTIVES["loss"].on_head(oracle.model.config)
     for step in range(STEPS):
         share = ((step + 0.5) / STEPS) ** power
         vectors = path.vectors(share)[tokens]  # (B, T, D)
@@ -100,8 +102,7 @@ def _replay(path: _Path, choices: Tensor, size: float, power: float) -> Tensor:
             logits = functional_call(
                 oracle.model, path.weights(share), (), {"inputs_embeds": filled}
             ).logits
-            loss = F.cross_entropy(logits.float(), labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, leaf)
+            (gradient,) = torch.autograd.grad(loss.score(logits.float(), labels).sum(), leaf)
         gradient = share_row @ (gradient * real)  # a word's row feels all of its places
         with torch.no_grad():
             mean = mean.lerp(gradient, 1 - _BETAS[0])

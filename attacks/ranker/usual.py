@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from attacks.objectives import label_margins
 from attacks.oracle import Oracle
 from attacks.problem import Completion
 from attacks.ranker.margins import draw
@@ -83,9 +84,13 @@ def label_name(model: PreTrainedModel, problem: Completion) -> str:
 
 
 def label_names(model: PreTrainedModel) -> list[str]:
-    """The names of a model's labels, in the order of its logits."""
+    """The names of a model's labels, in the order of its logits; equal ones with their index."""
     names: Any = model.config.id2label
-    return [str(names[number]) for number in range(len(names))]
+    texts = [str(names[number]) for number in range(len(names))]
+    return [
+        text if texts.count(text) == 1 else f"{text} ({number})"
+        for number, text in enumerate(texts)
+    ]
 
 
 def option_effects(oracle: Oracle, generator: torch.Generator) -> Effects:
@@ -102,8 +107,7 @@ def option_effects(oracle: Oracle, generator: torch.Generator) -> Effects:
     sizes = oracle.problems[0].sizes
     choices = draw(sizes, DRAWN, generator)
     logits = oracle.logits(torch.zeros(DRAWN, dtype=torch.long), choices).double()
-    log_share = logits.log_softmax(1)
-    margins = log_share - torch.log(-torch.expm1(log_share.clamp_max(-1e-12)))  # (N, L)
+    margins = label_margins(logits, oracle.model.config)  # (N, L)
     margins = (margins - margins.mean(0)) / margins.std(0).clamp_min(1e-9)
     effects = []
     for slot, size in enumerate(sizes):

@@ -17,7 +17,6 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
-from attacks.objectives import OBJECTIVES
 from attacks.oracle import GRADIENT_COST, Oracle
 from attacks.ranker.features import Features
 from attacks.ranker.initial import decay, interpolate, margin_oracle, moved_rows
@@ -107,7 +106,7 @@ def _gradients(
     real = (layout.positions[0].flatten() < length).to(oracle.vectors)
     every = {name: weight.detach() for name, weight in model.named_parameters()}
     asked = {name: every[name] for name in names}
-    margin = OBJECTIVES["margin"]
+    margin = oracle.objective
 
     def score(weights: dict[str, Tensor], vectors: Tensor) -> Tensor:
         inputs = {"inputs_embeds": vectors[None]}

@@ -72,7 +72,7 @@ class Score:
         """Print where secrets stand among all of their space under the attack's objective."""
         assert self.checkpoint is not None
         model, tokenizer = load_checkpoint(self.checkpoint)
-        problem = build_completion(tokenizer, model, label=found["label"], **sentence)
+        problem = build_completion(tokenizer, model, label=found["label_index"], **sentence)
         scores = score_space(model, problem, found["objective"])
         for secret in secrets:
             index = np.ravel_multi_index(problem.choices(secret), problem.sizes)
@@ -98,6 +98,9 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str], list[Secret]]:
         printed = json.loads(path.read_text(encoding="utf-8"))
         for key in ("prefix", "suffix", "slots", "label", "objective"):
             printed[key] = str(printed[key])
+        # Several classes may share a name; output of earlier versions has the name alone.
+        index = printed.get("label_index")
+        printed["label_index"] = index if isinstance(index, int) else printed["label"]
         found = [
             (str(one["text"]), tuple(map(str, one["secret"]))) for one in printed["candidates"]
         ]
