@@ -1,14 +1,19 @@
 """The index of a store: an SQLite file that holds the finished steps and their rows.
 
-It is a copy of the files in steps/ and lives no longer than they do: where it is damaged it is
-removed and made again from them. Columns of rows are those that the steps measured.
+It is a copy of the files in steps/ and is never believed by itself. The file ends in the SHA-256
+of all that stands before it, which is compared before anything is read: an index with one other
+byte is left unread and rebuilt from the steps. It is written whole at the end of a run; until
+then changes are in a private copy. Columns of rows are those that the steps measured.
 """
 
 import errno
+import hashlib
 import logging
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int]  # size and time of change of a file, in bytes and nanoseconds
 
-# Raised with the layout below: an index of another one is made again.
-VERSION = 1
+# Raised with the layout below: an index of another one is rebuilt.
+VERSION = 2
 _LAYOUT = """
 CREATE TABLE steps (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
@@ -25,47 +30,73 @@ CREATE TABLE steps (
 );
 CREATE TABLE rows (step INTEGER, position INTEGER, PRIMARY KEY (step, position)) WITHOUT ROWID;
 """
+_SEAL = hashlib.sha256().digest_size  # bytes; SQLite reads whole pages and ignores them
 
 
 class Index:
-    """The steps and rows of one store; changes count once `commit` is called."""
+    """The steps and rows of one store; changes are kept once `save` is called."""
 
     def __init__(self, path: Path) -> None:
-        """Open the index, or make an empty one where there is none that can be read."""
+        """Open the index, or start an empty one where there is none that is whole."""
         self._path = path
-        try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise _as_os_error(error, path) from error
-            self._make_again(error)
+        self.changed = False
+        doubt: object = None
+        if os.path.lexists(path):
+            try:
+                doubt = None if _is_sealed(path) else "is not as it was written"
+                if doubt is None:
+                    # Nothing changes this file: `save` puts another one in its place.
+                    address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+                    self._use(sqlite3.connect(address, uri=True, isolation_level=None))
+                    return
+            except (OSError, sqlite3.DatabaseError) as error:
+                doubt = f"cannot be read ({error})"
+        if doubt is not None:
+            logger.warning("%s %s: it is rebuilt from the steps", path, doubt)
+        self.changed = True
+        self._use(_private())
 
-    def _open(self) -> None:
-        # Commits are explicit; a killed writer leaves the last committed state.
-        self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
-        run = self._connection.execute
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = NORMAL")
+    def _use(self, connection: sqlite3.Connection) -> None:
+        """Read from `connection` from now on."""
+        self._connection = connection
+        run = connection.execute
         if run("PRAGMA user_version").fetchone()[0] != VERSION:
-            if run("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise sqlite3.DatabaseError("it has another layout")
-            self._connection.executescript(f"{_LAYOUT} PRAGMA user_version = {VERSION};")
+            raise sqlite3.DatabaseError("it has another layout")
         self._columns = [row[1] for row in run("PRAGMA table_info(rows)")][2:]
         self._stamps = {
             key: (size, changed)
             for key, size, changed in run("SELECT key, size, changed FROM steps")
         }
 
-    def _make_again(self, error: Exception) -> None:
-        logger.warning("%s is damaged (%s): it is made again from the steps", self._path, error)
-        self.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-        self._open()
-
     def close(self) -> None:
-        """Close the file."""
+        """Close the index; what was not saved is lost."""
         self._connection.close()
+
+    def save(self, scratch: Path) -> None:
+        """Put the index in its place, whole and sealed.
+
+        Args:
+            scratch: an existing folder on the same disk.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+        part = scratch / self._path.name
+        try:
+            with closing(sqlite3.connect(part)) as copy:
+                self._connection.backup(copy)
+        except sqlite3.OperationalError as error:
+            raise _as_os_error(error, part) from error
+        with part.open("r+b") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0, os.SEEK_END)
+            file.write(digest)
+        if self._path.is_dir() and not self._path.is_symlink():
+            shutil.rmtree(self._path)
+        part.replace(self._path)
+        self.changed = False
 
     def stamps(self) -> dict[str, Stamp]:
         """Size and time of change of the file of every step, by key."""
@@ -99,10 +130,10 @@ class Index:
 
     def drop(self, keys: Iterable[str]) -> None:
         """Forget steps."""
-        with self._writing():
-            for key in list(keys):
+        for key in [key for key in keys if key in self._stamps]:
+            with self._writing():
                 self._delete(key)
-                self._stamps.pop(key, None)
+            del self._stamps[key]
 
     def _delete(self, key: str) -> None:
         run = self._connection.execute
@@ -110,12 +141,6 @@ class Index:
         if found:
             run("DELETE FROM rows WHERE step = ?", found)
             run("DELETE FROM steps WHERE id = ?", found)
-
-    def commit(self) -> None:
-        """Make what was added and dropped count."""
-        if self._connection.in_transaction:
-            with self._writing() as run:
-                run("COMMIT")
 
     def columns(self) -> list[str]:
         """Names of the columns of rows, in the order in which they were first measured."""
@@ -147,11 +172,36 @@ class Index:
     @contextmanager
     def _writing(self) -> Iterator[Any]:
         try:
+            if not self.changed:
+                self._use(_private(self._connection))
+                self.changed = True
             if not self._connection.in_transaction:
                 self._connection.execute("BEGIN")
             yield self._connection.execute
         except sqlite3.OperationalError as error:
             raise _as_os_error(error, self._path) from error
+
+
+def _private(source: sqlite3.Connection | None = None) -> sqlite3.Connection:
+    """A database of this process alone, which goes to a temporary file once it is large."""
+    connection = sqlite3.connect("", isolation_level=None)
+    if source is None:
+        connection.executescript(f"{_LAYOUT} PRAGMA user_version = {VERSION};")
+    else:
+        source.backup(connection)
+        source.close()
+    return connection
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether a file ends in the SHA-256 of what stands before it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size - _SEAL
+        while left > 0 and (block := file.read(min(left, 1 << 20))):
+            digest.update(block)
+            left -= len(block)
+        return left == 0 and file.read() == digest.digest()
 
 
 def quoted(name: str) -> str:

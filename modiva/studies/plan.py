@@ -133,7 +133,7 @@ def read_plan(path: Path) -> tuple[Plan, str] | None:
         return plan, record["out"]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         logger.warning("%s is damaged: the study is planned again", path)
         return None
 

@@ -195,7 +195,7 @@ def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: b
         return False
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModivaError(f"{path} cannot be read ({error}): name another --out") from error
     if not isinstance(known, dict):
         raise ModivaError(f"{path} is not a study's settings: name another --out")

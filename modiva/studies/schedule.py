@@ -60,26 +60,20 @@ class Schedule:
         cost = sum(self._plan.steps[key].seconds for keys in self._members.values() for key in keys)
         running: dict[str, Group] = {}
         with engine, Progress(cells, self.reused, cost, progress) as bar:
-            try:
-                while self._ready or running:
-                    tasks = set(running.values())
-                    while self._ready and len(tasks) < engine.slots:
-                        group = self._next()
-                        if group is None:
-                            continue
-                        task = self._task(group)
-                        engine.submit(task, self._inputs(task))
-                        running |= dict.fromkeys((key for key, _ in task.steps), group)
-                        tasks.add(group)
-                    bar.tick(len(tasks))
-                    outcomes = engine.wait(1.0) if running else []
-                    for outcome in outcomes:
-                        running.pop(outcome.key)
-                        self._end(outcome, bar)
-                    if outcomes:
-                        self._store.index.commit()
-            finally:
-                self._store.index.commit()
+            while self._ready or running:
+                tasks = set(running.values())
+                while self._ready and len(tasks) < engine.slots:
+                    group = self._next()
+                    if group is None:
+                        continue
+                    task = self._task(group)
+                    engine.submit(task, self._inputs(task))
+                    running |= dict.fromkeys((key for key, _ in task.steps), group)
+                    tasks.add(group)
+                bar.tick(len(tasks))
+                for outcome in engine.wait(1.0) if running else []:
+                    running.pop(outcome.key)
+                    self._end(outcome, bar)
 
     def _want(self, keys: Iterable[str]) -> None:
         """Add steps, and the steps that they need and that are not finished."""

@@ -4,7 +4,7 @@
     STORE/artefacts/ab/KEY/     files that other steps read, such as trained targets
     STORE/studies/NAME.json     the steps of every study that uses the store
     STORE/failed/KEY.txt        the error of a step that failed; tried again on the next run
-    STORE/index.sqlite          the same rows to count and to add up; made again from steps/
+    STORE/index.sqlite          the same rows to count and to add up; rebuilt from steps/
     STORE/scratch/              what is not finished; emptied by the next run
 
 A step is finished when its file in steps/ is whole, which is written last. The index is a copy: a
@@ -47,12 +47,18 @@ class Store:
             raise ModivaError(f"--out {folder} is a file: name a folder")
         self.scratch = self.folder / "scratch"
         self._index: Index | None = None
+        self._holds = False  # the lock
 
     @property
     def index(self) -> Index:
-        """The index, opened when it is first asked for, and made if it is not there."""
+        """The index, opened when it is first asked for, which says what the files say."""
         if self._index is None:
-            self._index = Index(self.folder / "index.sqlite")
+            return self._open()
+        return self._index
+
+    def _open(self) -> Index:
+        self._index = Index(self.folder / "index.sqlite")
+        self.refresh()
         return self._index
 
     @contextmanager
@@ -67,16 +73,21 @@ class Store:
                 raise ModivaError(
                     f"--out {self.folder} is in use by another run: wait for it, or name another"
                 ) from error
+            self.close()
             shutil.rmtree(self.scratch, ignore_errors=True)
             self.scratch.mkdir()
-            for folder in (self.folder, self.folder / "studies"):
-                for part in folder.glob(".*.part"):  # of a run that was killed
-                    part.unlink()
+            for left in self.folder.glob("index.sqlite-*"):  # beside an index of an older version
+                left.unlink()
+            self._holds = True
             try:
-                self.refresh()
+                self._open()
                 yield self
             finally:
-                self.close()
+                try:
+                    self._save()
+                finally:
+                    self._holds = False
+                    self.close()
 
     def close(self) -> None:
         """Close the index; it opens again by itself."""
@@ -84,8 +95,18 @@ class Store:
             self._index.close()
             self._index = None
 
+    def _save(self) -> None:
+        """Keep the index; a disk that has no room for it loses nothing but time."""
+        if self._index is not None and self._index.changed:
+            try:
+                self._index.save(self.scratch)
+            except OSError as error:
+                logger.warning("%s cannot be kept: %s", self.folder / "index.sqlite", error)
+
     def refresh(self, verify: bool = False) -> int:
         """Make the index say what the files say; return the number of damaged steps.
+
+        Damaged steps are removed by the run that holds the folder, and left out by others.
 
         Args:
             verify: read and check every file, artefacts too, not only what changed.
@@ -99,11 +120,12 @@ class Store:
                 continue
             record = self.read(key)
             if record is None or (verify and not self.intact(key, record)):
-                self.discard(key)
+                if self._holds:
+                    self.discard(key)
+                self.index.drop([key])
                 damaged += 1
             else:
                 self.index.add(record, stamp)
-        self.index.commit()
         return damaged
 
     def stamps(self) -> Iterator[tuple[str, Stamp]]:
@@ -118,13 +140,13 @@ class Store:
         """The record of a finished step, or None; a damaged file is said and is none."""
         path = self._record(key)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             checksum = record.pop("checksum")
-            if record["key"] == key and checksum == _checksum(record):
+            if record["key"] == key and checksum == _checksum(record) and _is_record(record):
                 return record
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         logger.warning("%s is damaged: its step is computed again", path)
         return None
@@ -232,7 +254,6 @@ class Store:
                 self.discard(key)
             for key in self.failures() - keep:
                 self._failure(key).unlink()
-            self.index.commit()
         return len(unused), freed
 
     def _write(self, path: Path, text: str) -> Path:
@@ -266,6 +287,23 @@ def _size(folder: Path) -> int:
 
 def _stamp(stat: os.stat_result) -> Stamp:
     return stat.st_size, stat.st_mtime_ns
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    """Whether the values are those of a step; a checksum says only that they are unchanged."""
+    rows, files = record["rows"], record["files"]
+    return (
+        all(_is_value(value) for row in rows for value in row.values())
+        and all(isinstance(text, str) for text in (record["kind"], *files, *files.values()))
+        and isinstance(record["seconds"], float | int)
+    )
+
+
+def _is_value(value: Any) -> bool:
+    """Whether a table can hold a value."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, str | float)
 
 
 def _checksum(record: Mapping[str, Any]) -> str:

@@ -79,9 +79,6 @@ def _fill(folder: Path, cells: int, rows_a_cell: int) -> None:
             store.write("attack", Outcome(key, _rows(number, rows_a_cell), 0.05))
             columns = _columns(number)
             planned.append(PlannedCell(f"cell {number}", key, columns, 1, (key,)))
-            if number % 1000 == 0:
-                store.index.commit()
-        store.index.commit()
     save_plan(folder / "studies" / "self.json", Plan("benchmark", {}, tuple(planned)), ".")
 
 

@@ -1,20 +1,24 @@
 """A study survives what machines do: kills, full disks, damaged files, clocks, second runs."""
 
+import hashlib
 import json
 import logging
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from modiva.errors import ModivaError
 from modiva.studies.engines.local import LocalEngine
+from modiva.studies.frame import study_frame
 from modiva.studies.run import EngineSettings, run_plan
 from modiva.studies.store import Store
 
@@ -169,22 +173,120 @@ def test_a_damaged_artefact_of_a_finished_study_is_no_work_until_it_is_needed(fi
     assert again.frame().equals(rows)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a database" * 1000, None, "middle"])
-def test_a_damaged_index_is_made_again_from_the_steps(finished, synthetic, damage, caplog):
+def _damaged(index, rng):
+    """A copy of the bytes of an index with some of them other ones, and what was done."""
+    page = 4096
+    data = bytearray(index)
+    places = [rng.randrange(len(data) // page) * page for _ in range(2)]
+    kind = rng.choice(["flip", "flips", "zero", "swap", "repeat", "cut", "longer", "noise"])
+    first, second = (slice(place, place + page) for place in places)
+    if kind in ("flip", "flips"):
+        for _ in range(1 if kind == "flip" else 20):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    elif kind == "zero":
+        data[first] = bytes(page)
+    elif kind == "swap":
+        data[first], data[second] = data[second], data[first]
+    elif kind == "repeat":
+        data[first] = data[second]
+    elif kind == "cut":
+        del data[rng.randrange(len(data)) :]
+    elif kind == "longer":
+        data += rng.randbytes(rng.randrange(1, 2 * page))
+    else:
+        data[first] = rng.randbytes(page)
+    return kind, bytes(data)
+
+
+def test_an_index_is_not_believed_once_a_byte_is_another(finished, synthetic, caplog):
+    out, rows = finished
+    index, rng = out / "index.sqlite", random.Random(0)
+    whole = index.read_bytes()
+    plan = synthetic.Plans(CELLS).make()
+    for turn in range(300):
+        kind, data = _damaged(whole, rng)
+        index.write_bytes(data)
+        caplog.clear()
+        store = Store(out)
+        frame = study_frame(store, plan)
+        store.close()
+        assert frame.equals(rows), (turn, kind)
+        assert caplog.text.count("\n") == (data != whole), (turn, kind)
+        assert ("rebuilt from the steps" in caplog.text) == (data != whole), (turn, kind)
+
+
+@pytest.mark.parametrize(
+    "damage", ["empty", "text", "gone", "folder", "other values", "other store", "without seal"]
+)
+def test_a_run_puts_a_whole_index_in_the_place_of_a_damaged_one(
+    finished, synthetic, damage, tmp_path, caplog
+):
     out, rows = finished
     index = out / "index.sqlite"
-    for path in out.glob("index.sqlite-*"):
-        path.unlink()
-    if damage is None:
-        index.unlink()
-    elif damage == "middle":
-        data = bytearray(index.read_bytes())
-        data[4096 : len(data) // 2] = os.urandom(len(data) // 2 - 4096)
-        index.write_bytes(data)
+    whole = index.read_bytes()
+    other = synthetic.run(tmp_path / "other", 3).store.folder / "index.sqlite"
+    contents = {
+        "empty": b"",
+        "text": b"not a database" * 1000,
+        "other store": other.read_bytes(),
+        "without seal": whole[:-32],
+    }
+    if damage == "other values":
+        with closing(sqlite3.connect(index)) as connection:
+            connection.execute("UPDATE rows SET exact = 1 - exact")
+            connection.commit()
+    elif damage in contents:
+        index.write_bytes(contents[damage])
     else:
-        index.write_bytes(damage)
+        index.unlink()
+        if damage == "folder":
+            index.mkdir()
     again = synthetic.run(out, CELLS)
     assert again.computed == 0
+    assert again.frame().equals(rows)
+    assert index.is_file()
+    caplog.clear()
+    assert Store(out).finished() == Store(tmp_path / "out").finished()
+    assert synthetic.run(out, CELLS).frame().equals(rows)
+    assert not caplog.text
+
+
+def test_rows_of_a_run_that_goes_on_are_read_beside_it(finished, synthetic):
+    out, rows = finished
+    with Store(out).locked() as store:
+        lost = next(key for key in synthetic.Plans(CELLS).make().goals)
+        store.discard(lost)
+        reader = Store(out)
+        assert lost not in reader.finished()
+        assert len(study_frame(reader, synthetic.Plans(CELLS).make())) == len(rows) - 4
+        reader.close()
+    assert synthetic.run(out, CELLS).frame().equals(rows)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rows": 5},
+        {"rows": [5]},
+        {"rows": [{"exact": [1]}]},
+        {"rows": [{"exact": 2**70}]},
+        {"files": ["a"]},
+        {"files": {"model": 1}},
+        {"kind": None},
+        {"seconds": "1"},
+    ],
+)
+def test_a_step_whose_checksum_is_right_and_values_are_not_is_computed_again(
+    finished, synthetic, change
+):
+    out, rows = finished
+    path = next(path for path in sorted(_records(out)) if json.loads(path.read_text())["rows"])
+    record = {**json.loads(path.read_text()), **change}
+    del record["checksum"]
+    text = json.dumps(record, sort_keys=True).encode()
+    path.write_text(json.dumps({**record, "checksum": hashlib.sha256(text).hexdigest()}))
+    again = synthetic.run(out, CELLS)
+    assert again.computed == 1
     assert again.frame().equals(rows)
 
 
