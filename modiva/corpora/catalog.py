@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from modiva.corpora import detect, home_assistant, public
+from modiva.corpora.columns import parse_columns
 from modiva.corpora.corpus import Corpus, Example
 from modiva.corpora.reading import RawCorpus
 from modiva.corpora.splits import SPLITS, complete
@@ -87,7 +88,7 @@ def load(
     A name wins over a folder of that name: write ./snips for the folder.
 
     Args:
-        spec: one of `names()`, or a path.
+        spec: one of `names()`, or a path; FILE#text=COLUMN,intent=COLUMN chooses columns of tables.
         seed: decides the splits that the data does not bring, and the default corpus' sentences.
         cache: folder of downloads, as for `fetch`.
         base_url: address of a mirror, as for `fetch`.
@@ -102,15 +103,15 @@ def load(
         raw = detect.read(fetch(name, cache=cache, base_url=base_url))
         about = describe(name)
         return _corpus(raw, name, about.source, about.licence, about.note, seed)
-    path = Path(name).expanduser()
+    path, columns = parse_columns(name)
     if path.exists():
         # Named as the user does, through a link too; only "." and ".." have no name of their own.
         folder = path.absolute().name.strip(".") or path.resolve().name
         title = path.stem if path.is_file() else folder
-        return _corpus(detect.read(path), title, str(path), "unknown", "", seed)
+        return _corpus(detect.read(path, columns), title, str(path), "unknown", "", seed)
     if os.sep in name or path.suffix or name.startswith((".", "~")):
         raise ModivaError(
-            f"no file or folder {name!r}: check the path, or take one of the named corpora "
+            f"no file or folder {str(path)!r}: check the path, or take one of the named corpora "
             f"{', '.join(names())}"
         )
     raise _unknown(name)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from modiva.corpora import clinc150, hwu64, seq_in, snips, tables
+from modiva.corpora.columns import BY_NAME, Columns
 from modiva.corpora.reading import RawCorpus, decode, read_bytes
 from modiva.errors import ModivaError
 
@@ -14,25 +15,31 @@ LAYOUTS = (
 )
 
 
-def read(path: Path) -> RawCorpus:
+def read(path: Path, columns: Columns = BY_NAME) -> RawCorpus:
     """Read a file or folder in any known layout.
 
     Args:
         path: an existing file or folder.
+        columns: which columns of tables hold texts and intents.
 
     Raises:
         ModivaError: no known layout, or a broken one; the message says where.
     """
-    return read_folder(path) if path.is_dir() else read_file(path)
+    raw = read_folder(path, columns) if path.is_dir() else read_file(path, columns)
+    if columns.note and columns.note not in raw.note:
+        raise ModivaError(f"{path} is no table, so it has no columns to choose: leave out #...")
+    return raw
 
 
-def read_folder(folder: Path) -> RawCorpus:
+def read_folder(folder: Path, columns: Columns) -> RawCorpus:
     """Read a folder in one of the known layouts."""
     if seq_in.matches(folder):
         return seq_in.read(folder)
     files = tables.split_files(folder)
     if files:
-        return RawCorpus({split: read_file(path).splits["train"] for split, path in files.items()})
+        found = {split: read_file(path, columns) for split, path in files.items()}
+        notes = dict.fromkeys(raw.note for raw in found.values())
+        return RawCorpus({s: raw.splits["train"] for s, raw in found.items()}, " ".join(notes))
     if snips.matches(folder):
         return snips.read(folder)
     if hwu64.matches(folder):
@@ -45,20 +52,22 @@ def read_folder(folder: Path) -> RawCorpus:
     )
 
 
-def read_file(path: Path) -> RawCorpus:
+def read_file(path: Path, columns: Columns) -> RawCorpus:
     """Read one file: CLINC150 or SNIPS JSON, JSON lines, or a delimited table."""
     data = read_bytes(path)
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
-        return tables.read_delimited(decode(data, path), path)
+        return tables.read_delimited(decode(data, path), path, columns)
     try:
-        value = json.loads(snips.decode_snips(data, path)[0])
+        value = tables.parse_json(snips.decode_snips(data, path)[0])
     except json.JSONDecodeError:
         text = decode(data, path)
-        return tables.read_records(tables.parse_lines(text, path), path)
+        return tables.read_records(tables.parse_lines(text, path), path, columns)
+    except ValueError as error:
+        raise ModivaError(f"{path}: {error}: mend the file") from error
     if snips.is_snips(value):
         return RawCorpus({"train": snips.pairs(value, path)})
     decode(data, path)  # only SNIPS is forgiven for not being UTF-8
     if clinc150.is_clinc(value):
         return clinc150.read(value, path)
     records = value if isinstance(value, list) else [value]
-    return tables.read_records(enumerate(records, start=1), path)
+    return tables.read_records(enumerate(records, start=1), path, columns)

@@ -1,5 +1,6 @@
 """What every file reader shares: bytes to text, the names of splits, rows that must be whole."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from modiva.errors import ModivaError
 
 Pair = tuple[str, str]
+
+_LINE_END = re.compile("\r\n|\r|\n")
 
 _SPLIT_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("train", "training", "trainset"), "train"),
@@ -41,14 +44,31 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(data: bytes, path: Path) -> str:
-    """Return `data` as text; `path` is what an error calls it."""
+    """Return `data` as text without byte-order marks; `path` is what an error calls it.
+
+    Raises:
+        ModivaError: bytes that are not UTF-8, or NUL bytes, which no text holds.
+    """
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
+        guess = " (it looks like UTF-16)" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
         raise ModivaError(
             f"{path}: byte 0x{error.object[error.start]:02x} at offset {error.start} is not "
-            "UTF-8, the encoding expected: save the file as UTF-8"
+            f"UTF-8, the encoding expected{guess}: save the file as UTF-8"
         ) from error
+    if "\0" in text:
+        raise ModivaError(
+            f"{path}: a NUL byte at offset {data.index(0)}: no text file has one; if it is UTF-16, "
+            "save it as UTF-8"
+        )
+    # Files that were joined have marks inside, too; they cannot be seen and would make new words.
+    return text.replace("\ufeff", "")
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text; CR, LF and CR LF all end one."""
+    return _LINE_END.split(text)
 
 
 def pair(text: str, intent: str, where: str) -> list[Pair]:

@@ -49,5 +49,10 @@ def _split(folder: Path) -> list[Pair]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Lines of a file; only line feeds end a line, and blank lines at the end do not count."""
-    return read_text(path).replace("\r\n", "\n").rstrip("\n").split("\n")
+    """Lines of a file; blank lines at the end do not count.
+
+    A carriage return ends a line only where no line feed does: published files have some inside.
+    """
+    text = read_text(path).replace("\r\n", "\n")
+    text = text if "\n" in text else text.replace("\r", "\n")
+    return text.rstrip("\n").split("\n")

@@ -3,16 +3,25 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from modiva.corpora.reading import Pair, RawCorpus, pair, split_paths
+from modiva.corpora.columns import Columns, has_both
+from modiva.corpora.reading import Pair, RawCorpus, lines_of, pair, split_paths
 from modiva.errors import ModivaError
 
-TEXT_COLUMNS = ("text", "utterance", "sentence", "query")
-INTENT_COLUMNS = ("intent", "label", "category")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
+
+class _Row(NamedTuple):
+    """One record of a delimited file and the physical lines (from 1, inclusive) it stands on."""
+
+    first: int
+    last: int
+    fields: list[str]
 
 
 def split_files(folder: Path) -> dict[str, Path]:
@@ -21,97 +30,173 @@ def split_files(folder: Path) -> dict[str, Path]:
     return split_paths(files, folder)
 
 
-def read_delimited(text: str, path: Path) -> RawCorpus:
+def read_delimited(text: str, path: Path, columns: Columns) -> RawCorpus:
     """Read a CSV or TSV file with a header; the delimiter is the one that finds both columns.
+
+    In a file with tabs every line is a row where all lines fit the header. Quotes then stand for
+    themselves, unless every field that begins with one also ends with it.
 
     Args:
         text: content of the file.
         path: what an error calls it.
+        columns: which hold texts and intents.
 
     Raises:
-        ModivaError: a missing column, or a row that does not fit the header.
+        ModivaError: a missing column, several that could be meant, a row that does not fit the
+            header, or quotes that would make one row of several.
     """
-    first = text.lstrip("\r\n").split("\n", 1)[0].strip("\r")
+    lines = lines_of(text)
+    first = next((line for line in lines if line.strip()), "")
     tried = {d: next(csv.reader([first], delimiter=d), []) for d in "\t,;"}
-    fits = [d for d, header in tried.items() if _has(header)]
+    fits = [d for d, header in tried.items() if has_both(header)]
     delimiter = fits[0] if fits else max("\t,;", key=lambda d: len(tried[d]))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    found: list[Pair] = []
-    header: list[str] = []
-    try:
-        for row in reader:
-            if not any(field.strip() for field in row):
-                continue
-            if not header:
-                header = row
-                columns = _columns(header, f"{path}, header")
-                continue
-            where = f"{path}, line {reader.line_num}"
-            if len(row) != len(header):
-                raise ModivaError(
-                    f"{where}: {len(row)} fields, but the header has {len(header)}: put quotes "
-                    f"around a text that holds {delimiter!r}"
-                )
-            found += pair(row[columns[0]], row[columns[1]], where)
-    except csv.Error as error:
-        raise ModivaError(f"{path}, line {reader.line_num}: {error}: mend the quotes") from error
-    return RawCorpus({"train": found})
+    if not first:
+        return RawCorpus({"train": []})
+    places = columns.places(tried[delimiter], f"{path}, header", str(path))
+    literal = _literal(lines) if delimiter == "\t" else None
+    rows, note = literal or (list(_quoted(text, delimiter, path)), "")
+    width = len(rows[0].fields)
+    for row in rows[1:]:
+        if len(row.fields) != width:
+            raise ModivaError(
+                f"{path}, line {row.last}: {len(row.fields)} fields, but the header has {width}: "
+                f"put quotes around a text that holds {delimiter!r}"
+            )
+    _refuse_swallowed(rows[1:], lines, delimiter, places[1], path)
+    found = [
+        made
+        for row in rows[1:]
+        for made in pair(row.fields[places[0]], row.fields[places[1]], f"{path}, line {row.last}")
+    ]
+    return RawCorpus({"train": found}, " ".join(filter(None, (columns.note, note))))
 
 
-def read_records(records: Iterable[tuple[int, Any]], path: Path) -> RawCorpus:
+def read_records(records: Iterable[tuple[int, Any]], path: Path, columns: Columns) -> RawCorpus:
     """Read JSON objects with a text and an intent.
 
     Args:
         records: line (or place in a list) and value of each.
         path: what an error calls the file.
+        columns: which fields hold texts and intents; the same in all objects.
 
     Raises:
-        ModivaError: something that is not an object, or misses a field.
+        ModivaError: something that is not an object, misses a field, or has several that could
+            be meant.
     """
-    found: list[Pair] = []
-    for line, record in records:
-        where = f"{path}, record {line}"
+    listed = list(records)
+    if not listed:
+        return RawCorpus({"train": []})
+    for line, record in listed:
         if not isinstance(record, dict):
-            raise ModivaError(f"{where} is not an object with a text and an intent")
-        keys = list(record)
-        text, intent = (record[keys[column]] for column in _columns(keys, where))
+            raise ModivaError(f"{path}, record {line} is not an object with a text and an intent")
+    keys = list(dict.fromkeys(key for _, record in listed for key in record))
+    # A first object without an intent is told by its own fields.
+    if not has_both(keys):
+        columns.places(list(listed[0][1]), f"{path}, record {listed[0][0]}", str(path))
+    text_key, intent_key = (keys[p] for p in columns.places(keys, str(path), str(path)))
+    found: list[Pair] = []
+    for line, record in listed:
+        where = f"{path}, record {line}"
+        for role, key in (("text", text_key), ("intent", intent_key)):
+            if key not in record:
+                raise ModivaError(f"{where} has no {role} column {key!r}: add it")
+        text, intent = record[text_key], record[intent_key]
         if not isinstance(text, str) or not isinstance(intent, str | int):
-            raise ModivaError(f"{where}: text and intent must be strings")
-        found += pair(text, str(intent), where)
-    return RawCorpus({"train": found})
+            raise ModivaError(
+                f"{where}: {text_key!r} and {intent_key!r} must be strings (an intent may also be "
+                "a whole number)"
+            )
+        found += pair(text, intent if isinstance(intent, str) else json.dumps(intent), where)
+    return RawCorpus({"train": found}, columns.note)
 
 
 def parse_lines(text: str, path: Path) -> list[tuple[int, Any]]:
     """Return line number and value of each line of a JSON lines file."""
     records = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append((number, json.loads(line)))
-        except json.JSONDecodeError as error:
-            raise ModivaError(
-                f"{path}, line {number} is not JSON ({error.msg}): one object a line, such as "
-                '{"text": "call home", "intent": "call"}'
-            ) from error
+    for number, line in enumerate(lines_of(text), start=1):
+        if line.strip():
+            try:
+                records.append((number, parse_json(line)))
+            except ValueError as error:
+                raise ModivaError(
+                    f"{path}, line {number} is not JSON ({error}): one object a line, such as "
+                    '{"text": "call home", "intent": "call"}'
+                ) from error
     return records
 
 
-def _has(header: Sequence[str]) -> bool:
-    names = {name.strip().lower() for name in header}
-    return bool(names & set(TEXT_COLUMNS)) and bool(names & set(INTENT_COLUMNS))
+def parse_json(text: str) -> Any:
+    """Return a JSON value.
+
+    Raises:
+        ValueError: not JSON, nested too deep, or an object that names a field twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
-def _columns(header: Sequence[str], where: str) -> tuple[int, int]:
-    """Places of the text and intent columns."""
-    names = [name.strip().lower() for name in header]
-    places = []
-    for role, wanted in (("text", TEXT_COLUMNS), ("intent", INTENT_COLUMNS)):
-        place = next((names.index(name) for name in wanted if name in names), None)
-        if place is None:
+def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(fields)
+    if len(made) < len(fields):
+        names = [name for name, _ in fields]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {twice!r} stands twice in one object")
+    return made
+
+
+def _literal(lines: Sequence[str]) -> tuple[list[_Row], str] | None:
+    """Rows of a file with tabs, quotes as they stand; None where lines do not fit the header."""
+    rows = [
+        _Row(number, number, line.split("\t"))
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+    if any(len(row.fields) != len(rows[0].fields) for row in rows):
+        return None
+    quoted = [field for row in rows for field in row.fields if field.startswith('"')]
+    if all(_QUOTED.fullmatch(field) for field in quoted):
+        bare = [row._replace(fields=[_unquoted(field) for field in row.fields]) for row in rows]
+        return bare, ""
+    return rows, "Quotes are read as they stand: some fields begin with one and do not end with it."
+
+
+def _unquoted(field: str) -> str:
+    return field[1:-1].replace('""', '"') if field.startswith('"') else field
+
+
+def _quoted(text: str, delimiter: str, path: Path) -> Iterator[_Row]:
+    """Records of a file in which quotes join fields over delimiters and line ends."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    ended = 0
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield _Row(ended + 1, reader.line_num, fields)
+            ended = reader.line_num
+    except csv.Error as error:
+        lines = f"{ended + 1}" if reader.line_num <= ended + 1 else f"{ended + 1}-{reader.line_num}"
+        raise ModivaError(
+            f"{path}, line {lines}: {error}: mend the quotes; inside a quoted field a quote is "
+            'written twice ("")'
+        ) from error
+
+
+def _refuse_swallowed(
+    rows: Sequence[_Row], lines: Sequence[str], delimiter: str, intent: int, path: Path
+) -> None:
+    """Raise where a quote that was left open has made one row of several.
+
+    A record of several lines is one if lines of it, alone, fit the header and have an intent that
+    other rows have: a line inside, or both its first and its last.
+    """
+    known = {row.fields[intent].strip() for row in rows if row.first == row.last}
+    for row in (row for row in rows if row.first < row.last):
+        alone = [line.split(delimiter) for line in lines[row.first - 1 : row.last]]
+        whole = [len(a) == len(row.fields) and a[intent].strip(' "') in known for a in alone]
+        if any(whole[1:-1]) or (whole[0] and whole[-1]):
             raise ModivaError(
-                f"{where} has no {role} column: name one {' or '.join(map(repr, wanted))}; "
-                f"columns found: {', '.join(repr(n.strip()[:40]) for n in header[:12])}"
+                f"{path}, lines {row.first}-{row.last}: a quote that opens on the first line and "
+                "closes on the last makes one row of them: mend the quotes, or remove them"
             )
-        places.append(place)
-    return places[0], places[1]
