@@ -1,5 +1,6 @@
 """An attack: an objective and a search, run on the problems of one model."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +12,10 @@ from transformers import PreTrainedModel
 from attacks.checkpoint import choose_device
 from attacks.objectives import Objective
 from attacks.oracle import Oracle
-from attacks.problem import Completion, problem_generators
+from attacks.problem import WHOLE, Completion, problem_generators
 from attacks.search.base import Search
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,45 @@ class Reconstruction:
     scores: tuple[float, ...]
     evaluations: int
     seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        problem: Completion,
+        attack: str,
+        objective: str,
+        choices: Sequence[Sequence[int]],
+        scores: Sequence[float],
+        evaluations: int,
+        seconds: float,
+    ) -> "Reconstruction":
+        """List candidates, best first, without those whose text has other tokens than scored.
+
+        Raises:
+            AttackError: none is left.
+        """
+        if problem.size > WHOLE:  # smaller spaces were tokenised whole when they were built
+            true = problem.is_text(torch.tensor(choices).view(len(choices), -1)).tolist()
+            if not all(true):
+                logger.warning(
+                    "%d of the %d best candidates are left out: the tokenizer merges their slots, "
+                    "so that their text has other tokens than were scored",
+                    true.count(False),
+                    len(true),
+                )
+            if not any(true):
+                problem.check(torch.tensor(choices).view(len(choices), -1))
+            choices = [row for row, its in zip(choices, true, strict=True) if its]
+            scores = [score for score, its in zip(scores, true, strict=True) if its]
+        return cls(
+            problem=problem.name,
+            attack=attack,
+            objective=objective,
+            candidates=tuple(problem.secret(row) for row in choices),
+            scores=tuple(scores),
+            evaluations=evaluations,
+            seconds=seconds,
+        )
 
 
 @dataclass(frozen=True)
@@ -98,14 +140,14 @@ class Attack:
             model.to(home)  # type: ignore[arg-type]
         spent = oracle.evaluations
         return [
-            Reconstruction(
-                problem=problem.name,
-                attack=self.name,
-                objective=self.objective.name,
-                candidates=tuple(problem.secret(choices) for choices in ranking.choices),
-                scores=ranking.scores,
-                evaluations=evaluations,
-                seconds=seconds * evaluations / max(1, sum(spent)),
+            Reconstruction.of(
+                problem,
+                self.name,
+                self.objective.name,
+                ranking.choices,
+                ranking.scores,
+                evaluations,
+                seconds * evaluations / max(1, sum(spent)),
             )
             for problem, ranking, evaluations in zip(problems, rankings, spent, strict=True)
         ]

@@ -2,13 +2,16 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from attacks.errors import AttackError
+
+WHOLE = 2**16  # secrets of spaces up to this size are all tokenised when the problem is built
+BLOCK = 2**14  # sentences tokenised together
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +26,7 @@ class Completion:
         candidates: for each slot the token ids of its options (K, width).
         options: for each slot the words it may hold (K).
         label: class index that the target gives the completed sentence.
+        encode: token ids of each of some sentences, by the target's tokenizer.
     """
 
     name: str
@@ -32,6 +36,7 @@ class Completion:
     candidates: tuple[Tensor, ...]
     options: tuple[tuple[str, ...], ...]
     label: int
+    encode: Callable[[list[str]], list[list[int]]]
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -78,14 +83,43 @@ class Completion:
         words = iter(secret)
         return " ".join(part if isinstance(part, str) else next(words) for part in self.parts)
 
-    def fill(self, choices: Sequence[int]) -> Tensor:
-        """Token ids (T,) of the sentence with these choices."""
-        ids = self.input_ids.clone()
-        for positions, candidates, choice in zip(
-            self.positions, self.candidates, choices, strict=True
+    def fill(self, choices: Tensor | Sequence[int]) -> Tensor:
+        """Token ids (..., T) of the sentences with choices (..., n)."""
+        choices = torch.as_tensor(choices, dtype=torch.long)
+        ids = self.input_ids.expand(*choices.shape[:-1], -1).clone()
+        for slot, (positions, candidates) in enumerate(
+            zip(self.positions, self.candidates, strict=True)
         ):
-            ids[positions] = candidates[choice]
+            ids[..., positions] = candidates[choices[..., slot]]
         return ids
+
+    def is_text(self, choices: Tensor) -> Tensor:
+        """Whether the tokens of choices (N, n) are those of their sentence: (N,) bool.
+
+        Slots are tokenised one at a time, and a tokenizer may merge what stands in several.
+        """
+        found: list[bool] = []
+        for block in choices.split(BLOCK):
+            encoded = self.encode([self.text(self.secret(row)) for row in block.tolist()])
+            filled = self.fill(block).tolist()
+            found += [ids == its for ids, its in zip(encoded, filled, strict=True)]
+        return torch.tensor(found, dtype=torch.bool)
+
+    def check(self, choices: Tensor) -> None:
+        """Check that the tokens of choices (N, n) are those of their sentences.
+
+        Raises:
+            AttackError: some are not; the message counts them and shows the first.
+        """
+        true = self.is_text(choices)
+        if not true.all():
+            secret = self.secret(choices[int((~true).nonzero()[0])].tolist())
+            raise AttackError(
+                f"the tokenizer merges slots in {self.text(secret)!r}, so that "
+                f"{int((~true).sum()):,} of {len(choices):,} secrets are not the tokens of their "
+                "slots, and would be scored on tokens that their text does not have: use slots "
+                "whose options it keeps apart, or put a known word between them"
+            )
 
 
 def problem_generators(problems: Sequence[Completion], seed: int) -> list[torch.Generator]:

@@ -22,7 +22,7 @@ def score_space(
         the order of `Pattern.index`.
 
     Raises:
-        AttackError: more than 10^7 secrets.
+        AttackError: more than 10^7 secrets, or some whose tokens are not those of their slots.
     """
     check_enumerable(problem.size)
     with Oracle(model, [problem], get_objective(objective)) as oracle:
@@ -41,9 +41,11 @@ def score_choices(
         float32 scores (len(secrets),), lower is better.
 
     Raises:
-        AttackError: a secret has another number of words, or a word that its slot cannot hold.
+        AttackError: a secret has another number of words, a word that its slot cannot hold, or
+            other tokens than its slots have.
     """
     choices = torch.tensor([problem.choices(s) for s in secrets], dtype=torch.long)
     choices = choices.view(-1, len(problem.options))
+    problem.check(choices)
     with Oracle(model, [problem], get_objective(objective)) as oracle:
         return oracle.evaluate(torch.zeros(len(choices), dtype=torch.long), choices).numpy()

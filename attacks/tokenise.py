@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from attacks.errors import AttackError
 from attacks.labels import resolve_label
-from attacks.problem import Completion, some
+from attacks.problem import WHOLE, Completion, some
 from canaries.patterns import Pattern
 from canaries.spaces import SecretSpace
 
 Span = tuple[int, int]
+SAMPLED = 1_000  # secrets tokenised of a space that is too large to tokenise whole
 
 
 def build_completion(
@@ -74,7 +76,8 @@ def build_completion(
         ):
             filled = [*first[:slot], option, *first[slot + 1 :]]
             inside = sentence.slot_tokens(filled, its_spans, slot)
-            if outside != [t for i, t in enumerate(ids) if i not in set(inside)] or not inside:
+            moved = not inside or (len(inside) == len(where) and inside != where)
+            if moved or outside != [t for i, t in enumerate(ids) if i not in set(inside)]:
                 raise AttackError(
                     f"option {option!r} of slot {slot + 1} ({space.name}) changes the tokens "
                     "around it: use options that the tokenizer keeps apart from other words"
@@ -92,8 +95,9 @@ def build_completion(
         candidates=tuple(candidates),
         options=tuple(tuple(space.options) for space in spaces),
         label=resolve_label(model, label),
+        encode=sentence.encode,
     )
-    _check_joint(sentence, problem)
+    problem.check(_joint_fills(problem))
     return problem
 
 
@@ -137,6 +141,13 @@ class _Sentence:
         """Positions of the tokens that overlap the slot; a leading space may belong to one."""
         start, end = self.slot_spans(secret)[slot]
         return [i for i, (a, b) in enumerate(spans) if a < end and b > start]
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of sentences, special tokens included."""
+        encoded: Any = self.tokenizer(
+            texts, truncation=False, return_attention_mask=False, return_token_type_ids=False
+        )
+        return list(encoded["input_ids"])
 
     def _encode(self, texts: list[str]) -> list[tuple[list[int], list[Span]]]:
         encoded: Any = self.tokenizer(texts, return_offsets_mapping=True, truncation=False)
@@ -198,14 +209,10 @@ def _check_options(
             )
 
 
-def _check_joint(sentence: _Sentence, problem: Completion, checks: int = 64) -> None:
-    """Slots were tokenised one at a time; some joint fills show that they do not interact."""
+def _joint_fills(problem: Completion) -> Tensor:
+    """Choices (N, n) to tokenise whole: all of a space up to `WHOLE`, else a sample."""
+    if problem.size <= WHOLE:
+        return torch.cartesian_prod(*map(torch.arange, problem.sizes)).view(problem.size, -1)
     generator = torch.Generator().manual_seed(0)
-    for _ in range(checks):
-        choices = [int(torch.randint(size, (1,), generator=generator)) for size in problem.sizes]
-        ids, _ = sentence.tokens(problem.secret(choices))
-        if ids != problem.fill(choices).tolist():
-            text = problem.text(problem.secret(choices))
-            raise AttackError(
-                f"the tokenizer merges slots in {text!r}: put a known word between them"
-            )
+    draws = [torch.randint(size, (SAMPLED,), generator=generator) for size in problem.sizes]
+    return torch.stack(draws, dim=1)

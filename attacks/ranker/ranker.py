@@ -148,14 +148,14 @@ class Ranked:
 
     def reconstruction(self, problem: Completion, attack: str) -> Reconstruction:
         """The best candidates as any attack gives them back; scores are negated utilities."""
-        return Reconstruction(
-            problem=problem.name,
-            attack=attack,
-            objective=attack,
-            candidates=tuple(problem.secret(c) for c in self.choices[:TOP].tolist()),
-            scores=tuple((-self.utility[:TOP]).tolist()),
-            evaluations=self.evaluations,
-            seconds=self.seconds,
+        return Reconstruction.of(
+            problem,
+            attack,
+            attack,
+            self.choices[:TOP].tolist(),
+            (-self.utility[:TOP]).tolist(),
+            self.evaluations,
+            self.seconds,
         )
 
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from attacks.errors import AttackError
 from attacks.oracle import Oracle
 from attacks.pool import TOP, Ranking
+from attacks.problem import WHOLE
 
 LIMIT = 10**7  # candidates; minutes for a small model, hours for a large one
 BLOCK = 2**16  # candidates whose scores are looked at together
@@ -57,13 +58,19 @@ def check_enumerable(size: int) -> None:
 
 
 def enumerate_scores(oracle: Oracle, p: int) -> Iterator[tuple[int, Tensor]]:
-    """Yield (first index, scores) of blocks of problem `p`'s space, the last slot fastest."""
+    """Yield (first index, scores) of blocks of problem `p`'s space, the last slot fastest.
+
+    Raises:
+        AttackError: candidates whose tokens are not those of their text.
+    """
     problem = oracle.problems[p]
     slots = oracle.layout.sizes.shape[1]
     for start in range(0, problem.size, BLOCK):
         index = torch.arange(start, min(start + BLOCK, problem.size))
         choices = torch.zeros(len(index), slots, dtype=torch.long)
-        choices[:, : len(problem.sizes)] = unravel(index, problem.sizes)
+        choices[:, : len(problem.sizes)] = its = unravel(index, problem.sizes)
+        if problem.size > WHOLE:  # smaller ones were tokenised whole when they were built
+            problem.check(its)
         yield start, oracle.evaluate(torch.full_like(index, p), choices)
 
 

@@ -1,5 +1,7 @@
 """A Completion says exactly which tokens each secret becomes, or is refused."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from attacks import AttackError, build_completion
+from attacks import AttackError, build_completion, get_attack, score_choices
 from canaries.patterns import get_pattern, parse_slots
 from canaries.spaces import SecretSpace, get_space
 
@@ -103,7 +105,45 @@ def test_a_slot_that_merges_with_its_neighbour_is_refused(bert):
     assert "changes the tokens" in refusal(merging, bert, slots=(DIGIT, DIGIT))
     merging = byte_pairs()
     merging.add_tokens([f"{digit} {digit}" for digit in range(1, 10)])
-    assert "merges slots" in refusal(merging, bert, slots=(DIGIT, DIGIT, DIGIT))
+    message = refusal(merging, bert, slots=(DIGIT, DIGIT, DIGIT))
+    assert "merges slots" in message
+    # "a a" for a > 0 in one of the two places, or in both.
+    assert "171 of 1,000 secrets" in message
+
+
+@pytest.mark.parametrize("phrase", ["4 7 1", "9 9 9 8"])
+def test_one_phrase_that_merges_slots_is_found(tokenizer, bert, phrase):
+    merging = copy.deepcopy(tokenizer)
+    merging.add_tokens([phrase])
+    message = refusal(merging, bert, slots=(DIGIT,) * 4)
+    assert phrase in message
+    assert f"{20 if phrase == '4 7 1' else 1} of 10,000 secrets" in message
+
+
+def test_what_is_listed_of_a_larger_space_is_the_tokens_of_its_text(
+    tokenizer, make_planted, caplog
+):
+    """A phrase that no sample meets: the planted sentence holds it, and the search finds it."""
+    merging = copy.deepcopy(tokenizer)
+    merging.add_tokens(["4 7 1 1 5"])
+    planted = make_planted("call 4 7 1 1 5")
+    problem = build_completion(merging, planted, prefix="call", slots=(DIGIT,) * 5, label=1)
+    secret = ("4", "7", "1", "1", "5")
+    (found,) = get_attack("coordinate").run(planted, [problem])
+    assert found.candidates
+    assert secret not in found.candidates
+    assert "left out" in caplog.text
+    for listed in found.candidates:
+        filled = problem.fill(problem.choices(listed)).tolist()
+        assert filled == merging(problem.text(listed))["input_ids"]
+    with pytest.raises(AttackError, match="call 4 7 1 1 5"):
+        score_choices(planted, problem, "loss", [secret])
+    with pytest.raises(AttackError, match="merges slots"):
+        get_attack("exhaustive").run(planted, [problem])
+    (others,) = get_attack("coordinate").run(
+        planted, [build_completion(tokenizer, planted, prefix="call", slots=(DIGIT,) * 5, label=1)]
+    )
+    assert others.candidates[0] == secret
 
 
 def test_a_model_with_one_output_is_not_a_classifier(tokenizer, bert):

@@ -3,6 +3,8 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from attacks import (
     score_choices,
     score_space,
 )
+from attacks.labels import resolve_label
 from attacks.ranker import Described, Ranked, RankedAttack
 from canaries import Canary, Pattern
 from modiva.corpora import Corpus
@@ -155,22 +158,15 @@ def _problems(
     cell: Cell, patterns: Sequence[Pattern], target: Target
 ) -> list[tuple[Pattern, Canary, Completion]]:
     """Every canary of a target with its pattern and what the attacker knows of it."""
-    # The ledger lists the secrets of one pattern after the other.
-    patterns = [pattern for pattern in patterns for _ in range(cell.secrets)]
-    return [
-        (
-            pattern,
-            canary,
-            build_completion(
-                target.classifier.tokenizer,
-                target.classifier.model,
-                pattern=pattern,
-                label=canary.label,
-                name=canary.id,
-            ),
-        )
-        for pattern, canary in zip(patterns, target.ledger.canaries, strict=True)
-    ]
+    model, tokenizer = target.classifier.model, target.classifier.tokenizer
+    canaries = iter(target.ledger.canaries)  # the secrets of one pattern after the other
+    asked = []
+    for pattern in patterns:
+        shared = build_completion(tokenizer, model, pattern=pattern, label=0)
+        for canary in islice(canaries, cell.secrets):
+            label = resolve_label(model, canary.label)
+            asked.append((pattern, canary, replace(shared, label=label, name=canary.id)))
+    return asked
 
 
 def _scores(
