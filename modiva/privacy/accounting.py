@@ -10,17 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.pld import PLDAccountant
 from scipy import stats
 
 from modiva.privacy.mixture import Mixture, mixture_epsilon
 
-# At this discretisation interval epsilon differs from that of 1e-4 by less than 1e-3, in a tenth of
-# the time. A large epsilon gets a coarser one, this share of it; it is then too high by less than
-# a thousandth of itself.
-INTERVAL, RELATIVE_INTERVAL = 1e-3, 1e-4
-COARSE_INTERVAL = 0.1  # of a first look at the size of epsilon
 # Less noise than this has an epsilon of millions, if the sums do not overflow: no bound is given.
 LEAST_NOISE = 1e-3
 # Binomial tails of less than this are merged into one outcome (see `group_sensitivities`).
@@ -60,35 +53,14 @@ def composed_epsilon(
 
     A group of `repetitions` examples meets a step Binomial(repetitions, sampling_rate) times, and
     each time moves the clipped sum by at most the clip norm: a mixture of Gaussians, whose privacy
-    loss is tight (see `modiva.privacy.mixture`).
+    loss is tight. The grid follows the size of epsilon and the number of steps, so that epsilon is
+    too high by at most 0.05 %, or by 2.5e-4 where it is below 0.5 (see `modiva.privacy.mixture`).
     """
     taken = [(noise, steps) for noise, steps in phases if steps]
     if any(noise < LEAST_NOISE for noise, _ in taken):
         return math.inf
-    if repetitions == 1:
-        return _one_example(sampling_rate, taken, delta)
     group = group_sensitivities(sampling_rate, repetitions)
     return mixture_epsilon([Mixture.of(noise, *group, steps) for noise, steps in taken], delta)
-
-
-def _one_example(sampling_rate: float, phases: Sequence[tuple[float, int]], delta: float) -> float:
-    """Epsilon on a grid as fine as its size deserves."""
-    # With little noise a single step loses about 1 / (2 noise^2).
-    coarse = max([COARSE_INTERVAL, *(RELATIVE_INTERVAL / (2 * noise**2) for noise, _ in phases)])
-    size = _accounted(sampling_rate, phases, delta, coarse)
-    interval = max(INTERVAL, RELATIVE_INTERVAL * size)
-    if interval >= coarse:
-        return size
-    return _accounted(sampling_rate, phases, delta, interval)
-
-
-def _accounted(
-    sampling_rate: float, phases: Sequence[tuple[float, int]], delta: float, interval: float
-) -> float:
-    accountant = PLDAccountant(value_discretization_interval=interval)
-    for noise, steps in phases:
-        accountant.compose(PoissonSampledDpEvent(sampling_rate, GaussianDpEvent(noise)), steps)
-    return float(accountant.get_epsilon(delta))
 
 
 def group_sensitivities(

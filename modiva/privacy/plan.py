@@ -125,7 +125,7 @@ class PrivacyPlan:
             ),
             "expected_batch_size": self.expected_batch_size,
             "epsilon": _finite(self.epsilon()),
-            "accountant": "PLD (dp-accounting), Poisson sampling",
+            "accountant": "PLD (connect the dots), Poisson sampling",
         }
         if self.sensitivity != 1:
             described["epsilon_at_sensitivity_1"] = _finite(replace(self, sensitivity=1).epsilon())
