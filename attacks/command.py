@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from attacks.attack import Attack, Reconstruction
@@ -17,7 +16,7 @@ from attacks.problem import Completion
 from attacks.ranker import RANKED, RankedAttack, Ranker
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
-from canaries.patterns import parse_slots
+from attacks.vocabulary import slot_spaces
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def run(arguments: AttackArguments) -> int:
     ranked = choose_ranked(arguments)
     attack = None if ranked else configure(arguments.attack, arguments.objective, arguments.set)
     model, tokenizer = load_checkpoint(arguments.checkpoint, device=arguments.device)
-    spaces = parse_slots(arguments.slots, vocabulary=whole_words(tokenizer))
+    spaces = slot_spaces(arguments.slots, tokenizer, model)
     problem = build_completion(
         tokenizer,
         model,
@@ -145,19 +144,6 @@ def configure(name: str, objective: str | None, settings: Sequence[str]) -> Atta
             kind = type(present).__name__
             raise AttackError(f"--set {setting!r}: {key} takes a value of type {kind}") from error
     return get_attack(name, objective=objective, **overrides)
-
-
-def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """The words that are one token each where they follow another word, sorted."""
-    special = set(tokenizer.all_special_tokens)
-    vocabulary = [token for token in tokenizer.get_vocab() if token not in special]
-    # Byte-level and sentencepiece tokenizers mark the first token of a word; others its later ones.
-    for mark in ("Ġ", "▁"):
-        marked = [token[1:] for token in vocabulary if token.startswith(mark)]
-        if marked:
-            vocabulary = marked
-            break
-    return sorted({token for token in vocabulary if token.isalpha()})
 
 
 def as_dict(

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from attacks.errors import AttackError
 from attacks.labels import resolve_label
 from attacks.problem import WHOLE, Completion, some
+from attacks.vocabulary import embedding_rows, longest_input
 from canaries.patterns import Pattern
 from canaries.spaces import SecretSpace
 
@@ -45,8 +46,9 @@ def build_completion(
         name: how results name the problem; the pattern's name by default.
 
     Raises:
-        AttackError: no slots, an unknown label, unknown tokens, options of unequal token counts
-            or with equal tokens, or a sentence longer than the model takes.
+        AttackError: no slots, an unknown label, tokens that are unknown or have no vector, options
+            of unequal token counts or with equal tokens, slots that the tokenizer merges, or a
+            sentence longer than the model takes.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise AttackError(
@@ -62,9 +64,9 @@ def build_completion(
     first = [space.options[0] for space in spaces]
     sentence = _Sentence(tokenizer, parts)
     base, spans = sentence.tokens(first)
-    unknown = tokenizer.unk_token_id
+    unknown, table = tokenizer.unk_token_id, embedding_rows(model)
     _check_length(tokenizer, model, len(base))
-    _check_known(sentence.text(first), base, spans, unknown, sentence.slot_spans(first))
+    _check_known(sentence.text(first), base, spans, unknown, table, sentence.slot_spans(first))
 
     positions, candidates = [], []
     for slot, space in enumerate(spaces):
@@ -83,7 +85,7 @@ def build_completion(
                     "around it: use options that the tokenizer keeps apart from other words"
                 )
             rows.append([ids[i] for i in inside])
-        _check_options(space, slot, rows, unknown)
+        _check_options(space, slot, rows, unknown, table)
         positions.append(torch.tensor(where))
         candidates.append(torch.tensor(rows))
 
@@ -155,10 +157,7 @@ class _Sentence:
 
 
 def _check_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, length: int) -> None:
-    # Tokenizers without a limit carry a huge number; the model's own table is the limit then.
-    limit = min(
-        tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None) or 10**9
-    )
+    limit = longest_input(tokenizer, model)
     if length > limit:
         raise AttackError(
             f"the sentence has {length} tokens and the model takes {limit}: shorten the prefix, "
@@ -167,22 +166,41 @@ def _check_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, le
 
 
 def _check_known(
-    text: str, ids: list[int], spans: list[Span], unknown: int | None, slots: list[Span]
+    text: str,
+    ids: list[int],
+    spans: list[Span],
+    unknown: int | None,
+    table: int | None,
+    slots: list[Span],
 ) -> None:
-    strange = [
-        text[a:b].strip()
+    # Tokens of no characters come with every sentence: OPT's first is its unknown token.
+    words = [
+        (text[a:b].strip(), token)
         for token, (a, b) in zip(ids, spans, strict=True)
-        if token == unknown and not any(a < end and b > start for start, end in slots)
+        if not any(a < end and b > start for start, end in slots)
     ]
+    strange = [word for word, token in words if token == unknown and word]
     if strange:
         raise AttackError(
             f"the tokenizer does not know {some(strange)}: use words of its vocabulary in the "
             "prefix and suffix (spelling and case as in the training data)"
         )
+    beyond = [
+        word or f"token {token}" for word, token in words if table is not None and token >= table
+    ]
+    if beyond:
+        raise AttackError(
+            f"the model's embedding of {table} rows has none for {some(beyond)}, which the "
+            "tokenizer knows: leave it out of the prefix and suffix"
+        )
 
 
 def _check_options(
-    space: SecretSpace, slot: int, rows: list[list[int]], unknown: int | None
+    space: SecretSpace,
+    slot: int,
+    rows: list[list[int]],
+    unknown: int | None,
+    table: int | None,
 ) -> None:
     where = f"slot {slot + 1} ({space.name})"
     strange = [o for o, row in zip(space.options, rows, strict=True) if unknown in row]
@@ -191,6 +209,13 @@ def _check_options(
             f"the tokenizer does not know the options {some(strange)} of {where}: use a space "
             "whose words are in its vocabulary"
         )
+    if table is not None:
+        beyond = [o for o, row in zip(space.options, rows, strict=True) if max(row) >= table]
+        if beyond:
+            raise AttackError(
+                f"the model's embedding of {table} rows has none for the options {some(beyond)} "
+                f"of {where}, which the tokenizer knows: use a space without them"
+            )
     width = Counter(len(row) for row in rows).most_common(1)[0][0]
     uneven = [o for o, row in zip(space.options, rows, strict=True) if len(row) != width]
     if uneven:

@@ -10,7 +10,8 @@ from tyro.conf import Positional
 
 from attacks import build_completion, score_space
 from attacks.checkpoint import load_checkpoint
-from canaries import Ledger, parse_slots
+from attacks.vocabulary import slot_spaces
+from canaries import Ledger, Pattern
 from modiva.errors import ModivaError
 from modiva.measure import exposure, hamming, multiset_match, rank_in_space
 
@@ -47,9 +48,7 @@ class Score:
                 )
             print(_line("secret ", known, guesses))
             if self.checkpoint is not None:
-                spaces = parse_slots(found["slots"])
-                parts = {key: found[key] for key in ("prefix", "suffix")}
-                self._rank(found, [known], slots=spaces, **parts)
+                self._rank(found, [known])
             return 0
         assert self.ledger is not None
         ledger = Ledger.load(self.ledger)
@@ -65,14 +64,24 @@ class Score:
             for control in canary.controls:
                 print(_line("control", control, guesses))
             if self.checkpoint is not None:
-                self._rank(found, [canary.secret, *canary.controls], pattern=canary.form)
+                self._rank(found, [canary.secret, *canary.controls], canary.form)
         return 0
 
-    def _rank(self, found: dict[str, Any], secrets: list[Secret], **sentence: Any) -> None:
+    def _rank(
+        self, found: dict[str, Any], secrets: list[Secret], pattern: Pattern | None = None
+    ) -> None:
         """Print where secrets stand among all of their space under the attack's objective."""
         assert self.checkpoint is not None
         model, tokenizer = load_checkpoint(self.checkpoint)
-        problem = build_completion(tokenizer, model, label=found["label_index"], **sentence)
+        problem = build_completion(
+            tokenizer,
+            model,
+            label=found["label_index"],
+            pattern=pattern,
+            prefix=found["prefix"],
+            slots=() if pattern else slot_spaces(found["slots"], tokenizer, model),
+            suffix=found["suffix"],
+        )
         scores = score_space(model, problem, found["objective"])
         for secret in secrets:
             index = np.ravel_multi_index(problem.choices(secret), problem.sizes)

@@ -31,8 +31,8 @@ def byte_pairs() -> PreTrainedTokenizerFast:
 @given(data=st.data())
 @pytest.mark.parametrize("kind", ["word level", "word pieces", "byte pairs"])
 def test_filled_tokens_are_those_of_the_filled_sentence(kind, tokenizer, pieces, make_bert, data):
-    bert = make_bert(tokenizer)
     chosen = {"word level": tokenizer, "word pieces": pieces, "byte pairs": byte_pairs()}[kind]
+    bert = make_bert(chosen)
     slots = (DIGIT, SecretSpace("color", ("red", "blue", "green")), DIGIT)
     slots += (CODES,) if kind == "word pieces" else ()
     prefix, suffix = data.draw(st.sampled_from([("call", ""), ("", "please"), ("call", "please")]))
@@ -47,7 +47,8 @@ def test_filled_tokens_are_those_of_the_filled_sentence(kind, tokenizer, pieces,
     assert problem.choices(problem.secret(choices)) == tuple(choices)
 
 
-def test_options_of_several_tokens_fill_several_positions(pieces, bert):
+def test_options_of_several_tokens_fill_several_positions(pieces, make_bert):
+    bert = make_bert(pieces)
     problem = build_completion(pieces, bert, prefix="call", slots=(CODES,), label=1)
     assert problem.candidates[0].shape == (4, 2)
     assert problem.positions[0].tolist() == [2, 3]
@@ -70,7 +71,7 @@ def refusal(tokenizer, model, **asked) -> str:
     return str(error.value)
 
 
-def test_refusals_name_the_value_and_the_remedy(tokenizer, pieces, bert):
+def test_refusals_name_the_value_and_the_remedy(tokenizer, pieces, bert, make_bert):
     assert "at least one" in refusal(tokenizer, bert, slots=())
     message = refusal(tokenizer, bert, label="weather")
     assert "'weather'" in message
@@ -81,14 +82,15 @@ def test_refusals_name_the_value_and_the_remedy(tokenizer, pieces, bert):
     letters = SecretSpace("letters", ("a", "red"))
     assert "'a'" in refusal(tokenizer, bert, slots=(letters,))
     uneven = SecretSpace("mixed", ("red", "blue", "x1"))
-    message = refusal(pieces, bert, slots=(uneven,))
+    message = refusal(pieces, make_bert(pieces), slots=(uneven,))
     assert "'x1'" in message
     assert "2 tokens" in message
     assert "24" in refusal(tokenizer, bert, prefix="call " * 30)
 
 
-def test_options_with_the_same_tokens_are_refused(bert):
+def test_options_with_the_same_tokens_are_refused(make_bert):
     lower = byte_pairs()
+    bert = make_bert(lower)
     from tokenizers import normalizers
 
     lower.backend_tokenizer.normalizer = normalizers.Lowercase()
@@ -96,8 +98,9 @@ def test_options_with_the_same_tokens_are_refused(bert):
     assert "same tokens" in refusal(lower, bert, slots=(twins,))
 
 
-def test_a_slot_that_merges_with_its_neighbour_is_refused(bert):
+def test_a_slot_that_merges_with_its_neighbour_is_refused(make_bert):
     merging = byte_pairs()
+    bert = make_bert(merging)
     merging.add_tokens(["call 3"])
     assert "'3' of slot 1 (digit) changes the tokens" in refusal(merging, bert)
     merging = byte_pairs()
