@@ -1,5 +1,6 @@
 """`python -m attacks CHECKPOINT ...`: an attack script against any trained classifier."""
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from canaries.spaces import CanaryError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run; exit code 2 for input that the user can mend."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # an encoding may lack signs of a candidate
+        sys.stdout.reconfigure(errors="backslashreplace")
     parsed = tyro.cli(AttackArguments, args=arguments, prog="python -m attacks")
     try:
         return run(parsed)

@@ -92,7 +92,7 @@ def run(arguments: AttackArguments) -> int:
     names: dict[Any, Any] = dict(model.config.id2label or {})
     label = str(names[problem.label])
     if arguments.json:
-        print(json.dumps(as_dict(problem, found, label, arguments), indent=2, ensure_ascii=False))
+        print(json.dumps(as_dict(problem, found, label, arguments), indent=2))
     else:
         print(as_table(problem, found, label, arguments.top))
     return 0
@@ -172,9 +172,15 @@ def as_dict(
 
 def as_table(problem: Completion, found: Reconstruction, label: str, top: int) -> str:
     """The ranked candidates as lines of text; scores are the objective, lower is better."""
+    # What ranks has a score of its own, which is no objective.
+    by = (
+        f"{found.attack} (lowest score first)"
+        if found.objective == found.attack
+        else f"{found.attack} on {found.objective} (lower is better)"
+    )
     lines = [
-        f"{found.attack} on {found.objective} (lower is better), label {label}: "
-        f"{problem.size:,} possible secrets, {found.evaluations:,} model evaluations, "
+        f"{by}, label {label}: {problem.size:,} possible secrets, "
+        f"{found.evaluations:,} model evaluation{'s' * (found.evaluations != 1)}, "
         f"{found.seconds:.2f} s",
         f"{'rank':>4}  {'score':>12}  sentence",
     ]

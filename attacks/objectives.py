@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attacks.errors import AttackError
+from canaries.spaces import suggest
 
 Score = Callable[[Tensor, Tensor], Tensor]
 
@@ -116,5 +117,8 @@ def get_objective(name: str | Objective) -> Objective:
     if isinstance(name, Objective):
         return name
     if name not in OBJECTIVES:
-        raise AttackError(f"unknown objective {name!r}: use one of {', '.join(OBJECTIVES)}")
+        raise AttackError(
+            f"unknown objective {name!r}{suggest(name, OBJECTIVES)}: use one of "
+            f"{', '.join(OBJECTIVES)}"
+        )
     return OBJECTIVES[name]

@@ -11,6 +11,7 @@ from attacks.objectives import OBJECTIVES, Objective, get_objective
 from attacks.ranker import RANKED
 from attacks.recipes import ELMAHDY2022, GBDA2021, GCG2023, PARIKH2022
 from attacks.search import Beam, Coordinate, Exhaustive, Gumbel, Random, Relaxed
+from canaries.spaces import suggest
 
 _LOSS = OBJECTIVES["loss"]
 
@@ -45,13 +46,16 @@ def get_attack(name: str, *, objective: str | Objective | None = None, **overrid
         AttackError: an unknown name, objective or setting, or a setting out of range.
     """
     if name not in ATTACKS:
-        raise AttackError(f"unknown attack {name!r}: use one of {', '.join([*ATTACKS, *RANKED])}")
+        names = [*ATTACKS, *RANKED]
+        raise AttackError(
+            f"unknown attack {name!r}{suggest(name, names)}: use one of {', '.join(names)}"
+        )
     attack = ATTACKS[name]
     known = [field.name for field in fields(attack.search)]  # type: ignore[arg-type]
     for setting in overrides:
         if setting not in known:
             raise AttackError(
-                f"attack {name!r} has no setting {setting!r}: "
+                f"attack {name!r} has no setting {setting!r}{suggest(setting, known)}: "
                 + (f"use {', '.join(known)}" if known else "it has none")
             )
     return replace(

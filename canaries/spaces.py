@@ -149,6 +149,10 @@ def get_space(
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return " (did you mean ...?)" when a known name is close to `name`, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    """Return " (did you mean ...?)" when a known name is close to `name`, else nothing.
+
+    Case does not count: it is what many names are mistyped in.
+    """
+    plain = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), list(plain), n=1)
+    return f" (did you mean {plain[close[0]]!r}?)" if close else ""

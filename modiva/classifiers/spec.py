@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from canaries.spaces import suggest
 from modiva.classifiers.registry import OWN_ARCHITECTURES
 from modiva.errors import ModivaError
 
@@ -104,8 +105,9 @@ def parse_target(name: str, size: Literal["small", "full"] = "full") -> TargetSp
         # What pretrained encoders are fine-tuned with unless their user says otherwise.
         return TargetSpec(name, embedding_dropout=0.1, encoder_dropout=0.1, head_dropout=0.1)
     raise ModivaError(
-        f"unknown target {name!r}: it is one of {', '.join(target_names())}, or the folder or hub "
-        "name (owner/model) of a Hugging Face checkpoint"
+        f"unknown target {name!r}{suggest(name, target_names())}: it is one of "
+        f"{', '.join(target_names())}, or the folder or hub name (owner/model) of a "
+        "Hugging Face checkpoint"
     )
 
 

@@ -5,17 +5,19 @@ import logging
 import operator
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from importlib import import_module
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_type_hints
 
 import tyro
 from tyro.conf import subcommand
 
 from canaries import CanaryError
+from canaries.spaces import suggest
 from modiva import __version__
+from modiva.cli.terminal import prepare_output
 from modiva.errors import ModivaError
 
 # Where each command is: only the one that is asked for is imported, since most load PyTorch.
@@ -35,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; exit code 0 if it worked, 1 if part of it failed, 2 for bad input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    prepare_output()
     if arguments == ["--version"]:
         print(f"modiva {__version__}")
         return 0
@@ -57,8 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: list[str]) -> Any:
     """The command that the arguments describe."""
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
-    if arguments and arguments[0] in COMMANDS:
+    if arguments and not arguments[0].startswith("-"):
         name, *rest = arguments
+        _known("command", name, COMMANDS)
+        if rest and not rest[0].startswith("-") and (actions := _actions(_command(name))):
+            _known(f"{name} command", rest[0], actions)
         return tyro.cli(_command(name), prog=f"modiva {name}", args=rest, config=config)
     kinds = [Annotated[_command(name), subcommand(name)] for name in COMMANDS]
     union: Any = reduce(operator.or_, kinds)
@@ -66,7 +72,9 @@ def _parse(arguments: list[str]) -> Any:
         union,
         prog="modiva",
         description="What does this text classifier give away about the people it was "
-        "trained on? Plant synthetic secrets, train, invert, measure, show.",
+        "trained on? Plant synthetic secrets, train, invert, measure, show.\n\n"
+        "--version prints the version; --tyro-print-completion bash (or zsh, tcsh) prints "
+        "completion for the shell.",
         args=arguments,
         config=config,
     )
@@ -75,6 +83,19 @@ def _parse(arguments: list[str]) -> Any:
 def _command(name: str) -> Any:
     module, kind = COMMANDS[name]
     return getattr(import_module(module), kind)
+
+
+def _actions(command: Any) -> list[str]:
+    """Names of what a command can do, for one that has commands of its own."""
+    union = get_type_hints(command, include_extras=True).get("action")
+    return [kind.__metadata__[0].name for kind in get_args(union)]
+
+
+def _known(kind: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise ModivaError(
+            f"unknown {kind} {name!r}{suggest(name, names)}: use one of {', '.join(names)}"
+        )
 
 
 def _bad_input() -> tuple[type[Exception], ...]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from modiva.cli.publish import publish
+from modiva.counts import plural
 from modiva.errors import ModivaError
 from modiva.studies import (
     AuditSpec,
@@ -111,11 +112,12 @@ def describe(study: Study, out: Path, workers: int) -> int:
     plan = plan_study(study)
     cells = study.cells()
     for cell in cells:
-        print(f"{cell}: {cell.models} models, {', '.join(cell.pattern)}")
+        print(f"{cell}: {plural(cell.models, 'model')}, {', '.join(cell.pattern)}")
     seconds = sum(step.seconds for step in plan.steps.values()) / workers
     print(
-        f"{len(cells)} cells, {sum(cell.models for cell in cells)} models, about "
-        f"{max(seconds / 60, 0.1):.1f} minutes with {workers} workers; results would go to {out}"
+        f"{plural(len(cells), 'cell')}, {plural(sum(cell.models for cell in cells), 'model')}, "
+        f"about {max(seconds / 60, 0.1):.1f} minutes with {plural(workers, 'worker')}; "
+        f"results would go to {out}"
     )
     return 0
 
@@ -129,7 +131,7 @@ def report(result: StudyResult, study: Study, out: Path, command: str) -> int:
         return 1
     print(table)
     print(
-        f"\n{result.cells} cells ({result.reused} reused) in {result.seconds:.0f} s\n"
+        f"\n{plural(result.cells, 'cell')} ({result.reused} reused) in {result.seconds:.0f} s\n"
         f"rows     {out / 'rows.csv'}\nfigures  {out / 'figures'}\nreport   {out / 'report.html'}"
     )
     return 1 if result.failed else 0

@@ -1,5 +1,6 @@
 """`modiva corpus list|show|fetch`: what there is to train on."""
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ class List:
     """List the corpora that have a name."""
 
     def run(self) -> int:
-        """Print a line a corpus."""
+        """Print one line per corpus."""
         for name in names():
             about = describe(name)
             download = f", {about.download_bytes / 1e6:.1f} MB" if about.download_bytes else ""
@@ -38,7 +39,8 @@ class Show:
         """Print the corpus."""
         corpus = load(self.corpus)
         counts = Counter(intent for _, intent in corpus.train)
-        print(f"{corpus.name}: {corpus.source} ({corpus.licence})")
+        licence = "" if corpus.licence == "unknown" else f" ({corpus.licence})"
+        print(f"{corpus.name}: {corpus.source}{licence}")
         if corpus.note:
             print(corpus.note)
         print(
@@ -46,7 +48,8 @@ class Show:
             f"{len(corpus.test)} test; {len(corpus.intents)} intents; "
             f"{len(corpus.vocabulary())} words; fingerprint {corpus.fingerprint[:16]}"
         )
-        print("intents:   " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
+        listed = "intents:   " + ", ".join(f"{name} {n}" for name, n in counts.most_common())
+        print(textwrap.fill(listed, width=100, subsequent_indent=" " * 11))
         step = max(1, len(corpus.train) // max(self.sentences, 1))
         for text, intent in corpus.train[::step][: self.sentences]:
             print(f"  {intent:24} {text}")

@@ -12,6 +12,7 @@ from attacks import build_completion, score_space
 from attacks.checkpoint import load_checkpoint
 from attacks.vocabulary import slot_spaces
 from canaries import Ledger, Pattern
+from modiva.counts import plural
 from modiva.errors import ModivaError
 from modiva.measure import exposure, hamming, multiset_match, rank_in_space
 
@@ -93,11 +94,12 @@ class Score:
 
 def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
     best = guesses[0]
-    place = f"{guesses.index(secret) + 1}" if secret in guesses else f"not in {len(guesses)}"
+    place = f"place {guesses.index(secret) + 1}" if secret in guesses else "not"
+    place += f" among the {plural(len(guesses), 'candidate')}"
     return (
         f"  {kind}  {' '.join(secret)}  best guess {' '.join(best)}  "
         f"{'EXACT' if best == secret else 'wrong'}  hamming {hamming(best, secret)}  "
-        f"multiset {'yes' if multiset_match(best, secret) else 'no'}  place {place}"
+        f"multiset {'yes' if multiset_match(best, secret) else 'no'}  {place}"
     )
 
 

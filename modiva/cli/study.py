@@ -12,6 +12,7 @@ from tyro.conf import Positional, subcommand
 
 from modiva.cli.audit import Where
 from modiva.cli.publish import publish
+from modiva.counts import plural
 from modiva.errors import ModivaError
 from modiva.studies import Store, load_study
 from modiva.studies.plan import Plan
@@ -90,7 +91,7 @@ class Status(_OfStudy):
         """Print the cells that are not finished and a count of all."""
         with self.opened() as (store, plan):
             if self.verify:
-                print(f"{verify(store)} of {len(store.finished())} steps were damaged")
+                print(f"{verify(store)} of {plural(len(store.finished()), 'step')} were damaged")
             finished = finished_steps(store)
             failed = store.failures()
             done = named = missing = 0
@@ -112,7 +113,7 @@ class Status(_OfStudy):
             if named < unfinished:
                 print(f"... and {unfinished - named} more (--all names them)")
             ended = f"; {unfinished - missing} failed" if unfinished > missing else ""
-            print(f"{done} of {len(plan.cells)} cells finished in {self.folder}{ended}")
+            print(f"{done} of {plural(len(plan.cells), 'cell')} finished in {self.folder}{ended}")
         return 0
 
 
@@ -178,7 +179,7 @@ class Gc:
         """Remove and say how much."""
         steps, size = collect(Store(self.folder), targets=self.targets, dry_run=self.dry_run)
         verb = "would remove" if self.dry_run else "removed"
-        print(f"{verb} {steps} steps, {size / 1e6:.1f} MB")
+        print(f"{verb} {plural(steps, 'step')}, {size / 1e6:.1f} MB")
         return 0
 
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from canaries.spaces import suggest
 from modiva.corpora import detect, home_assistant, public
 from modiva.corpora.columns import parse_columns
 from modiva.corpora.corpus import Corpus, Example
 from modiva.corpora.reading import RawCorpus
 from modiva.corpora.splits import SPLITS, complete
 from modiva.corpora.text import normalise
+from modiva.counts import plural
 from modiva.errors import ModivaError
 
 logger = logging.getLogger(__name__)
@@ -125,8 +127,8 @@ def _public(name: str) -> public.PublicSet:
 
 def _unknown(name: str) -> ModivaError:
     return ModivaError(
-        f"unknown corpus {name!r}: known are {', '.join(names())}, or give the path of a file or "
-        "folder"
+        f"unknown corpus {name!r}{suggest(name, names())}: known are {', '.join(names())}, or "
+        "give the path of a file or folder"
     )
 
 
@@ -142,8 +144,8 @@ def _corpus(raw: RawCorpus, name: str, source: str, licence: str, note: str, see
         if not splits[split]:
             raise ModivaError(f"{source}: the {split} split holds no sentences: add some")
     if blank:
-        logger.warning("%s: %d blank sentences left out", source, blank)
-        notes.append(f"{blank} blank sentences are left out.")
+        logger.warning("%s: %s left out", source, plural(blank, "blank sentence"))
+        notes.append(f"Left out: {plural(blank, 'blank sentence')}.")
     intents = sorted({intent for _, intent in splits["train"]})
     if len(intents) < 2:
         raise ModivaError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from modiva.corpora.reading import Pair, RawCorpus
+from modiva.counts import plural
 from modiva.errors import ModivaError
 
 _KEYS = {"train": "train", "val": "valid", "test": "test"}
@@ -29,7 +30,8 @@ def read(value: dict[str, Any], path: Path) -> RawCorpus:
     """
     splits = {name: _pairs(value[key], key, path) for key, name in _KEYS.items() if key in value}
     left_out = sum(len(rows) for key, rows in value.items() if key.startswith("oos_"))
-    note = f"{left_out} out-of-scope queries are left out: they belong to no intent."
+    queries = plural(left_out, "out-of-scope query", "out-of-scope queries")
+    note = f"{queries} left out: no intent is theirs."
     return RawCorpus(splits, note if left_out else "")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from canaries.spaces import suggest
 from modiva.errors import ModivaError
 from modiva.files import write_bytes, write_text
 from modiva.measure import as_frame
@@ -59,7 +60,10 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     """Return each of `formats` once, or raise `ModivaError` on what cannot be written."""
     for name in formats:
         if name not in _WRITERS:
-            raise ModivaError(f"unknown format {name!r}: it is one of {', '.join(FORMATS)}")
+            raise ModivaError(
+                f"unknown format {name!r}{suggest(name, FORMATS)}: it is one of "
+                f"{', '.join(FORMATS)}"
+            )
     if not formats:
         raise ModivaError(f"no format was named: give one or more of {', '.join(FORMATS)}")
     if "parquet" in formats and importlib.util.find_spec("pyarrow") is None:

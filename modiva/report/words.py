@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from modiva.counts import count as count
+from modiva.counts import plural as plural
 from modiva.measure import as_frame
 
 NO_DEFENSE = "no defense"
@@ -60,11 +62,6 @@ def compact(number: float) -> str:
     return short(number)
 
 
-def count(number: float) -> str:
-    """Return a whole number with its thousands apart."""
-    return f"{round(number):,}"
-
-
 def odds(chance: float) -> str:
     """Return a small probability as "1 in 10,000"."""
     return f"1 in {count(1 / chance)}" if chance < 0.5 else percent(chance)
@@ -112,11 +109,6 @@ def defense_order(defense: str, noise_multiplier: float) -> tuple[bool, int, str
     base = base_defense(defense)
     parts = 0 if base == "none" else base.count("+") + 1
     return noise_multiplier > 0, parts, base, noise_multiplier
-
-
-def plural(number: int, noun: str) -> str:
-    """Return "1 model", "20 models"."""
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
+from canaries.spaces import suggest
 from modiva.errors import ModivaError
 from modiva.studies.spec import AuditSpec, Study
 
@@ -73,7 +74,10 @@ def _grid(path: Path, content: Mapping[Any, Any]) -> AuditSpec:
     hints = _hints()
     for name in content:
         if name not in hints:
-            raise ModivaError(f"{path} has the unknown setting {name!r}: use {', '.join(hints)}")
+            raise ModivaError(
+                f"{path} has the unknown setting {name!r}{suggest(str(name), hints)}: use "
+                f"{', '.join(hints)}"
+            )
     return AuditSpec(
         **{name: _value(path, name, value, hints[name]) for name, value in content.items()}
     )

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from attacks import RANKED, build_completion, get_attack, get_objective
+from attacks.problem import some
 from canaries import Pattern, load_patterns
+from canaries.spaces import suggest
 from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
@@ -229,8 +231,9 @@ def check_cell(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
             )
     if cell.label not in ("random", "new", *corpus.intents):
         raise ModivaError(
-            f"--label {cell.label}: {corpus.name} has no such intent; use random, new or one of "
-            f"{', '.join(corpus.intents)}"
+            f"--label {cell.label}: {corpus.name} has no such intent"
+            f"{suggest(cell.label, corpus.intents)}; use random, new or one of "
+            f"{some(corpus.intents)}"
         )
 
 

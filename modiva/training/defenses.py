@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from canaries.spaces import suggest
 from modiva.classifiers import TargetSpec
 from modiva.classifiers.spec import OWN_ARCHITECTURES
 from modiva.errors import ModivaError
@@ -73,8 +74,8 @@ def parse_defense(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in _REGISTRY:
             raise ModivaError(
-                f"unknown defense {name!r} in {text!r}: choose of {', '.join(_REGISTRY)}, or join "
-                "several with '+', such as dropout+dp"
+                f"unknown defense {name!r}{suggest(name, _REGISTRY)} in {text!r}: choose of "
+                f"{', '.join(_REGISTRY)}, or join several with '+', such as dropout+dp"
             )
     private = [name for name in names if _REGISTRY[name].private]
     if len(private) > 1:

@@ -215,4 +215,4 @@ def test_a_sentence_may_be_long_and_a_field_empty(tmp_path: Path) -> None:
         path = write(tmp_path / "a.csv", [("text", "intent"), *rows], delimiter)
         corpus = load(path)
         assert pairs(corpus) == sorted([(long.strip(), "phone"), *ROWS])
-        assert "1 blank sentences" in corpus.note
+        assert "1 blank sentence." in corpus.note
