@@ -1,6 +1,5 @@
 """Loads any trained Hugging Face sequence classifier with its tokenizer, and refuses the rest."""
 
-import inspect
 import json
 import re
 from importlib.metadata import entry_points
@@ -77,11 +76,6 @@ def load_checkpoint(
         raise AttackError(
             f"{folder_or_name} is not a trained classifier: it has no weights for {missing}; "
             "fine-tune it first, then attack the result"
-        )
-    if "inputs_embeds" not in inspect.signature(model.forward).parameters:
-        raise AttackError(
-            f"{type(model).__name__} takes no inputs_embeds, which the attacks need: use an "
-            "architecture whose forward does"
         )
     return _in_own_memory(model).eval().to(where), tokenizer
 

@@ -30,6 +30,7 @@ class Layout:
         sizes: (P, n) options of each slot.
         slots: (P,) real slots of each problem.
         labels: (P,) class indices.
+        inputs: what models take besides the tokens, by name: each (P, T + 1, ...).
     """
 
     tokens: Tensor
@@ -42,6 +43,7 @@ class Layout:
     sizes: Tensor
     slots: Tensor
     labels: Tensor
+    inputs: dict[str, Tensor]
 
     def to(self, device: torch.device) -> "Layout":
         """The same tensors on `device`."""
@@ -50,6 +52,7 @@ class Layout:
             for name, value in vars(self).items()
         }
         moved["tables"] = tuple(table.to(device) for table in self.tables)
+        moved["inputs"] = {name: value.to(device) for name, value in self.inputs.items()}
         return Layout(**moved)
 
     def fill(self, problem: Tensor, choices: Tensor) -> Tensor:
@@ -117,4 +120,13 @@ def build_layout(problems: Sequence[Completion]) -> Layout:
         sizes=sizes,
         slots=torch.tensor([len(p.options) for p in problems]),
         labels=torch.tensor([p.label for p in problems]),
+        inputs={
+            name: torch.stack([_padded(p.inputs[name], longest + 1) for p in problems])
+            for name in problems[0].inputs
+        },
     )
+
+
+def _padded(values: Tensor, length: int) -> Tensor:
+    """Values (T, ...) and zeros up to (length, ...)."""
+    return torch.cat([values, values.new_zeros(length - len(values), *values.shape[1:])])

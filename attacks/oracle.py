@@ -1,6 +1,7 @@
 """The only place where an attack calls the target: batched, chunked, counted."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 import torch
@@ -8,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from attacks.calling import calling
 from attacks.errors import AttackError
 from attacks.layout import build_layout
 from attacks.objectives import Objective
 from attacks.problem import Completion
-from attacks.vectors import input_vectors
 
 GRADIENT_COST = 3  # evaluations: a backward pass costs about two forward passes
 # Bytes of activations of a chunk: what a core's caches like, and what keeps a GPU busy.
@@ -25,10 +26,11 @@ class Oracle:
 
     Used as a context manager: inside, the model is in evaluation mode and its parameters ask for
     no gradient; both are as before afterwards. Rows of one length go through the model together,
-    so that no result depends on how a model treats padding.
+    so that no result depends on how a model treats padding. Scores are those of the text, which
+    is checked on entry (`attacks.calling`).
 
     Args:
-        model: a sequence classifier that takes `inputs_embeds`.
+        model: a sequence classifier.
         problems: at least one; they may differ in length, slots and options.
         objective: what is scored.
         memory: bound in bytes on the activations of one chunk; None chooses by device.
@@ -54,14 +56,11 @@ class Oracle:
         self._spent = torch.zeros(len(self.problems), dtype=torch.long)
 
     def __enter__(self) -> "Oracle":
-        self._training = [(m, m.training) for m in self.model.modules()]
-        self._trainable = [(p, p.requires_grad) for p in self.model.parameters()]
-        self.model.eval()
-        self.model.requires_grad_(False)
-        # Here and not before: input vectors may pass through dropout while a model trains.
-        tokens = input_vectors(self.model, self.layout.tokens)  # (U, D)
-        means = [tokens[table].mean(0) for table in self.layout.tables]  # (W, D) each
-        self.vectors = torch.cat([tokens, *means])
+        with ExitStack() as stack:
+            stack.enter_context(_evaluating(self.model))
+            # Here and not before: input vectors may pass through dropout while a model trains.
+            self.call = stack.enter_context(calling(self.model, self.problems, self.layout))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -70,10 +69,16 @@ class Oracle:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        for module, training in self._training:
-            module.training = training
-        for parameter, trainable in self._trainable:
-            parameter.requires_grad_(trainable)
+        self._stack.close()
+
+    @property
+    def vectors(self) -> Tensor:
+        """(U + means, D) the input vector of each number of the layout.
+
+        Raises:
+            AttackError: the model cannot be given vectors.
+        """
+        return self.call.vectors
 
     @property
     def evaluations(self) -> tuple[int, ...]:
@@ -96,7 +101,7 @@ class Oracle:
         with torch.inference_mode():
             for rows, length in self._chunks(self.layout.lengths[problem]):
                 tokens = self.layout.fill(problem[rows], choices[rows])[:, :length]
-                scores[rows] = self._score(self.vectors[tokens], problem[rows])
+                scores[rows] = self._score(self.call.exact(tokens, problem[rows]), problem[rows])
         self._count(problem, 1)
         return scores.to(home)
 
@@ -108,7 +113,7 @@ class Oracle:
         with torch.inference_mode():
             for rows, length in self._chunks(self.layout.lengths[problem]):
                 tokens = self.layout.fill(problem[rows], choices[rows])[:, :length]
-                found[rows] = self.model(inputs_embeds=self.vectors[tokens]).logits.float()
+                found[rows] = self.call.exact(tokens, problem[rows])
         self._count(problem, 1)
         return found.to(home)
 
@@ -125,9 +130,10 @@ class Oracle:
         scores = torch.empty(len(problem), device=self.device)
         with torch.inference_mode():
             for rows, length in self._chunks(lengths[problem]):
-                tokens = self.layout.fill(problem[rows], choices[rows])
-                tokens = tokens.gather(1, order[problem[rows], :length])
-                scores[rows] = self._score(self.vectors[tokens], problem[rows])
+                at = order[problem[rows], :length]
+                tokens = self.layout.fill(problem[rows], choices[rows]).gather(1, at)
+                logits = self.call.exact(tokens, problem[rows], at)
+                scores[rows] = self._score(logits, problem[rows])
         self._count(problem, 1)
         return scores.to(home)
 
@@ -151,7 +157,8 @@ class Oracle:
             for rows, length in self._chunks(self.layout.lengths[problem], gradient=True):
                 leaf = weights[rows].requires_grad_()
                 vectors = self._mix(problem[rows], leaf)[:, :length]
-                part = self._score(vectors, problem[rows], optimised=True)
+                logits = self.call.mixed(vectors, problem[rows])
+                part = self._score(logits, problem[rows], optimised=True)
                 (gradient[rows],) = torch.autograd.grad(part.sum(), leaf)
                 scores[rows] = part.detach()
         self._count(problem, GRADIENT_COST)
@@ -174,9 +181,7 @@ class Oracle:
         where = layout.positions[problem].view(rows, -1, 1).expand(-1, -1, dim)
         return known.scatter(1, where, soft.view(rows, -1, dim))
 
-    def _score(self, vectors: Tensor, problem: Tensor, *, optimised: bool = False) -> Tensor:
-        # No mask: nothing is padded, and a mask of ones would only cost time.
-        logits = self.model(inputs_embeds=vectors).logits.float()
+    def _score(self, logits: Tensor, problem: Tensor, *, optimised: bool = False) -> Tensor:
         function = self.objective.optimised if optimised else self.objective.score
         return function(logits, self.layout.labels[problem])
 
@@ -189,11 +194,13 @@ class Oracle:
 
     def rows_per_chunk(self, length: int, *, gradient: bool = False) -> int:
         """Rows of `length` tokens whose activations fit the memory bound, at least one."""
-        config = self.model.config
-        hidden = int(getattr(config, "hidden_size", None) or self.vectors.shape[1])
+        if self.call.alone:
+            return 1
+        config, width = self.model.config, self.call.width
+        hidden = int(getattr(config, "hidden_size", None) or width)
         inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
         heads = int(getattr(config, "num_attention_heads", None) or 0)
-        floats = length * (self.vectors.shape[1] + 4 * hidden + inner + 2 * heads * length)
+        floats = length * (width + 4 * hidden + inner + 2 * heads * length)
         if gradient:  # all layers' activations live until the backward pass
             floats *= 1 + int(getattr(config, "num_hidden_layers", None) or 1)
         return max(1, self.memory // (4 * floats))
@@ -207,3 +214,19 @@ class Oracle:
 
     def _count(self, problem: Tensor, cost: int) -> None:
         self._spent += cost * problem.cpu().bincount(minlength=len(self.problems))
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode and parameters without gradients, both as before afterwards."""
+    training = [(module, module.training) for module in model.modules()]
+    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    model.eval()
+    model.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module, was in training:
+            module.training = was
+        for parameter, was in trainable:
+            parameter.requires_grad_(was)

@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ class Completion:
         options: for each slot the words it may hold (K).
         label: class index that the target gives the completed sentence.
         encode: token ids of each of some sentences, by the target's tokenizer.
+        inputs: what the tokenizer gives the model besides `input_ids`, by name: each (T, ...).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Completion:
     options: tuple[tuple[str, ...], ...]
     label: int
     encode: Callable[[list[str]], list[list[int]]]
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def sizes(self) -> tuple[int, ...]:

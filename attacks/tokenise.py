@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from attacks.calling import text_inputs
 from attacks.errors import AttackError
 from attacks.labels import resolve_label
 from attacks.problem import WHOLE, Completion, some
@@ -100,7 +102,7 @@ def build_completion(
         encode=sentence.encode,
     )
     problem.check(_joint_fills(problem))
-    return problem
+    return replace(problem, inputs=text_inputs(tokenizer, model, problem))
 
 
 class _Sentence:

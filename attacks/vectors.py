@@ -19,7 +19,10 @@ def input_vectors(model: PreTrainedModel, ids: Tensor) -> Tensor:
     own = getattr(model, "input_vectors", None)
     with torch.no_grad():
         ids = ids.to(model.device)
-        return own(ids) if own is not None else model.get_input_embeddings()(ids)
+        if own is not None:
+            return own(ids)
+        found = model.get_input_embeddings()(ids)
+        return found[0] if isinstance(found, tuple) else found  # quantised tables give a scale too
 
 
 def vocabulary_vectors(model: PreTrainedModel) -> Tensor:

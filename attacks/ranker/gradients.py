@@ -43,7 +43,7 @@ def slot_gradients(oracle: Oracle, choices: Tensor) -> SlotGradients:
         tokens = layout.fill(problem[rows], choices[rows])[:, :length]
         vectors = oracle.vectors[tokens].requires_grad_()  # (B, T, D)
         with torch.enable_grad():
-            logits = oracle.model(inputs_embeds=vectors).logits.float()
+            logits = oracle.call.mixed(vectors, problem[rows])
             margin = -oracle.objective.score(logits, layout.labels[problem[rows]])
             (gradient,) = torch.autograd.grad(margin.sum(), vectors)
         at_slots = gradient[:, where] * real[:, None]  # (B, n * W, D)

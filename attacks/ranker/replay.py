@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
@@ -99,10 +98,8 @@ def _replay(path: _Path, choices: Tensor, size: float, power: float) -> Tensor:
         leaf = rows.requires_grad_()
         filled = vectors.index_copy(1, flat[real[:, 0] > 0], leaf[:, real[:, 0] > 0])
         with torch.enable_grad():
-            logits = functional_call(
-                oracle.model, path.weights(share), (), {"inputs_embeds": filled}
-            ).logits
-            (gradient,) = torch.autograd.grad(loss.score(logits.float(), labels).sum(), leaf)
+            logits = oracle.call.mixed(filled, problem, path.weights(share))
+            (gradient,) = torch.autograd.grad(loss.score(logits, labels).sum(), leaf)
         gradient = share_row @ (gradient * real)  # a word's row feels all of its places
         with torch.no_grad():
             mean = mean.lerp(gradient, 1 - _BETAS[0])

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
@@ -107,10 +107,10 @@ def _gradients(
     every = {name: weight.detach() for name, weight in model.named_parameters()}
     asked = {name: every[name] for name in names}
     margin = oracle.objective
+    first = torch.zeros(1, dtype=torch.long, device=oracle.device)
 
     def score(weights: dict[str, Tensor], vectors: Tensor) -> Tensor:
-        inputs = {"inputs_embeds": vectors[None]}
-        logits = functional_call(model, every | weights, (), inputs).logits.float()
+        logits = oracle.call.mixed(vectors[None], first, every | weights)
         return -margin.score(logits, layout.labels[:1]).sum()
 
     gradients = vmap(grad(score, argnums=(0, 1)), in_dims=(None, 0))

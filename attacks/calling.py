@@ -1,0 +1,401 @@
+"""How a target is called, so that the logits of candidates are those of their text.
+
+Attacks want to give a target input vectors, which can be mixed and differentiated. But a target may
+read more than vectors: token types, the ids themselves (for the last token that is not padding, for
+positions, for a decoder's input), or no vectors at all. So the ways of calling are compared, at
+the start, with the call that a user makes: one sentence, everything that the tokenizer gives.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from attacks.errors import AttackError
+from attacks.layout import Layout
+from attacks.problem import Completion
+from attacks.vectors import input_vectors
+
+VECTORS = "vectors"  # alone, which is fastest
+NUMBERS = "numbers"  # ids, where those of the slots are beyond the vocabulary and mean vectors
+IDS = "ids"  # exact candidates only
+
+FIRST = 10**9  # the first id that stands for a vector
+
+# Rounding in parts of the largest logit. Where vectors differ by more, ids are exact and as fast;
+# where sentences side by side do, they go one by one.
+_ROUNDING, _SIDE_BY_SIDE = 3e-5, 3e-4
+_CHECKED = 16  # sentences compared at once
+_NOWHERE = -1  # an id that no token has
+
+
+def text_inputs(
+    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, problem: Completion
+) -> dict[str, Tensor]:
+    """What the tokenizer gives the model besides `input_ids`: for each name (T, ...).
+
+    Raises:
+        AttackError: it depends on the words in the slots.
+    """
+    taken = set(inspect.signature(model.forward).parameters) - {"input_ids"}
+    found: dict[str, Tensor] = {}
+    for choices in _examples(problem):
+        text = problem.text(problem.secret(choices))
+        encoded: Any = tokenizer(text, return_tensors="pt")
+        inputs = {name: encoded[name][0] for name in encoded if name in taken}
+        found = found or inputs
+        for name, value in inputs.items():
+            if not torch.equal(found[name], value):
+                raise AttackError(
+                    f"the tokenizer's {name} depends on the words in the slots, as in {text!r}: "
+                    "modiva attacks only slots whose tokens differ in nothing but their ids"
+                )
+    return found
+
+
+def _examples(problem: Completion) -> list[tuple[int, ...]]:
+    """Choices of a few candidates of a problem: the first, the last and one between."""
+    sizes = problem.sizes
+    found = [tuple(0 for _ in sizes), tuple(size - 1 for size in sizes),
+             tuple((size - 1) * (slot + 1) // (len(sizes) + 1) for slot, size in enumerate(sizes)),
+             tuple(min(slot, size - 1) for slot, size in enumerate(sizes))]  # fmt: skip
+    return list(dict.fromkeys(found))
+
+
+class Call:
+    """Calls one target on candidates of a layout's problems.
+
+    Args:
+        model: in evaluation mode.
+        layout: on the model's device.
+
+    Raises:
+        AttackError: the model fails on the text itself, or gives other logits every time.
+    """
+
+    def __init__(self, model: PreTrainedModel, layout: Layout) -> None:
+        self.model = model
+        self.layout = layout
+        self.way = IDS
+        self.alone = False  # whether sentences go through the model one by one
+        self.obstacle = ""  # why vectors cannot be given
+        try:
+            # (U + means, D): a number of the layout to its vector.
+            tokens = input_vectors(model, layout.tokens)  # (U, D)
+            means = [tokens[table].mean(0) for table in layout.tables]  # (W, D) each
+            self._vectors: Tensor | None = torch.cat([tokens, *means])
+        except (TypeError, AttributeError, NotImplementedError, RuntimeError, IndexError) as error:
+            self._vectors = None
+            self.obstacle = f"no input vectors of its tokens: {_first_line(error)}"
+
+    @property
+    def vectors(self) -> Tensor:
+        """(U + means, D) the vector of each number of the layout.
+
+        Raises:
+            AttackError: the model cannot be given vectors.
+        """
+        if self.way == IDS or self._vectors is None:
+            raise AttackError(
+                f"{type(self.model).__name__} cannot be given mixtures of words "
+                f"({self.obstacle}): use an attack that scores whole candidates only, such as "
+                "exhaustive, coordinate on slots of at most 100 options, or random"
+            )
+        return self._vectors
+
+    @property
+    def width(self) -> int:
+        """Numbers in the vector of a token."""
+        if self._vectors is not None:
+            return self._vectors.shape[1]
+        config = self.model.config
+        named: Any = getattr(config, "hidden_size", None) or getattr(config, "d_model", 1)
+        return int(named)
+
+    def exact(self, tokens: Tensor, problem: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Logits (N, C), float32, of sentences.
+
+        Args:
+            tokens: (N, T) numbers of the layout.
+            problem: (N,).
+            columns: (N, T) the places of the tokens in their sentences; all in order by default.
+        """
+        if self.way == VECTORS:
+            return self._logits({"inputs_embeds": self.vectors[tokens]})
+        if columns is None:
+            if bool((tokens >= len(self.layout.tokens)).any()):  # means of options have no id
+                return self.mixed(self.vectors[tokens], problem)
+            columns = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        inputs = self._inputs(problem, columns)
+        return self._logits({"input_ids": self.layout.tokens[tokens], **inputs})
+
+    def mixed(
+        self, vectors: Tensor, problem: Tensor, weights: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Logits (N, C), float32, of sentences given as vectors, with gradients where asked.
+
+        Args:
+            vectors: (N, T, D); those of known words must be the model's own.
+            problem: (N,).
+            weights: the model's parameters by name; its own by default.
+
+        Raises:
+            AttackError: the model cannot be given vectors.
+        """
+        if self.way == IDS:
+            _ = self.vectors  # raises
+        if self.way == VECTORS:
+            return self._logits({"inputs_embeds": vectors}, weights)
+        rows, length, _ = vectors.shape
+        columns = torch.arange(length, device=problem.device).expand(rows, -1)
+        ids = self.layout.tokens[self.layout.sentences[problem, :length]]  # (N, T), option 0
+        numbers = FIRST + torch.arange(ids.numel(), device=ids.device).view(ids.shape)
+        ids = torch.where(self._slots(problem)[:, :length], numbers, ids)
+        inputs = {"input_ids": ids, **self._inputs(problem, columns)}
+        with numbered_vectors(self.model, vectors.flatten(0, 1)):
+            return self._logits(inputs, weights)
+
+    def choose(
+        self, problems: Sequence[Completion], texts: Sequence[tuple[Tensor, Tensor]]
+    ) -> None:
+        """Take the fastest way whose logits are those of `texts`.
+
+        Args:
+            problems: those of the layout.
+            texts: row numbers of `_rows` of one length, and their logits by `_text_logits`.
+
+        Raises:
+            AttackError: the model gives other logits when it is called again.
+        """
+        problem, choices = _rows(problems)
+        problem, choices = problem.to(self.model.device), choices.to(self.model.device)
+        tokens = self.layout.fill(problem, choices)
+        lengths = self.layout.lengths[problem]
+
+        def logits(rows: Tensor) -> Tensor:
+            length = int(lengths[rows[0]])
+            parts = rows.split(1 if self.alone else _CHECKED)
+            return torch.cat([self.exact(tokens[one, :length], problem[one]) for one in parts])
+
+        def mixed(rows: Tensor) -> Tensor:
+            length = int(lengths[rows[0]])
+            return torch.cat([
+                self.mixed(self.vectors[tokens[one, :length]], problem[one])
+                for one in rows.split(_CHECKED)
+            ])  # fmt: skip
+
+        differs = [_difference(logits, rows, text, _SIDE_BY_SIDE) for rows, text in texts]
+        if any(differs):
+            self.alone = True
+            differs = [_difference(logits, rows, text, _SIDE_BY_SIDE) for rows, text in texts]
+        if any(differs):
+            raise AttackError(
+                f"{type(self.model).__name__} does not give the same sentence the same logits "
+                f"({next(filter(None, differs))}): its scores would mean nothing; fix its random "
+                "seed in the configuration, or attack another model"
+            )
+        if self._vectors is None:
+            return
+        every = [(lengths == length).nonzero().squeeze(1) for length in lengths.unique().tolist()]
+        exact = [logits(rows) for rows in every]
+        for way in (VECTORS, NUMBERS):
+            if way == VECTORS and not _takes(self.model, "inputs_embeds"):
+                continue
+            self.way = way
+            found = [
+                _difference(mixed, rows, its, _ROUNDING)
+                for rows, its in zip(every, exact, strict=True)
+            ]
+            found.append(self._gradient_obstacle(tokens[:1, : int(lengths[0])], problem[:1]))
+            if not any(found):
+                self.alone = self.alone and way != VECTORS
+                return
+            self.obstacle = f"vectors in place of its tokens: {next(filter(None, found))}"
+        self.way = IDS
+
+    def _gradient_obstacle(self, tokens: Tensor, problem: Tensor) -> str:
+        """Why the logits of a sentence (1, T) have no gradient; empty where they have."""
+        vectors = self.vectors[tokens].requires_grad_()
+        try:
+            with torch.enable_grad():
+                torch.autograd.grad(self.mixed(vectors, problem).sum(), vectors)
+        except Exception as error:  # models of all kinds fail in all ways
+            return _first_line(error)
+        return ""
+
+    def _inputs(self, problem: Tensor, columns: Tensor) -> dict[str, Tensor]:
+        """What else the tokenizer gives, each (N, T, ...)."""
+        return {name: its[problem[:, None], columns] for name, its in self.layout.inputs.items()}
+
+    def _slots(self, problem: Tensor) -> Tensor:
+        """(N, T + 1) which columns hold a slot."""
+        sentences = self.layout.sentences[problem]
+        where = self.layout.positions[problem].flatten(1)
+        return torch.zeros_like(sentences, dtype=torch.bool).scatter_(1, where, True)
+
+    def _logits(
+        self, inputs: dict[str, Tensor], weights: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        if weights is None:
+            found = self.model(**inputs)
+        else:
+            found = functional_call(self.model, dict(weights), (), inputs)
+        logits: Tensor = found.logits.float()
+        return logits
+
+
+@contextmanager
+def calling(
+    model: PreTrainedModel, problems: Sequence[Completion], layout: Layout
+) -> Iterator[Call]:
+    """The call of a model in evaluation mode by which candidates score as their text.
+
+    Raises:
+        AttackError: the model cannot classify the text itself, or gives other logits every time.
+    """
+    with _quiet(), torch.no_grad():
+        texts = _text_logits(model, problems)
+    call = Call(model, layout)
+    with _without_padding(model):
+        with _quiet(), torch.no_grad():
+            call.choose(problems, texts)
+        yield call
+
+
+def _rows(problems: Sequence[Completion]) -> tuple[Tensor, Tensor]:
+    """Problems (M,) and choices (M, n) to compare: a few of one problem, two of each of many."""
+    rows = [
+        (p, choices)
+        for p, problem in enumerate(problems)
+        for choices in _examples(problem)[: 4 if len(problems) == 1 else 2]
+    ]
+    most = max(len(problem.options) for problem in problems)
+    filled = [(*choices, *(0 for _ in range(most - len(choices)))) for _, choices in rows]
+    return torch.tensor([p for p, _ in rows]), torch.tensor(filled)
+
+
+def _text_logits(
+    model: PreTrainedModel, problems: Sequence[Completion]
+) -> list[tuple[Tensor, Tensor]]:
+    """Logits as a user computes them, of a few of `_rows` of each length: row numbers, logits."""
+    problem, choices = _rows(problems)
+    by_length: dict[int, list[int]] = {}
+    for row, p in enumerate(problem.tolist()):
+        same = by_length.setdefault(len(problems[p].input_ids), [])
+        if len(same) < (4 if len(problems) == 1 else 2):
+            same.append(row)
+    found = []
+    for rows in by_length.values():
+        logits = []
+        for row in rows:
+            its = problems[int(problem[row])]
+            chosen = choices[row, : len(its.options)].tolist()
+            inputs = {"input_ids": its.fill(chosen), **its.inputs}
+            try:
+                called = model(**{k: v[None].to(model.device) for k, v in inputs.items()})
+                logits.append(called.logits.float())
+            except Exception as error:  # models of all kinds fail in all ways
+                raise AttackError(
+                    f"{type(model).__name__} cannot classify {its.text(its.secret(chosen))!r}: "
+                    f"{_first_line(error)}; attack a model that takes plain sentences"
+                ) from error
+            if logits[-1].dim() != 2:
+                raise AttackError(f"{type(model).__name__} gives logits of shape "
+                                  f"{tuple(logits[-1].shape)}, not one row a sentence")  # fmt: skip
+        found.append((torch.tensor(rows, device=model.device), torch.cat(logits)))
+    return found
+
+
+def _difference(
+    call: Callable[[Tensor], Tensor], rows: Tensor, expected: Tensor, rounding: float
+) -> str:
+    """What is wrong with the logits that `call` gives for rows; empty where nothing is."""
+    try:
+        found = call(rows)
+    except Exception as error:  # models of all kinds fail in all ways
+        return _first_line(error)
+    if found.shape != expected.shape:
+        return f"logits of shape {tuple(found.shape)}, not {tuple(expected.shape)}"
+    finite = expected[expected.isfinite()]
+    size = float(finite.abs().max()) if finite.numel() else 0.0
+    if torch.allclose(found, expected, rtol=0, atol=1e-6 + rounding * size, equal_nan=True):
+        return ""
+    worst = float((found - expected).abs().nan_to_num(torch.inf).max())
+    return f"logits up to {size:.3g} differ by {worst:.3g}"
+
+
+@contextmanager
+def numbered_vectors(model: PreTrainedModel, vectors: Tensor) -> Iterator[None]:
+    """Let ids from `FIRST` on stand for `vectors` (R, D), wherever the embedding is looked up.
+
+    An encoder and a decoder may look up the same sentence, at other places.
+    """
+    asked: list[Tensor] = []
+
+    def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        ids, *others = args
+        asked.append(ids)
+        return (ids.masked_fill(ids >= FIRST, 0), *others)
+
+    def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        ids = asked.pop()
+        looked = output[0] if isinstance(output, tuple) else output  # quantised: with a scale
+        own = vectors[(ids - FIRST).clamp_min(0)].to(looked.dtype)
+        found = torch.where((ids >= FIRST).unsqueeze(-1), own, looked)
+        return (found, *output[1:]) if isinstance(output, tuple) else found
+
+    table: Any = model.get_input_embeddings()
+    tables = [
+        module
+        for module in model.modules()
+        if module is table
+        or (isinstance(module, nn.Embedding) and module.weight is getattr(table, "weight", None))
+    ]
+    with ExitStack() as hooks:
+        for module in tables:
+            hooks.callback(module.register_forward_pre_hook(before).remove)
+            hooks.callback(module.register_forward_hook(after).remove)
+        yield
+
+
+@contextmanager
+def _without_padding(model: PreTrainedModel) -> Iterator[None]:
+    """Let a model without a padding token classify several sentences of one length.
+
+    Such a model refuses more than one sentence, since it could not find the end of shorter ones.
+    """
+    config = model.config
+    configs = {id(one): one for one in (config, config.get_text_config())}.values()
+    changed = [one for one in configs if getattr(one, "pad_token_id", 0) is None]
+    for one in changed:
+        one.pad_token_id = _NOWHERE
+    try:
+        yield
+    finally:
+        for one in changed:
+            one.pad_token_id = None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back warnings of what is being checked here."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _takes(model: PreTrainedModel, name: str) -> bool:
+    return name in inspect.signature(model.forward).parameters
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
