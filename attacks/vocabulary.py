@@ -16,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 def embedding_rows(model: PreTrainedModel) -> int | None:
     """Rows of the table of token vectors; None where the model has no such table."""
-    weight = getattr(model.get_input_embeddings(), "weight", None)
+    try:
+        weight = getattr(model.get_input_embeddings(), "weight", None)
+    except NotImplementedError:  # a model of characters, such as CANINE
+        return None
     return len(weight) if isinstance(weight, torch.Tensor) else None
 
 
