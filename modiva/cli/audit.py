@@ -18,8 +18,12 @@ from modiva.studies import (
     EngineSettings,
     Study,
     StudyResult,
+    estimate_seconds,
     run_study,
 )
+from modiva.studies.run import free_folder
+
+DEFAULT_FOLDER = Path("results/runs/audit")
 
 
 def _cores() -> int:
@@ -81,16 +85,23 @@ class Audit:
 
     spec: Annotated[AuditSpec, tyro.conf.arg(name="")]
     where: Annotated[Where, tyro.conf.arg(name="")]
-    out: Path = Path("results/runs/audit")
-    """Folder of the results; a folder of the same settings is resumed."""
+    out: Path | None = None
+    """Folder of the results; one of the same settings is resumed. If not given, results/runs/audit,
+    or where that holds other settings audit-2, audit-3, ... beside it."""
     change: bool = False
     """Let these settings replace others in the folder; what both share is not computed again."""
 
     def run(self) -> int:
         """Run the audit; 1 if a cell failed."""
-        return self.where.execute(Study((self.spec,)), self.out, self.command(), self.change)
+        study = Study((self.spec,))
+        out = self.out or DEFAULT_FOLDER
+        if self.out is None and not self.change:
+            out = free_folder(DEFAULT_FOLDER, study.as_dict())
+            if out != DEFAULT_FOLDER:
+                print(f"results go to {out}: {DEFAULT_FOLDER} is taken", file=sys.stderr)
+        return self.where.execute(study, out, self.command(out), self.change)
 
-    def command(self) -> str:
+    def command(self, out: Path) -> str:
         """The command line that makes this audit again: every setting, spelled out."""
         words = ["modiva", "audit"]
         for name, value in self.spec.as_dict().items():
@@ -101,19 +112,34 @@ class Audit:
                 continue
             values = value if isinstance(value, list) else [value]
             words += [f"--{name.replace('_', '-')}", *map(str, values)]
-        words += ["--out", str(self.out)]
+        words += ["--out", str(out)]
         return shlex.join(words)
 
 
 def describe(study: Study, out: Path, workers: int) -> int:
-    """Check a study, and print its cells and about how long it takes."""
-    from modiva.studies.planning import plan_study
+    """Check a study, and print its cells and about how long it takes.
 
-    plan = plan_study(study)
+    Corpora that are not on this machine are named, not downloaded, and nothing is checked against
+    them.
+    """
+    from modiva.corpora import missing
+    from modiva.studies.planning import check_study, plan_study
+
     cells = study.cells()
+    absent = missing(cell.corpus for cell in cells)
+    if absent:
+        check_study(study)
+        seconds = sum(map(estimate_seconds, cells)) / workers
+    else:
+        seconds = sum(step.seconds for step in plan_study(study).steps.values()) / workers
     for cell in cells:
         print(f"{cell}: {plural(cell.models, 'model')}, {', '.join(cell.pattern)}")
-    seconds = sum(step.seconds for step in plan.steps.values()) / workers
+    for corpus in absent:
+        size = f"{corpus.download_bytes / 1e6:.1f} MB"
+        print(
+            f"{corpus.name} is not on this machine: a run downloads {size}, or takes the copy in "
+            "the folder that MODIVA_CORPORA names; label and patterns are checked against it then"
+        )
     print(
         f"{plural(len(cells), 'cell')}, {plural(sum(cell.models for cell in cells), 'model')}, "
         f"about {max(seconds / 60, 0.1):.1f} minutes with {plural(workers, 'worker')}; "

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, subcommand
 
-from modiva.corpora import describe, fetch, load, names
+from modiva.corpora import describe, fetch, load, local_copy, names
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,12 @@ class List:
         for name in names():
             about = describe(name)
             download = f", {about.download_bytes / 1e6:.1f} MB" if about.download_bytes else ""
+            local = local_copy(name)
+            if local is not None:
+                download = f", local copy {local}"
             print(f"{name:16} {about.summary} ({about.licence}{download})")
-        print("\nOr name a file or folder: seq.in + label, SNIPS JSON, HWU64 CSV, CLINC150 JSON,")
+        print("\nMODIVA_CORPORA=FOLDER takes local copies instead of downloads.")
+        print("Or name a file or folder: seq.in + label, SNIPS JSON, HWU64 CSV, CLINC150 JSON,")
         print("CSV, TSV or JSONL with the columns text and intent.")
         return 0
 

@@ -89,6 +89,9 @@ class Status(_OfStudy):
 
     def run(self) -> int:
         """Print the cells that are not finished and a count of all."""
+        if not Store(self.store or self.folder).is_store():
+            self._nothing()
+            return 0
         with self.opened() as (store, plan):
             if self.verify:
                 print(f"{verify(store)} of {plural(len(store.finished()), 'step')} were damaged")
@@ -115,6 +118,20 @@ class Status(_OfStudy):
             ended = f"; {unfinished - missing} failed" if unfinished > missing else ""
             print(f"{done} of {plural(len(plan.cells), 'cell')} finished in {self.folder}{ended}")
         return 0
+
+    def _nothing(self) -> None:
+        """Say that no run has left anything; this needs no corpus."""
+        from modiva.studies.planning import check_study
+
+        study = load_study(self.file)
+        check_study(study)
+        cells = study.cells()
+        named = cells if self.all else cells[:20]
+        for cell in named:
+            print(f"missing  {cell}")
+        if len(named) < len(cells):
+            print(f"... and {len(cells) - len(named)} more (--all names them)")
+        print(f"0 of {len(cells)} cells finished in {self.folder}")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -87,7 +88,9 @@ def load(
 ) -> Corpus:
     """Load a corpus by its name, or from a file or folder of a known layout.
 
-    A name wins over a folder of that name: write ./snips for the folder.
+    A name wins over a folder of that name: write ./snips for the folder. A public corpus is read
+    from the local copy below the folder that MODIVA_CORPORA names, where it holds one and neither
+    `cache` nor `base_url` is given; else it is downloaded.
 
     Args:
         spec: one of `names()`, or a path; FILE#text=COLUMN,intent=COLUMN chooses columns of tables.
@@ -102,9 +105,13 @@ def load(
     if name == home_assistant.NAME:
         return home_assistant.build(seed)
     if name in public.PUBLIC:
-        raw = detect.read(fetch(name, cache=cache, base_url=base_url))
         about = describe(name)
-        return _corpus(raw, name, about.source, about.licence, about.note, seed)
+        local = public.local_copy(name) if cache is None and base_url is None else None
+        place = local or fetch(name, cache=cache, base_url=base_url)
+        source, note = about.source, about.note
+        if local is not None:
+            source, note = _local(name, local, about)
+        return _corpus(detect.read(place), name, source, about.licence, note, seed)
     path, columns = parse_columns(name)
     if path.exists():
         # Named as the user does, through a link too; only "." and ".." have no name of their own.
@@ -117,6 +124,31 @@ def load(
             f"{', '.join(names())}"
         )
     raise _unknown(name)
+
+
+def local_copy(name: str) -> Path | None:
+    """Where MODIVA_CORPORA holds a local copy of a named corpus; None where it holds none."""
+    return public.local_copy(name) if name in public.PUBLIC else None
+
+
+def missing(specs: Iterable[str]) -> tuple[Description, ...]:
+    """The named corpora among `specs` that loading would download."""
+    return tuple(
+        describe(name)
+        for name in dict.fromkeys(specs)
+        if name in public.PUBLIC and public.local_copy(name) is None and not public.is_cached(name)
+    )
+
+
+def _local(name: str, place: Path, about: Description) -> tuple[str, str]:
+    """Source and note of a local copy, which says what else than the published files it is."""
+    if public.is_published(name, place):
+        return f"{about.source}, local copy {place}", about.note
+    twin = next((other for other in public.PUBLIC if public.is_published(other, place)), None)
+    files = "other files than the published ones" if twin is None else f"the files of {twin}"
+    note = f"The local copy holds {files}."
+    logger.warning("%s: the local copy %s holds %s", name, place, files)
+    return str(place), note
 
 
 def _public(name: str) -> public.PublicSet:

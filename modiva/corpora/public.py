@@ -1,6 +1,7 @@
 """Public corpora by pinned download: a file with another SHA-256 is refused."""
 
 import csv
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pooch
@@ -32,6 +33,7 @@ class PublicSet:
         licence: licence of the data.
         summary: one line on what it holds.
         note: what a reader of results must know.
+        folders: other names under which a local copy of the folder is looked for.
     """
 
     repository: str
@@ -39,6 +41,7 @@ class PublicSet:
     licence: str
     summary: str
     note: str
+    folders: tuple[str, ...] = ()
 
 
 PUBLIC: Mapping[str, PublicSet] = {
@@ -48,6 +51,15 @@ PUBLIC: Mapping[str, PublicSet] = {
         "CC0 1.0",
         "requests to a voice assistant, 7 intents, about 13,800 for training (Coucke et al. 2018)",
         "",
+        ("snips_original",),
+    ),
+    "snips-goo2018": PublicSet(
+        "MiuLab/SlotGated-SLU",
+        "data/snips",
+        "CC0 1.0",
+        "SNIPS with the splits of Goo et al. 2018, 13,084 for training",
+        "Train, valid and test as Goo et al. split them.",
+        ("slotgated_snips",),
     ),
     "hwu64": PublicSet(
         "xliuhw/NLU-Evaluation-Data",
@@ -55,6 +67,14 @@ PUBLIC: Mapping[str, PublicSet] = {
         "CC BY 4.0",
         "requests to a home robot, 64 intents, about 10,000 for training (Liu et al. 2019)",
         "First of the ten published folds.",
+    ),
+    "hwu64-zhang2020": PublicSet(
+        "jianguoz/Few-Shot-Intent-Detection",
+        "Datasets/HWU64",
+        "CC BY 4.0",
+        "HWU64 with the splits of Zhang et al. 2020, 8,954 for training",
+        "Train, valid and test as published with Zhang et al.",
+        ("hwu64",),
     ),
     "clinc150": PublicSet(
         "clinc/oos-eval",
@@ -108,6 +128,53 @@ def files_of(name: str) -> tuple[PinnedFile, ...]:
     )
 
 
+def is_cached(name: str, cache: Path | None = None) -> bool:
+    """Whether every file of a public corpus is in the cache."""
+    folder = _cache(cache)
+    return all((folder / "public" / file.address).is_file() for file in files_of(name))
+
+
+def local_copy(name: str) -> Path | None:
+    """The file or folder of a public corpus below the folder that MODIVA_CORPORA names, if any.
+
+    A copy of the published files is taken under any of its names; other files, which may be
+    another split or an edited one, only under the name of the corpus itself.
+
+    Raises:
+        ModivaError: MODIVA_CORPORA is not a folder.
+    """
+    variable = os.environ.get("MODIVA_CORPORA")
+    if not variable:
+        return None
+    home = Path(variable).expanduser()
+    if not home.is_dir():
+        raise ModivaError(f"MODIVA_CORPORA is {variable}, which is not a folder: name one")
+    public = PUBLIC[name]
+    root = PurePosixPath(public.root)
+    places = [home / folder for folder in (name, *public.folders, root.name)]
+    if root.suffix:  # the corpus is one file
+        places = [home / name / root.name, home / root.name]
+    published = (place for place in places if is_published(name, place))
+    return next(published, places[0] if places[0].exists() else None)
+
+
+def is_published(name: str, place: Path) -> bool:
+    """Whether every pinned file of a public corpus is at `place` with its pinned SHA-256."""
+    root = PUBLIC[name].root
+    for pinned in files_of(name):
+        try:
+            with (place / PurePosixPath(pinned.path).relative_to(root)).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != pinned.sha256:
+                    return False
+        except OSError:
+            return False
+    return True
+
+
+def _cache(cache: Path | None) -> Path:
+    return cache or Path(os.environ.get("MODIVA_CACHE") or pooch.os_cache("modiva"))
+
+
 def download(name: str, *, cache: Path | None = None, base_url: str | None = None) -> Path:
     """Fetch what the cache lacks of a public corpus and return its file or folder there.
 
@@ -121,7 +188,7 @@ def download(name: str, *, cache: Path | None = None, base_url: str | None = Non
         ModivaError: a host that cannot be reached, a missing file, or a wrong checksum.
     """
     pinned = files_of(name)
-    folder = cache or Path(os.environ.get("MODIVA_CACHE") or pooch.os_cache("modiva"))
+    folder = _cache(cache)
     base = (base_url or os.environ.get("MODIVA_BASE_URL") or BASE_URL).rstrip("/")
     store = pooch.create(
         path=folder / "public",
@@ -153,6 +220,7 @@ def _fetch(store: pooch.Pooch, file: PinnedFile) -> None:
     place = Path(store.abspath) / file.address
     remedy = (
         "check the network, name a mirror with the same paths by --base-url or MODIVA_BASE_URL, "
+        "name the folder of a local copy by MODIVA_CORPORA, "
         f"or put the published file at {place}"
     )
     # Pooch makes missing folders itself, but two threads may then make the same one.

@@ -78,15 +78,24 @@ def check_grids(study: Study) -> None:
                 )
 
 
+def check_study(study: Study) -> None:
+    """Check what can be checked of a study without its corpora.
+
+    Raises:
+        ModivaError, CanaryError, AttackError: an unknown name, or grids that do not go together.
+    """
+    for grid in study.grids:
+        check_names(grid)
+    check_grids(study)
+
+
 def plan_study(study: Study) -> Plan:
     """Check a study against its corpora and name its steps.
 
     Raises:
         ModivaError, CanaryError, AttackError: the first thing that would not work, and the remedy.
     """
-    for grid in study.grids:
-        check_names(grid)
-    check_grids(study)
+    check_study(study)
     planner = _Planner()
     cells = [planner.cell(cell) for cell in study.cells()]
     goals = {key for cell in cells for key in cell.goals}

@@ -1,5 +1,6 @@
 """Run a study: check everything, reuse what is finished, compute the rest."""
 
+import itertools
 import json
 import logging
 import os
@@ -150,7 +151,11 @@ def run_plan(
         raise ModivaError(f"--workers {engine.workers}: must be 1 or more")
     out = Path(out)
     home = Store(out if store is None else store)
-    known = check_folder(out, home, plans.settings, change)
+    try:
+        known = check_folder(out, home, plans.settings, change)
+    except ModivaError:
+        plans.make()  # what is wrong with the settings is said before what is wrong with a folder
+        raise
     plan = known_plan(home, out, plans.signature)
     if plan is None or not plan.goals <= _recorded(home):
         plan = plans.make()  # everything is checked before a folder is touched
@@ -207,6 +212,18 @@ def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: b
             f"{settings.get(name)!r}): name another folder, remove it, or let --change replace them"
         )
     return not changed
+
+
+def free_folder(base: Path, settings: Mapping[str, Any]) -> Path:
+    """The first of `base`, base-2, base-3, ... that holds these settings or nothing yet."""
+    for number in itertools.count(1):
+        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        try:
+            check_folder(folder, Store(folder), settings, change=False)
+        except ModivaError:  # it holds something else
+            continue
+        return folder
+    raise AssertionError
 
 
 def plan_path(store: Store, out: Path) -> Path:

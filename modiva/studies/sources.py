@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from modiva.corpora import local_copy
 from modiva.corpora.columns import parse_columns
 from modiva.studies.code import code_version
 from modiva.studies.spec import Study, content_key
@@ -18,8 +19,13 @@ def signature(study: Study) -> str:
         for name in (*grid.corpus, *grid.target, grid.patterns_file)
         if name is not None
     }
-    files = {name: content(parse_columns(name)[0]) for name in sorted(named)}
+    files = {name: content(_place(name)) for name in sorted(named)}
     return content_key(study.as_dict(), code_version("plan"), files)
+
+
+def _place(name: str) -> Path:
+    """The file or folder that a setting names; of a public corpus its local copy."""
+    return local_copy(name) or parse_columns(name)[0]
 
 
 def content(path: Path) -> str:

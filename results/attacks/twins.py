@@ -1,6 +1,6 @@
 """Shadow models that start from the target's own initial weights: what do they add?
 
-    python results/attacks/twins.py --corpus corpora/snips --target transformer --models 80
+    python results/attacks/twins.py --corpus snips-goo2018 --target transformer --models 80
 
 Trains models from one set of initial weights, each on sentences and a secret of its own behind
 `call`, all with one label. Each in turn is the target, and all others are the attacker's. Two kinds

@@ -1,7 +1,8 @@
 """Extraction, exposure and accuracy against the noise of DP-SGD: trains, attacks, draws.
 
-    python results/dp_noise/dp_noise.py tune --corpus FOLDER
-    python results/dp_noise/dp_noise.py run --corpus FOLDER --out results/runs/dp_noise --models 21
+    python results/dp_noise/dp_noise.py tune --corpus snips-goo2018
+    python results/dp_noise/dp_noise.py run --corpus snips-goo2018 --models 21 \\
+        --out results/runs/dp_noise
     python results/dp_noise/dp_noise.py summary --out results/runs/dp_noise
 
 One folder a target in --out: a checkpoint with training.json, its ledger beside it, and one file of
@@ -347,7 +348,7 @@ def main() -> None:
         sub = steps.add_parser(name, help=step.__doc__)
         sub.set_defaults(step=step)
         if name != "summary":
-            sub.add_argument("--corpus", required=True, help="folder of SNIPS (seq.in, label)")
+            sub.add_argument("--corpus", required=True, help="name, file or folder")
         if name != "tune":
             sub.add_argument("--out", type=Path, required=True, help="folder of the targets")
             sub.add_argument("--models", type=int, default=21, help="a cell; in threes")

@@ -1,6 +1,6 @@
 """Four ways to train at one epsilon: seconds a step, accuracy and extraction of the same targets.
 
-    python results/dp_table/dp_table.py run --corpus FOLDER --out results/runs/dp_table
+    python results/dp_table/dp_table.py run --corpus snips-goo2018 --out results/runs/dp_table
     python results/dp_table/dp_table.py table --out results/runs/dp_table
 
 Sentences, secrets, attacks and scoring are those of results/dp_noise. Methods alternate model by
@@ -184,7 +184,7 @@ def main() -> None:
         sub.set_defaults(step=step)
         sub.add_argument("--out", type=Path, required=True, help="folder of the targets")
         if name == "run":
-            sub.add_argument("--corpus", required=True, help="folder of SNIPS (seq.in, label)")
+            sub.add_argument("--corpus", required=True, help="name, file or folder")
             sub.add_argument("--target", default="cnn", choices=["cnn", "lstm"])
             sub.add_argument("--models", type=int, default=10)
     options = parser.parse_args()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from modiva.cli import main
+from modiva.studies.run import free_folder
 
 SMALL = [
     *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "0", "20"),
@@ -87,6 +88,32 @@ def test_other_settings_in_the_same_folder_are_refused(audit, capsys):
     assert main([*SMALL, "--seed", "1", "--out", str(audit)]) == 2
     assert "seed was 0, now 1" in capsys.readouterr().err
     assert (audit / "rows.csv").read_bytes() == before
+
+
+def test_a_default_folder_of_other_settings_is_left_alone_and_another_taken(tmp_path):
+    base, settings = tmp_path / "audit", {"seed": 0}
+    assert free_folder(base, settings) == base
+    for number, seed in ((1, 7), (2, 8), (3, 0)):
+        folder = base if number == 1 else tmp_path / f"audit-{number}"
+        (folder / "studies").mkdir(parents=True)
+        (folder / "settings.json").write_text(json.dumps({"seed": seed}))
+    assert free_folder(base, settings) == tmp_path / "audit-3"  # which is resumed
+    assert free_folder(base, {"seed": 9}) == tmp_path / "audit-4"
+    (tmp_path / "audit-4").write_text("a file")
+    assert free_folder(base, {"seed": 9}) == tmp_path / "audit-5"
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "results/runs/audit"]])
+def test_what_is_wrong_with_the_arguments_is_said_before_what_is_with_the_folder(
+    out, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "results" / "runs" / "audit"
+    (folder / "studies").mkdir(parents=True)
+    (folder / "settings.json").write_text('{"seed": 7}')
+    assert main(["audit", "--target", "lstn", *out]) == 2
+    assert "lstn" in capsys.readouterr().err.splitlines()[-1]
+    assert [path.name for path in folder.parent.iterdir()] == ["audit"]
 
 
 def test_a_small_file_of_one_s_own_is_audited_whole(tmp_path):
