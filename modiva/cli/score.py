@@ -14,7 +14,7 @@ from attacks.vocabulary import slot_spaces
 from canaries import Ledger, Pattern
 from modiva.counts import plural
 from modiva.errors import ModivaError
-from modiva.measure import exposure, hamming, multiset_match, rank_in_space
+from modiva.measure import exposure_in_space, hamming, multiset_match, rank_in_space
 
 Secret = tuple[str, ...]
 
@@ -87,7 +87,7 @@ class Score:
         for secret in secrets:
             index = np.ravel_multi_index(problem.choices(secret), problem.sizes)
             rank = rank_in_space(scores, int(index))
-            bits = exposure(rank, problem.size)
+            bits = exposure_in_space(scores, int(index))
             place = f"number {rank:,} of {problem.size:,} by {found['objective']}"
             print(f"  {' '.join(secret)} is {place} ({bits:.1f} bits of exposure)")
 

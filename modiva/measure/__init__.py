@@ -4,6 +4,7 @@ from modiva.measure.exposure import (
     exposure,
     exposure_by_skew_normal,
     exposure_from_sample,
+    exposure_in_space,
     rank_in_sample,
     rank_in_space,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "exposure",
     "exposure_by_skew_normal",
     "exposure_from_sample",
+    "exposure_in_space",
     "hamming",
     "models",
     "multiset_match",

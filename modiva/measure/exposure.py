@@ -1,7 +1,10 @@
 """Where a secret ranks among all that it could have been, and that rank in bits.
 
-Polarity: LOWER scores are better everywhere. Ties go to the others, so that a model that gives
-every candidate the same score exposes nothing. A score that is not a number counts as the worst.
+Polarity: LOWER scores are better everywhere. A score that is not a number counts as the worst.
+
+Ties: a rank is the last place of its tie, and exposure is the mean over all places of the tie, as
+if it were broken at random. So a secret that the model never saw has 1.44 bits on average under
+every score, also one that leaves most of the space tied (a ranker that did not look at it).
 """
 
 import math
@@ -10,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from modiva.errors import ModivaError
 
@@ -19,14 +22,12 @@ MIN_FIT_REFERENCES = 30  # three parameters are fitted; with fewer points the ta
 
 def rank_in_space(scores: ArrayLike, index: int) -> int:
     """Return the rank (1 = best) of candidate `index` among all the scores of a space, (N,)."""
-    values = _numbers(scores)
-    # The candidate ties with itself, which is the 1 of "1 + the others at or below it".
-    return int(np.count_nonzero(values <= values[index]))
+    return _tie(_numbers(scores), index)[1]
 
 
 def rank_in_sample(score: float, references: ArrayLike) -> int:
     """Return the rank (1 = best) of `score` among reference scores (n,) that do not hold it."""
-    return 1 + int(np.count_nonzero(_numbers(references) <= _numbers(score)))
+    return _tie(np.append(_numbers(references), _numbers(score)), -1)[1]
 
 
 def exposure(rank: int, size: int) -> float:
@@ -43,6 +44,12 @@ def exposure(rank: int, size: int) -> float:
     return math.log2(size) - math.log2(rank)
 
 
+def exposure_in_space(scores: ArrayLike, index: int) -> float:
+    """Return the exposure in bits of candidate `index` among all the scores of a space, (N,)."""
+    values = _numbers(scores)
+    return math.log2(len(values)) - _mean_log2(*_tie(values, index))
+
+
 def exposure_from_sample(score: float, references: ArrayLike) -> float:
     """Return the exposure in bits estimated from scores (n,) of secrets drawn from the space.
 
@@ -52,11 +59,11 @@ def exposure_from_sample(score: float, references: ArrayLike) -> float:
     Raises:
         ModivaError: no references.
     """
-    count = len(_numbers(references))
+    values = np.append(_numbers(references), _numbers(score))
+    count = len(values) - 1
     if not count:
         raise ModivaError("exposure needs reference scores, got none: sample at least one secret")
-    rank = rank_in_sample(score, references)
-    return min(math.log2(count), math.log2(count + 1) - math.log2(rank))
+    return min(math.log2(count), math.log2(count + 1) - _mean_log2(*_tie(values, -1)))
 
 
 def exposure_by_skew_normal(score: float, references: ArrayLike) -> float:
@@ -97,6 +104,20 @@ def _log_cdf(z: float, shape: float) -> float:
     peak = log_density(z)
     area, _ = integrate.quad(lambda t: math.exp(log_density(z - t) - peak), 0, np.inf)
     return peak + math.log(area)
+
+
+def _tie(values: NDArray[Any], index: int) -> tuple[int, int]:
+    """Return the first and the last place of what scores as candidate `index` does."""
+    own = values[index]
+    return 1 + int(np.count_nonzero(values < own)), int(np.count_nonzero(values <= own))
+
+
+def _mean_log2(first: int, last: int) -> float:
+    """Return the mean of log2 over the places `first` to `last`."""
+    if first == last:
+        return math.log2(first)
+    total = special.gammaln(last + 1) - special.gammaln(first)
+    return float(total) / (last - first + 1) / math.log(2)
 
 
 def _numbers(scores: ArrayLike | Sequence[float]) -> NDArray[Any]:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from modiva.measure.exposure import (
-    exposure,
     exposure_from_sample,
+    exposure_in_space,
     rank_in_sample,
     rank_in_space,
 )
@@ -52,8 +52,8 @@ class SpaceScores:
 
     def place(self, secret: Sequence[str], size: int) -> tuple[int, int, float]:
         """Return the rank in the space, the number ranked, and the exposure in bits."""
-        rank = rank_in_space(self.scores, self.index(secret))
-        return rank, size, exposure(rank, size)
+        index = self.index(secret)
+        return rank_in_space(self.scores, index), size, exposure_in_space(self.scores, index)
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def score_rows(
         base: the columns that say what was attacked; `repetitions` (0 = not planted) is needed.
             An `attack` in it overrides the reconstruction's own name.
         slot_sizes: number of options of every slot; their product is the space.
-        scores: of the whole space or of a sample, under one objective; without them rank and
-            exposure stay empty.
+        scores: of the whole space or of a sample, by the score that this attack ranks by. A
+            search that scores only what it visits has none: rank and exposure then stay empty.
     """
     size = math.prod(slot_sizes)
     best = tuple(reconstruction.candidates[0])

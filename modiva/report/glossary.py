@@ -19,10 +19,11 @@ GLOSSARY = {
     "objective": "What the attack minimised.",
     "exact": "1 where every word of the secret is right: the reconstruction accuracy.",
     "hamming": "Number of wrong words.",
-    "rank": "Place of the secret among all that were ranked (1 is first, ties against it).",
+    "rank": "Place of the secret among all that were ranked: 1 is first, a tie counts as its last "
+    "place. Empty for searches, which score only what they visit (`exhaustive` scores all).",
     "ranked": "How many secrets were ranked: the whole space, or a sample of a larger one.",
-    "exposure": "log2 of the number of possible secrets minus log2 of the rank, in bits. A secret "
-    "never seen has 1.44 on average.",
+    "exposure": "log2 of the number of possible secrets minus log2 of the rank, in bits, where the "
+    "attack scores them all (mean over a tie). A secret never seen has 1.44 on average.",
     "position_accuracy": "Share of words that are right in their place.",
     "position_hits": "Right (1) and wrong (0) words, position by position.",
     "multiset": "1 where the right words were found, in whatever order.",

@@ -37,7 +37,6 @@ from attacks import (
     build_completion,
     fit_ranker,
     get_attack,
-    score_space,
 )
 from canaries import Ledger, Planted, Planting, candidate_words, get_pattern, plant
 from modiva.classifiers import Classifier, build, load, parse_target
@@ -218,15 +217,15 @@ def attack_target(corpus: Corpus, job: Job, out: Path, names: Sequence[str]) -> 
     ledger = Ledger.load(out / f"{job.name}.ledger.json")
     training = json.loads((out / job.name / "training.json").read_text(encoding="utf-8"))
     problems = problems_of(target, ledger)
-    spaces: dict[tuple[str, int], SpaceScores] = {}
     for name in names:
         found, objective = [], name
+        spaces: dict[int, SpaceScores] = {}  # of a ranker; a search ranks only what it visits
         if name in RANKED:
             ranker = cell_ranker(corpus, job, out) if RANKED[name].learned else None
             orders = RANKED[name].run(target.model, problems, ranker=ranker, seed=job.model)
             for place, (order, problem) in enumerate(zip(orders, problems, strict=True)):
                 found.append(order.reconstruction(problem, name))
-                spaces[name, place] = order_scores(order, problem, PATTERNS[place])
+                spaces[place] = order_scores(order, problem, PATTERNS[place])
         else:
             attack = get_attack(name)
             found, objective = (
@@ -236,9 +235,6 @@ def attack_target(corpus: Corpus, job: Job, out: Path, names: Sequence[str]) -> 
         rows: list[dict[str, Any]] = []
         for place, reconstruction in enumerate(found):
             pattern, canary = PATTERNS[place], ledger.canaries[place]
-            if (objective, place) not in spaces:
-                scores = score_space(target.model, problems[place], attack.objective)
-                spaces[objective, place] = SpaceScores(scores, pattern.index)
             base = {
                 "corpus": training["corpus"]["name"],
                 "target": job.target,
@@ -263,7 +259,7 @@ def attack_target(corpus: Corpus, job: Job, out: Path, names: Sequence[str]) -> 
                 canary.controls,
                 base,
                 slot_sizes=[len(slot) for slot in pattern.slots],
-                scores=spaces[objective, place],
+                scores=spaces.get(place),
             )
         write_json(out / f"{job.name}.{name}.json", rows)
 

@@ -21,6 +21,7 @@ from attacks import (
 )
 from attacks.labels import resolve_label
 from attacks.ranker import Described, Ranked, RankedAttack
+from attacks.search import Exhaustive
 from canaries import Canary, Pattern
 from modiva.corpora import Corpus
 from modiva.measure import SampleScores, SpaceScores, score_rows
@@ -37,8 +38,6 @@ from modiva.training.seeds import resolve_device
 ENUMERATED = 50_000
 REFERENCES = 10_000
 
-# Scores by (model, objective, canary): the attacks of one task share them.
-Ranks = dict[tuple[int, str, str], SpaceScores | SampleScores]
 # What rankers see of the candidates, by (model, canary): fixed and learned ones share it.
 Known = defaultdict[tuple[int, str], dict[bool, Described]]
 
@@ -52,13 +51,12 @@ def run(settings: Mapping[str, Any], context: Context) -> Rows:
     name = settings["attack"]
     ranked = name in RANKED
     ranker = Ranker.load(context.inputs[name]) if name in LEARNED else None
-    # Several attacks on one chunk are one task: targets are loaded and secrets ranked once.
+    # Several attacks on one chunk are one task: targets are loaded once.
     if "targets" not in context.shared:
         targets = list(load_targets(context.inputs["target"]))
         for target in targets:
             target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
-        context.shared.update(targets=targets, ranks={}, known=defaultdict(dict))
-    ranks: Ranks = context.shared["ranks"]
+        context.shared.update(targets=targets, known=defaultdict(dict))
     rows: Rows = []
     for target in context.shared["targets"]:
         if ranked:
@@ -68,7 +66,7 @@ def run(settings: Mapping[str, Any], context: Context) -> Rows:
             )
         else:
             search = named_attack(name, cell.objective)
-            rows += attack_target(cell, corpus, patterns, target, search, ranks)
+            rows += attack_target(cell, corpus, patterns, target, search)
     return rows
 
 
@@ -84,12 +82,12 @@ def attack_target(
     patterns: Sequence[Pattern],
     target: Target,
     attack: Attack,
-    ranks: Ranks,
 ) -> Rows:
     """Attack every canary of one target and score what came out.
 
     The attack gets the patterns and the labels; the ledger's secrets are read only afterwards,
-    by the scoring.
+    by the scoring. Rank and exposure belong to a score of the whole space: of the searches only
+    `exhaustive` is one, its objective. What another search visits says nothing of the rest.
     """
     model = target.classifier.model
     asked = _problems(cell, patterns, target)
@@ -97,16 +95,16 @@ def attack_target(
     found = attack.run(model, problems, seed=target.model_seed)
     rows = []
     for (pattern, canary, problem), reconstruction in zip(asked, found, strict=True):
-        key = (target.model_seed, attack.objective.name, canary.id)
-        if key not in ranks:
-            ranks[key] = _scores(model, problem, attack, pattern, canary, target.model_seed)
+        scores = None
+        if isinstance(attack.search, Exhaustive):
+            scores = _scores(model, problem, attack, pattern, canary, target.model_seed)
         rows += score_rows(
             reconstruction,
             canary.secret,
             canary.controls,
             _base(cell, corpus, target, canary, attack.name, attack.objective.name),
             slot_sizes=[len(slot) for slot in pattern.slots],
-            scores=ranks[key],
+            scores=scores,
         )
     return rows
 

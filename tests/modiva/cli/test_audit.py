@@ -16,7 +16,7 @@ from modiva.studies.run import free_folder
 SMALL = [
     *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "0", "20"),
     *("--noise", "0", "--models", "2", "--sentences", "150", "--epochs", "3", "--controls", "2"),
-    *("--attack", "coordinate", "random", "--workers", "1"),
+    *("--attack", "exhaustive", "random", "--workers", "1"),
 ]
 COLUMNS = {
     *("corpus", "target", "defense", "noise_multiplier", "epsilon", "delta", "pattern", "length"),
@@ -37,10 +37,18 @@ def test_rows_hold_every_model_canary_attack_and_control(audit):
     assert set(rows.columns) >= COLUMNS
     assert len(rows) == 2 * 2 * 2 * 3  # repetitions, models, attacks, secret and two controls
     assert (rows[rows.repetitions == 0].planted == 0).all()
-    assert set(rows.attack) == {"coordinate", "random"}
+    assert set(rows.attack) == {"exhaustive", "random"}
     planted = rows[rows.planted == 1]
     assert ((planted.exact == 1) == (planted.hamming == 0)).all()
-    assert (planted.exposure <= 13.3).all()
+
+
+def test_exposure_is_of_attacks_that_score_the_whole_space_and_of_no_search(audit):
+    rows = pd.read_csv(audit / "rows.csv")
+    scored = rows[rows.attack == "exhaustive"]
+    assert ((scored.exposure >= 0) & (scored.exposure <= 13.3)).all()
+    searched = rows[rows.attack == "random"]
+    assert len(searched)
+    assert searched[["rank", "ranked", "exposure"]].isna().all(axis=None)
 
 
 def test_the_summary_gives_each_rate_its_interval_and_n(audit):

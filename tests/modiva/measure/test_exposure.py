@@ -11,18 +11,43 @@ from modiva.measure import (
     exposure,
     exposure_by_skew_normal,
     exposure_from_sample,
+    exposure_in_space,
     rank_in_sample,
     rank_in_space,
 )
 
 
-def test_lower_is_better_and_ties_go_to_the_others():
+def test_lower_is_better_and_a_rank_is_the_last_place_of_its_tie():
     scores = np.array([0.5, 0.1, 0.5, 0.9], dtype=np.float32)
     assert [rank_in_space(scores, index) for index in range(4)] == [3, 1, 3, 4]
 
 
-def test_a_model_that_tells_nothing_apart_exposes_nothing():
-    assert exposure(rank_in_space(np.zeros(10_000), 1234), 10_000) == 0
+def test_exposure_is_the_mean_over_a_tie():
+    scores = np.array([0.5, 0.1, 0.5, 0.9], dtype=np.float32)
+    assert exposure_in_space(scores, 1) == 2
+    assert exposure_in_space(scores, 3) == 0
+    assert exposure_in_space(scores, 0) == pytest.approx(2 - math.log2(2 * 3) / 2)
+    assert exposure_from_sample(0.5, [0.5, 0.1, 0.9]) == pytest.approx(2 - math.log2(2 * 3) / 2)
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 30, 5_000])
+def test_however_many_scores_tie_the_null_mean_is_that_of_all_ranks(distinct):
+    scores = np.random.default_rng(3).integers(distinct, size=5_000)
+    every_rank = np.mean([exposure(rank, 5_000) for rank in range(1, 5_001)])
+    ours = np.mean([exposure_in_space(scores, index) for index in range(5_000)])
+    assert ours == pytest.approx(every_rank, abs=1e-9)
+    assert every_rank == pytest.approx(math.log2(math.e), abs=0.01)
+
+
+def test_controls_of_a_ranker_that_looked_at_few_candidates_are_at_log2_e_bits():
+    rng = np.random.default_rng(4)
+    drawn = []
+    for _ in range(2_000):
+        scores = np.full(50_000, np.inf)
+        scores[rng.choice(50_000, 1_000, replace=False)] = rng.normal(size=1_000)
+        drawn.append(exposure_in_space(scores, int(rng.integers(50_000))))
+    error = np.std(drawn) / math.sqrt(len(drawn))
+    assert abs(np.mean(drawn) - math.log2(math.e)) < 4 * error < 0.1
 
 
 def test_a_diverged_model_exposes_nothing():
@@ -44,7 +69,7 @@ def test_a_secret_never_seen_has_log2_e_bits_on_average():
     every_rank = np.mean([exposure(rank, size) for rank in range(1, size + 1)])
     assert every_rank == pytest.approx(math.log2(math.e), abs=0.01)
     rng = np.random.default_rng(0)
-    drawn = [exposure(rank_in_space(rng.random(500), 0), 500) for _ in range(4000)]
+    drawn = [exposure_in_space(rng.random(500), 0) for _ in range(4000)]
     assert np.mean(drawn) == pytest.approx(math.log2(math.e), abs=0.08)
 
 
