@@ -131,7 +131,7 @@ class Status(_OfStudy):
             print(f"missing  {cell}")
         if len(named) < len(cells):
             print(f"... and {len(cells) - len(named)} more (--all names them)")
-        print(f"0 of {len(cells)} cells finished in {self.folder}")
+        print(f"0 of {plural(len(cells), 'cell')} finished in {self.folder}")
 
 
 @dataclass(frozen=True)
