@@ -1,6 +1,8 @@
 """`modiva train`: one target classifier, with or without canaries and defenses."""
 
 import dataclasses
+import math
+import secrets
 import shlex
 import sys
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from canaries import Pattern, Planting, candidate_words, get_pattern, load_patte
 from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import load
 from modiva.errors import ModivaError
+from modiva.privacy import plan_from
 from modiva.studies.planning import with_noise
 from modiva.training import (
     DEFENSES,
@@ -20,6 +23,16 @@ from modiva.training import (
     parse_defense,
     save_checkpoint,
     train,
+)
+from modiva.training.private import finite
+
+_SECRET_SEED = (
+    "secret and not kept: batches and noise cannot be drawn again (secrets and first weights are "
+    "those of seed 0)"
+)
+_PUBLIC_SEED = (
+    "{} was given: whoever knows it can compute the noise, and epsilon does not hold against them; "
+    "leave out --seed for what you release"
 )
 
 
@@ -69,8 +82,9 @@ class Train:
     """GloVe-format text file for the embeddings of our own architectures."""
     freeze_embeddings: bool = False
     """Keep the embeddings as they are; private training then spends no noise on them."""
-    seed: int = 0
-    """Decides secrets, weights, batches and noise."""
+    seed: int | None = None
+    """Decides secrets, weights, batches and noise; 0 if not given. Private training then draws
+    batches and noise from a secret seed: epsilon does not hold against those who know it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -85,7 +99,7 @@ class Train:
         defense, spec, config = self._settings()
         corpus = load(self.corpus)
         if 0 < self.sentences < len(corpus.train):
-            corpus = corpus.subset(self.sentences, seed=self.seed)
+            corpus = corpus.subset(self.sentences, seed=self._public_seed)
         patterns = self._patterns(corpus.vocabulary(min_count=2))
         planted = plant(
             corpus.train,
@@ -94,7 +108,7 @@ class Train:
                 Planting(pattern, self.repetitions, self.label, self.secrets, self.controls)
                 for pattern in patterns
             ],
-            seed=self.seed,
+            seed=self._public_seed,
             share_valid=self.share_valid,
         )
         intents = sorted({*corpus.intents, *(canary.label for canary in planted.ledger.canaries)})
@@ -103,9 +117,15 @@ class Train:
             texts=[text for text, _ in planted.train],
             intents=intents,
             extra_words=candidate_words(patterns),
-            seed=self.seed,
+            seed=self._public_seed,
         )
+        secret = self.seed is None and config.privacy is not None
+        if secret:
+            config = dataclasses.replace(config, seed=secrets.randbits(128))
         result = train(classifier, (planted.train, planted.valid, corpus.test), config)
+        group_epsilon = None
+        if result.plan is not None and patterns:
+            group_epsilon = plan_from(result.plan).group_epsilon(self.repetitions)
         save_checkpoint(
             self.out,
             classifier,
@@ -117,7 +137,10 @@ class Train:
             planting={
                 "patterns": [pattern.template for pattern in patterns],
                 "repetitions": self.repetitions,
+                "group_epsilon": None if group_epsilon is None else finite(group_epsilon),
+                "group_neighbouring": f"add-or-remove-{self.repetitions}",
             },
+            seed_is_secret=secret,
             command=shlex.join(["modiva", *sys.argv[1:]]),
         )
         if patterns:
@@ -129,8 +152,18 @@ class Train:
             f"(majority class {result.majority_accuracy:.3f})"
         )
         if result.epsilon is not None:
-            print(f"epsilon     {result.epsilon:.3g} per example, delta {result.delta:g}")
+            if group_epsilon and self.repetitions > 1:
+                bound = f"{group_epsilon:.3g}" if math.isfinite(group_epsilon) else "no bound"
+                print(f"epsilon     {bound} for a secret in {self.repetitions} sentences")
+            print(f"epsilon     {result.epsilon:.3g} for one sentence, delta {result.delta:g}")
+        if config.privacy is not None:
+            print(f"seed        {_SECRET_SEED if secret else _PUBLIC_SEED.format(self.seed)}")
         return 0
+
+    @property
+    def _public_seed(self) -> int:
+        """What draws secrets, first weights and subset: an experiment's, repeatable to the bit."""
+        return self.seed or 0
 
     def _settings(self) -> tuple[str, TargetSpec, TrainConfig]:
         """The defense, with `dp` where noise or epsilon ask for it, and the settings it makes."""
@@ -150,7 +183,7 @@ class Train:
             size=self.size,
             epochs=self.epochs,
             device=self.device,
-            seed=self.seed,
+            seed=self._public_seed,
             precision=self.precision,
         )
         private = {"noise_multiplier": self.noise, "epsilon": self.epsilon, "delta": self.delta}

@@ -33,19 +33,21 @@ def save_checkpoint(
     defense: str = "none",
     planting: Sequence[Planting] | Mapping[str, Any] | None = None,
     command: str | Sequence[str] | None = None,
+    seed_is_secret: bool = False,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint and its training.json, both or neither.
 
-    training.json holds no secret. It does hold the seed and the command: whoever plants with the
-    same seed plants the same secrets, so it belongs to the owner, like the ledger, and no attack
-    opens it.
+    training.json holds no secret. It does hold the seed, unless that is secret, and the command:
+    whoever plants with the same seed plants the same secrets, so it belongs to the owner, like the
+    ledger, and no attack opens it.
 
     Args:
         folder: must not exist.
         corpus: the corpus BEFORE planting; its name and fingerprint are kept.
         planting: the plantings, or a summary of them without secrets.
         command: what made it, as a line or as words.
+        seed_is_secret: leave the training's seed out of the file, which then says so.
         extra: further facts, kept under "extra".
 
     Raises:
@@ -56,10 +58,11 @@ def save_checkpoint(
         raise ModivaError(f"{folder} exists already: name another folder or remove it")
     facts = {
         "command": command if isinstance(command, str | None) else list(command),
-        "seed": config.seed,
+        "seed": None if seed_is_secret else config.seed,
+        "seed_is_secret": seed_is_secret,
         "target": asdict(spec),
         "defense": defense,
-        "config": asdict(config),
+        "config": asdict(config) | ({"seed": None} if seed_is_secret else {}),
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
         "sentences": {split: len(getattr(corpus, split)) for split in ("train", "valid", "test")},
         "planting": _planting_summary(planting),

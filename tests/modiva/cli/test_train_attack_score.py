@@ -115,9 +115,38 @@ def test_corpora_are_listed_and_shown(capsys):
 def test_a_private_target_says_its_epsilon(tmp_path, capsys):
     flags = ["--target", "cnn", "--size", "small", "--sentences", "200", "--epochs", "2"]
     assert main(["train", "--out", str(tmp_path / "dp"), *flags, "--epsilon", "8"]) == 0
-    assert "delta 1e-05" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "delta 1e-05" in said
+    assert "secret and not kept" in said
     facts = json.loads((tmp_path / "dp" / "training.json").read_text())
     assert facts["defense"] == "dp"
     assert 7.5 < facts["epsilon"] <= 8
     assert facts["plan"]["neighbouring"] == "add-or-remove-one"
+    assert facts["seed_is_secret"]
+    assert facts["seed"] is None is facts["config"]["seed"]
     assert facts["plan"]["ran"]["steps"] == facts["plan"]["steps"]
+
+
+def test_the_noise_of_a_private_target_is_its_own_unless_a_seed_is_given(tmp_path, capsys):
+    """Secrets and first weights are an experiment's; batches and noise are drawn anew."""
+
+    def trained(name: str, *more: str) -> tuple[dict, bytes, bytes]:
+        flags = ["--target", "cnn", "--size", "small", "--sentences", "150", "--epochs", "1"]
+        flags += ["--pattern", "pin", "--repetitions", "10", "--noise", "1", *more]
+        assert main(["train", "--out", str(tmp_path / name), *flags]) == 0
+        facts = json.loads((tmp_path / name / "training.json").read_text())
+        weights = (tmp_path / name / "model.safetensors").read_bytes()
+        return facts, weights, (tmp_path / f"{name}.ledger.json").read_bytes()
+
+    one, two = trained("one"), trained("two")
+    assert one[1] != two[1]
+    assert one[2] == two[2]
+    said = capsys.readouterr().out
+    planting = one[0]["planting"]
+    assert planting["group_epsilon"] > one[0]["epsilon"]
+    assert planting["group_neighbouring"] == "add-or-remove-10"
+    assert f"{planting['group_epsilon']:.3g} for a secret in 10 sentences" in said
+    given, again = trained("given", "--seed", "3"), trained("again", "--seed", "3")
+    assert given[1] == again[1]
+    assert (given[0]["seed"], given[0]["seed_is_secret"]) == (3, False)
+    assert "epsilon does not hold against them" in capsys.readouterr().out
