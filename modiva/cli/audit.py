@@ -22,6 +22,7 @@ from modiva.studies import (
     run_study,
 )
 from modiva.studies.run import free_folder
+from modiva.studies.spec import Attacked, Data, Defended, Planted, Targets
 
 DEFAULT_FOLDER = Path("results/runs/audit")
 
@@ -81,15 +82,31 @@ class Audit:
 
     Writes rows.csv, summary.json, figures/ and a self-contained report.html. A killed audit goes
     on where it stopped when it is started again with the same settings.
+
+    Three examples: the default, your own sentences with one target, and what would be run:
+
+    $ modiva audit
+    $ modiva audit --corpus my.csv --target lstm --repetitions 10 --noise 0 1 --models 20
+    $ modiva audit --corpus snips --attack coordinate ranker --dry-run
     """
 
-    spec: Annotated[AuditSpec, tyro.conf.arg(name="")]
-    where: Annotated[Where, tyro.conf.arg(name="")]
+    data: Annotated[Data, tyro.conf.arg(name="data")]
+    targets: Annotated[Targets, tyro.conf.arg(name="target")]
+    defended: Annotated[Defended, tyro.conf.arg(name="defense")]
+    planted: Annotated[Planted, tyro.conf.arg(name="secret")]
+    attacked: Annotated[Attacked, tyro.conf.arg(name="attack")]
+    where: Annotated[Where, tyro.conf.arg(name="run")]
     out: Path | None = None
     """Folder of the results; one of the same settings is resumed. If not given, results/runs/audit,
     or where that holds other settings audit-2, audit-3, ... beside it."""
     change: bool = False
     """Let these settings replace others in the folder; what both share is not computed again."""
+
+    @property
+    def spec(self) -> AuditSpec:
+        """The settings of all groups."""
+        groups = (self.data, self.targets, self.defended, self.planted, self.attacked)
+        return AuditSpec(**{k: v for group in groups for k, v in vars(group).items()})
 
     def run(self) -> int:
         """Run the audit; 1 if a cell failed."""
@@ -152,12 +169,14 @@ def report(result: StudyResult, study: Study, out: Path, command: str) -> int:
     """Write and print the results of a run; 1 if a cell failed."""
     for name, path in result.failed:
         print(f"modiva: {name} failed, see {path}; run again to retry it", file=sys.stderr)
-    table = publish(result.store, result.plan, out, {**study.as_dict(), "command": command})
-    if table is None:
+    published = publish(result.store, result.plan, out, {**study.as_dict(), "command": command})
+    if published is None:
         return 1
+    table, sentence = published
     print(table)
     print(
         f"\n{plural(result.cells, 'cell')} ({result.reused} reused) in {result.seconds:.0f} s\n"
         f"rows     {out / 'rows.csv'}\nfigures  {out / 'figures'}\nreport   {out / 'report.html'}"
+        f"\n\n{sentence}"
     )
     return 1 if result.failed else 0

@@ -17,8 +17,8 @@ SUMMARY_FILE = "summary.txt"
 
 def publish(
     store: Store, plan: Plan, out: Path, settings: Mapping[str, Any], again: bool = False
-) -> str | None:
-    """Write the results of all finished cells; return the table for the terminal.
+) -> tuple[str, str] | None:
+    """Write the results of all finished cells; return the table and the sentence of the page.
 
     Args:
         store: where the rows are.
@@ -35,7 +35,7 @@ def publish(
     finished = sorted(plan.goals & store.finished())
     state = _state(finished, settings)
     if not again and _published(out) == state:
-        return (out / SUMMARY_FILE).read_text(encoding="utf-8").rstrip("\n")
+        return _parted((out / SUMMARY_FILE).read_text(encoding="utf-8"))
     if not finished:
         return None
     # The page and its figures load pandas and matplotlib: seconds that a finished study saves.
@@ -43,6 +43,7 @@ def publish(
     from modiva.report import (
         console_table,
         figures,
+        headline,
         write_flat_summary,
         write_report,
         write_rows,
@@ -56,10 +57,16 @@ def publish(
     write_summary(out / "summary.json", summary)
     write_flat_summary(out / "summary.csv", summary)
     write_report(out, frame, summary, settings, figures(frame, out / "figures"))
-    table = console_table(summary)
-    write_text(out / SUMMARY_FILE, table + "\n")
+    text = f"{console_table(summary)}\n\n{headline(frame)}\n"
+    write_text(out / SUMMARY_FILE, text)
     write_json(out / PUBLISHED_FILE, {"state": state})
-    return table
+    return _parted(text)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The table of a summary and the sentence under it, which is the last line."""
+    table, _, sentence = text.rstrip("\n").rpartition("\n\n")
+    return table, sentence
 
 
 def _state(finished: list[str], settings: Mapping[str, Any]) -> str:

@@ -145,10 +145,11 @@ class Report(_OfStudy):
         with self.opened() as (store, plan):
             finished_steps(store)
             settings = {**plan.settings, "command": command}
-            table = publish(store, plan, self.folder, settings, again=True)
-        if table is None:
+            published = publish(store, plan, self.folder, settings, again=True)
+        if published is None:
             raise ModivaError(f"no cell of {self.file} is finished in {self.folder}: run it first")
-        print(f"{table}\n\nreport   {self.folder / 'report.html'}")
+        table, sentence = published
+        print(f"{table}\n\nreport   {self.folder / 'report.html'}\n\n{sentence}")
         return 0
 
 

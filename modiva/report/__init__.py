@@ -1,5 +1,6 @@
 """What people read: figures, a self-contained page, and the files beside it."""
 
+from modiva.report.answer import headline
 from modiva.report.exports import FORMATS, check_formats, export
 from modiva.report.page import write_report
 from modiva.report.plots import figures
@@ -17,6 +18,7 @@ __all__ = [
     "console_table",
     "export",
     "figures",
+    "headline",
     "read_rows",
     "write_flat_summary",
     "write_report",

@@ -14,8 +14,10 @@ from modiva.report.words import (
     percent,
     percent_range,
     plural,
+    prepare,
     short,
     target_name,
+    visible,
 )
 
 LEARNED = 0.25  # share of the way from the floor to the undefended accuracy
@@ -105,6 +107,11 @@ def answer(frame: pd.DataFrame) -> Answer:
         floor=best["majority_accuracy"],
         warnings=tuple(_undertrained(cells)),
     )
+
+
+def headline(rows: pd.DataFrame) -> str:
+    """Return the sentence that the page opens with, for rows as `prepare` takes them."""
+    return visible(answer(prepare(rows)).headline) if len(rows) else "Nothing was measured."
 
 
 def _facts(

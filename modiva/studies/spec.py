@@ -27,40 +27,53 @@ MOST_MODELS = 50_000
 
 
 @dataclass(frozen=True)
-class AuditSpec:
-    """A grid: every combination of corpus, target, defense, noise and repetitions is one cell.
-
-    All patterns are planted in the same model, one canary each, with a label drawn at random for
-    every model. Every cell trains `models` targets; models of the same index share their secrets
-    across cells, so that conditions are compared on the same canaries.
-    """
+class Data:
+    """The sentences that targets are trained on."""
 
     corpus: tuple[str, ...] = ("home-assistant",)
     """Names from `modiva corpus list`, or files and folders of your own."""
+    sentences: int = 1000
+    """Train each target on at most so many sentences, drawn anew for each; 0 is the whole split."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The classifiers that are trained."""
+
     target: tuple[str, ...] = ("cnn", "lstm")
     """cnn, lstm, lstm-char, transformer, minilm, or a Hugging Face folder or name to fine-tune."""
-    pattern: tuple[str, ...] = ("call", "pin")
-    """call, pin:6, color, phone, ..., or a template such as 'my code is {digit*4}'."""
-    repetitions: tuple[int, ...] = (1, 10, 100)
-    """How often each canary stands in the training split; 0 plants nothing: the floor."""
+    size: Size = "small"
+    """Of our own architectures: embeddings and hidden 32 (small) or 100 (full)."""
+    epochs: int | None = None
+    """At most so many epochs; the default depends on target and defense."""
+    models: int = 6
+    """Independently trained targets per cell, each with secrets of its own."""
+    seed: int = 0
+    """Decides secrets, sentences, weights, batches and noise."""
+    stack: int = STACK
+    """Models that train side by side as one step; fewer spread a cell over more workers."""
+
+
+@dataclass(frozen=True)
+class Defended:
+    """How the targets are defended."""
+
     defense: tuple[str, ...] = ("none",)
     """none, dropout, early-stopping, char-embeddings, or several joined with +."""
     noise: tuple[float, ...] = (0.0, 0.5, 1.0)
     """Noise multipliers of differentially private training; 0 is ordinary training."""
-    models: int = 6
-    """Independently trained targets a cell, each with secrets of its own."""
-    attack: tuple[str, ...] = ("parikh2022", "coordinate")
-    """Searches and recipes, see docs/attacks.md."""
-    objective: str = "loss"
-    """What the searches minimise; a recipe has its own."""
-    seed: int = 0
-    """Decides secrets, sentences, weights, batches and noise."""
-    size: Size = "small"
-    """Of our own architectures: embeddings and hidden 32 (small) or 100 (full)."""
-    sentences: int = 1000
-    """Train each target on at most so many sentences, drawn anew for each; 0 is the whole split."""
-    epochs: int | None = None
-    """At most so many epochs; the default depends on target and defense."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """The secrets that are planted in the sentences."""
+
+    pattern: tuple[str, ...] = ("call", "pin")
+    """call, pin:6, color, phone, ..., or a template such as 'my code is {digit*4}'."""
+    patterns_file: str | None = None
+    """YAML file of own patterns and word lists."""
+    repetitions: tuple[int, ...] = (1, 10, 100)
+    """How often each canary stands in the training split; 0 plants nothing: the floor."""
     label: str = "random"
     """The canaries' intent: random (for every model), new, or a given one."""
     secrets: int = 1
@@ -69,12 +82,29 @@ class AuditSpec:
     """Secrets drawn with each planted one and never planted."""
     share_valid: bool = False
     """Plant the same share in the validation split too."""
-    patterns_file: str | None = None
-    """YAML file of own patterns and word lists."""
-    stack: int = STACK
-    """Models that train side by side as one step; fewer spread a cell over more workers."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """How the trained targets are attacked."""
+
+    attack: tuple[str, ...] = ("parikh2022", "coordinate")
+    """Searches and recipes, see docs/attacks.md."""
+    objective: str = "loss"
+    """What the searches minimise; a recipe has its own."""
     shadows: int = 40
     """Shadow models that the attacks `ranker` and `ranker-initial` learn from."""
+
+
+@dataclass(frozen=True)
+class AuditSpec(Attacked, Planted, Defended, Targets, Data):
+    """A grid: every combination of corpus, target, defense, noise and repetitions is one cell.
+
+    All patterns are planted in the same model, one canary each, with a label drawn at random for
+    every model. Every cell trains `models` targets; models of the same index share their secrets
+    across cells, so that conditions are compared on the same canaries. The bases are the groups of
+    settings that `modiva audit --help` shows.
+    """
 
     def __post_init__(self) -> None:
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "attack"):

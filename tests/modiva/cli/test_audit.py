@@ -1,5 +1,7 @@
 """`modiva audit`, small: what it writes, that it resumes, and that bad input writes nothing."""
 
+import dataclasses
+import html
 import importlib.util
 import json
 import re
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 
 from modiva.cli import main
+from modiva.studies import AuditSpec
 from modiva.studies.run import free_folder
 
 SMALL = [
@@ -65,6 +68,28 @@ def test_the_report_is_one_file_that_requests_nothing(audit):
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page)
     assert "@import" not in page
     assert "modiva audit" in page
+
+
+def test_an_audit_ends_with_the_sentence_that_the_page_opens_with(audit, capsys):
+    assert main([*SMALL, "--out", str(audit)]) == 0
+    sentence = capsys.readouterr().out.splitlines()[-1]
+    page = html.unescape((audit / "report.html").read_text()).replace("\u00a0", " ")
+    heading = re.search(r"<h[12][^>]*>([^<]*planted[^<]*)<", page)
+    assert heading is not None
+    assert " ".join(heading[1].split()) == sentence
+    assert (audit / "summary.txt").read_text().endswith(f"\n\n{sentence}\n")
+
+
+def test_the_help_of_an_audit_is_in_groups_and_begins_with_examples(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["audit", "--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.count("$ modiva audit") == 3
+    titles = [f"{name} options" for name in ("data", "target", "defense", "secret", "attack")]
+    assert [shown.index(title) for title in titles] == sorted(map(shown.index, titles))
+    for setting in dataclasses.fields(AuditSpec):
+        assert f"--{setting.name.replace('_', '-')}" in shown
 
 
 def test_figures_come_as_png_and_svg(audit):
