@@ -8,7 +8,7 @@ from tyro.conf import Positional, subcommand
 
 from attacks import Ranker, Shadow
 from modiva.errors import ModivaError
-from modiva.studies.planning import check_names
+from modiva.studies.planning import check_names, check_tokens
 from modiva.studies.spec import AuditSpec
 from modiva.studies.steps.fit import fit, shadow_cells, shadows_of
 from modiva.studies.steps.planting import cell_patterns, load_corpus, prepare_process
@@ -74,6 +74,7 @@ class Fit:
         (cell,) = spec.cells()
         corpus = load_corpus(self.corpus)
         patterns = cell_patterns(cell, corpus)
+        check_tokens(cell, corpus, patterns)
         shadows: list[Shadow] = []
         for one in shadow_cells(cell, side="all"):
             for models in chunks(one, *target_settings(one)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from attacks import build_completion
 from canaries import Pattern, Planting, candidate_words, get_pattern, load_patterns, plant
 from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import load
@@ -119,6 +120,8 @@ class Train:
             extra_words=candidate_words(patterns),
             seed=self._public_seed,
         )
+        for pattern in patterns:  # what no attack could ask for is refused before training
+            build_completion(classifier.tokenizer, classifier.model, pattern=pattern, label=0)
         secret = self.seed is None and config.privacy is not None
         if secret:
             config = dataclasses.replace(config, seed=secrets.randbits(128))

@@ -4,7 +4,7 @@ import time
 
 from modiva.studies.engines.task import Rows
 from modiva.studies.spec import Cell
-from modiva.studies.steps.attack import attack_target, named_attack
+from modiva.studies.steps.attack import Tokenised, attack_target, named_attack
 from modiva.studies.steps.planting import cell_patterns, load_corpus
 from modiva.studies.steps.train import chunks, target_settings, train_targets
 
@@ -20,11 +20,14 @@ def run_cell(cell: Cell, device: str = "auto") -> tuple[Rows, dict[str, float]]:
         for target in train_targets(cell, corpus, patterns, models, device)
     ]
     trained = time.perf_counter()
+    tokenised: Tokenised = {}
     rows = [
         row
         for target in targets
         for name in cell.attack
-        for row in attack_target(cell, corpus, patterns, target, named_attack(name, cell.objective))
+        for row in attack_target(
+            cell, corpus, patterns, target, named_attack(name, cell.objective), tokenised
+        )
     ]
     attacked = time.perf_counter()
     return rows, {"training": trained - started, "attacks": attacked - trained}

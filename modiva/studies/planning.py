@@ -10,7 +10,7 @@ from typing import Any
 
 from attacks import RANKED, build_completion, get_attack, get_objective
 from attacks.problem import some
-from canaries import Pattern, load_patterns
+from canaries import Pattern, SecretSpace, candidate_words, load_patterns
 from canaries.spaces import suggest
 from modiva.classifiers import TargetSpec, build, parse_target
 from modiva.corpora import Corpus
@@ -127,9 +127,12 @@ class _Planner:
             self._patterns[shared] = patterns, _patterns_key(patterns)
         patterns, patterns_key = self._patterns[shared]
         check_cell(cell, corpus, patterns)
-        if (*shared, cell.target) not in self._tokenised:
+        # Own targets of one corpus share their tokenizer.
+        own = parse_target(cell.target, cell.size).is_own
+        tokenised = (*shared, None if own else cell.target)
+        if tokenised not in self._tokenised:
             check_tokens(cell, corpus, patterns)
-            self._tokenised.add((*shared, cell.target))
+            self._tokenised.add(tokenised)
         goals: list[str] = []
         rankers: dict[bool, Step] = {}
         for train, models in self._training(cell, corpus, patterns_key):
@@ -247,16 +250,26 @@ def check_cell(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
 
 
 def check_tokens(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
-    """Raise on patterns that a pretrained target's own tokenizer cannot attack.
-
-    Targets of our own are built with every word of the patterns, so there is nothing to check.
-    """
+    """Raise on patterns that a target's tokenizer splits or merges, so that none can attack it."""
     spec = parse_target(cell.target, cell.size)
-    if spec.is_own:
-        return
-    target = build(spec, texts=[], intents=corpus.intents)
+    words = candidate_words(patterns)
+    target = build(spec, texts=[], intents=corpus.intents, extra_words=words)
     for pattern in patterns:
-        build_completion(target.tokenizer, target.model, pattern=pattern, label=corpus.intents[0])
+        asked = _one_slot_a_space(pattern) if spec.is_own else pattern
+        build_completion(target.tokenizer, target.model, pattern=asked, label=0)
+
+
+def _one_slot_a_space(pattern: Pattern) -> Pattern:
+    """The pattern with further slots of a space filled: own tokenizers keep words apart."""
+    seen: set[SecretSpace] = set()
+    parts: list[str | SecretSpace] = []
+    for part in pattern.parts:
+        if isinstance(part, str):
+            parts.append(part)
+        else:
+            parts.append(part.options[0] if part in seen else part)
+            seen.add(part)
+    return dataclasses.replace(pattern, parts=tuple(parts))
 
 
 def _settings(

@@ -1,5 +1,6 @@
 """The step `attack`: one attack on the targets of one chunk, scored against their ledgers."""
 
+import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from attacks import (
     score_choices,
     score_space,
 )
-from attacks.labels import resolve_label
+from attacks.labels import BY_NAME, resolve_label
 from attacks.ranker import Described, Ranked, RankedAttack
 from attacks.search import Exhaustive
 from canaries import Canary, Pattern
@@ -40,6 +41,8 @@ REFERENCES = 10_000
 
 # What rankers see of the candidates, by (model, canary): fixed and learned ones share it.
 Known = defaultdict[tuple[int, str], dict[bool, Described]]
+# Problems by (tokenizer, pattern): models of one cell mostly have equal tokenizers.
+Tokenised = dict[tuple[str, Pattern], Completion]
 
 
 def run(settings: Mapping[str, Any], context: Context) -> Rows:
@@ -56,17 +59,17 @@ def run(settings: Mapping[str, Any], context: Context) -> Rows:
         targets = list(load_targets(context.inputs["target"]))
         for target in targets:
             target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
-        context.shared.update(targets=targets, known=defaultdict(dict))
+        context.shared.update(targets=targets, known=defaultdict(dict), tokenised={})
+    tokenised: Tokenised = context.shared["tokenised"]
     rows: Rows = []
     for target in context.shared["targets"]:
         if ranked:
             attack = RANKED[name]
-            rows += rank_target(
-                cell, corpus, patterns, target, attack, ranker, context.shared["known"]
-            )
+            known: Known = context.shared["known"]
+            rows += rank_target(cell, corpus, patterns, target, attack, ranker, known, tokenised)
         else:
             search = named_attack(name, cell.objective)
-            rows += attack_target(cell, corpus, patterns, target, search)
+            rows += attack_target(cell, corpus, patterns, target, search, tokenised)
     return rows
 
 
@@ -82,6 +85,7 @@ def attack_target(
     patterns: Sequence[Pattern],
     target: Target,
     attack: Attack,
+    tokenised: Tokenised,
 ) -> Rows:
     """Attack every canary of one target and score what came out.
 
@@ -90,7 +94,7 @@ def attack_target(
     `exhaustive` is one, its objective. What another search visits says nothing of the rest.
     """
     model = target.classifier.model
-    asked = _problems(cell, patterns, target)
+    asked = _problems(cell, patterns, target, tokenised)
     problems = [problem for _, _, problem in asked]
     found = attack.run(model, problems, seed=target.model_seed)
     rows = []
@@ -117,10 +121,11 @@ def rank_target(
     attack: RankedAttack,
     ranker: Ranker | None,
     known: Known,
+    tokenised: Tokenised,
 ) -> Rows:
     """Rank the candidates of every canary of one target; scored as `attack_target` scores."""
     model = target.classifier.model
-    asked = _problems(cell, patterns, target)
+    asked = _problems(cell, patterns, target, tokenised)
     initial = initial_model(cell, corpus, patterns, target) if attack.initial else None
     orders = attack.run(
         model,
@@ -153,16 +158,20 @@ def order_scores(order: Ranked, problem: Completion, pattern: Pattern) -> SpaceS
 
 
 def _problems(
-    cell: Cell, patterns: Sequence[Pattern], target: Target
+    cell: Cell, patterns: Sequence[Pattern], target: Target, tokenised: Tokenised
 ) -> list[tuple[Pattern, Canary, Completion]]:
     """Every canary of a target with its pattern and what the attacker knows of it."""
     model, tokenizer = target.classifier.model, target.classifier.tokenizer
     canaries = iter(target.ledger.canaries)  # the secrets of one pattern after the other
+    spelling = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
     asked = []
     for pattern in patterns:
-        shared = build_completion(tokenizer, model, pattern=pattern, label=0)
+        if (spelling, pattern) not in tokenised:
+            problem = build_completion(tokenizer, model, pattern=pattern, label=0)
+            tokenised[spelling, pattern] = problem
+        shared = tokenised[spelling, pattern]
         for canary in islice(canaries, cell.secrets):
-            label = resolve_label(model, canary.label)
+            label = resolve_label(model, BY_NAME + canary.label)
             asked.append((pattern, canary, replace(shared, label=label, name=canary.id)))
     return asked
 

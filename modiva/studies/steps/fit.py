@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attacks import Ranker, Shadow, build_completion, fit_ranker
+from attacks.labels import BY_NAME
 from canaries import Pattern
 from modiva.corpora import Corpus
 from modiva.studies.engines.task import Context, Rows
@@ -81,5 +82,5 @@ def shadows_of(
     model, tokenizer = target.classifier.model, target.classifier.tokenizer
     before = initial_model(cell, corpus, patterns, target) if initial else None
     for pattern, canary in zip(patterns, target.ledger.canaries, strict=True):
-        problem = build_completion(tokenizer, model, pattern=pattern, label=canary.label)
+        problem = build_completion(tokenizer, model, pattern=pattern, label=BY_NAME + canary.label)
         yield Shadow(model, problem, problem.choices(canary.secret), before)

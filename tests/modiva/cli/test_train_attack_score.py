@@ -150,3 +150,17 @@ def test_the_noise_of_a_private_target_is_its_own_unless_a_seed_is_given(tmp_pat
     assert given[1] == again[1]
     assert (given[0]["seed"], given[0]["seed_is_secret"]) == (3, False)
     assert "epsilon does not hold against them" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["train"], ["audit", "--dry-run"], ["ranker", "fit"]])
+def test_a_word_list_that_the_tokenizer_splits_is_refused_before_training(
+    tmp_path, capsys, command
+):
+    own = tmp_path / "patterns.yaml"
+    own.write_text(
+        "spaces:\n  shop: [bakery, butcher, co-op]\npatterns:\n  at: meet me at {shop*2}\n"
+    )
+    flags = ["--target", "cnn", "--pattern", "at", "--patterns-file", str(own)]
+    assert main([*command, *flags, "--out", str(tmp_path / "out")]) == 2
+    assert "option 'co-op' of slot 1 (shop) is 3 tokens" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -44,7 +44,9 @@ def attack_all(cell, corpus, patterns, target):
     return [
         row
         for name in cell.attack
-        for row in attack_target(cell, corpus, patterns, target, named_attack(name, cell.objective))
+        for row in attack_target(
+            cell, corpus, patterns, target, named_attack(name, cell.objective), {}
+        )
     ]
 
 
