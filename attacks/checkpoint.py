@@ -1,34 +1,29 @@
 """Loads any trained Hugging Face sequence classifier with its tokenizer, and refuses the rest."""
 
-import json
-import re
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any
+import logging
 
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
-    AutoTokenizer,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from attacks.errors import AttackError
+from attacks.folder import check_name
+from attacks.loading import load_config, load_tokenizer, load_weights, sample_text, some, try_out
 
-ARCHITECTURES = "attacks.architectures"  # entry points: modules that register own architectures
+logger = logging.getLogger(__name__)
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model",
-               "sentencepiece.bpe.model")  # fmt: skip
-_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_OTHER_HEADS = ("ForMaskedLM", "LMHeadModel", "ForCausalLM", "ForTokenClassification",
+                "ForQuestionAnswering", "ForConditionalGeneration", "Model")  # fmt: skip
 
 
 def load_checkpoint(
     folder_or_name: str, *, device: str = "auto"
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a trained sequence classifier and its tokenizer; no pickle, no remote code.
+    """Load a trained sequence classifier in float32 and its tokenizer; no pickle, no remote code.
 
     Packages that bring their own architectures name a module that registers them under the entry
     point group `attacks.architectures`; it is imported when a checkpoint's type is unknown.
@@ -38,50 +33,44 @@ def load_checkpoint(
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1", ...
 
     Returns:
-        The model in evaluation mode on the device, and the tokenizer.
+        The model in evaluation mode on the device, and the tokenizer. Weights are float32 whatever
+        the files hold: scores in half precision tie.
 
     Raises:
         AttackError: not a checkpoint, not a trained classifier, weights only as pickle, no
-            tokenizer, or a device that does not exist.
-        OSError: a name that the hub does not know, or no connection to it.
+            tokenizer, damaged files, or a device that does not exist.
+        OSError: a file that cannot be read.
     """
     where = choose_device(device)
-    folder = Path(folder_or_name)
-    if folder.exists():
-        _check_folder(folder)
-    elif not _HUB_NAME.fullmatch(folder_or_name):
-        raise AttackError(f"{folder_or_name} does not exist: give the folder of a checkpoint")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder_or_name, trust_remote_code=False)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    config = load_config(folder_or_name)
+    _check_labels(folder_or_name, config)
+    tokenizer = load_tokenizer(folder_or_name)
+    model, taken = load_weights(AutoModelForSequenceClassification, folder_or_name, config)
+    if taken.mismatched:
         raise AttackError(
-            f"{folder_or_name} has no usable tokenizer ({_first_line(error)}): save the one it was "
-            "trained with beside the model"
-        ) from error
-    try:
-        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            f"{folder_or_name} cannot be loaded: {some(taken.mismatched)} have another shape in "
+            "its files than its config.json says"
+        )
+    if taken.missing:
+        raise AttackError(
+            f"{folder_or_name} lacks weights ({some(taken.missing)}): it is not a trained "
+            "classifier; fine-tune it first, then attack the result"
+        )
+    if taken.unused:
+        logger.warning(
+            "%s: %d weights of its files have no place in %s and are not used: %s",
             folder_or_name,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
+            len(taken.unused),
+            type(model).__name__,
+            some(taken.unused),
         )
-    except OSError:
-        raise
-    except Exception as error:  # broken weights raise errors of many libraries
-        raise AttackError(
-            f"{folder_or_name} cannot be loaded as a sequence classifier: {_first_line(error)}"
-        ) from error
-    if loaded["missing_keys"]:
-        missing = ", ".join(sorted(loaded["missing_keys"])[:3])
-        raise AttackError(
-            f"{folder_or_name} is not a trained classifier: it has no weights for {missing}; "
-            "fine-tune it first, then attack the result"
-        )
-    return _in_own_memory(model).eval().to(where), tokenizer
+    model = _in_own_memory(model).eval().to(where)
+    try_out(folder_or_name, model, tokenizer, [sample_text(tokenizer)])
+    return model, tokenizer
 
 
 def load_initial(folder_or_name: str, target: PreTrainedModel) -> PreTrainedModel:
-    """Load the weights that a target was trained from, as far as they are public.
+    """Load the weights that a target was trained from, as far as they are public, in float32.
 
     What the public checkpoint does not have, such as a head of the target's own classes, takes the
     target's weights: the attacker does not know its beginning.
@@ -91,37 +80,17 @@ def load_initial(folder_or_name: str, target: PreTrainedModel) -> PreTrainedMode
         target: the trained classifier.
 
     Raises:
-        AttackError: no such checkpoint, or another architecture.
+        AttackError: no such checkpoint, another architecture, or damaged files.
     """
-    folder = Path(folder_or_name)
-    if folder.exists() and not list(folder.glob("*.safetensors")):
-        raise AttackError(f"{folder} holds no *.safetensors: give the checkpoint trained from")
-    if not folder.exists() and not _HUB_NAME.fullmatch(folder_or_name):
-        raise AttackError(f"{folder_or_name} does not exist: give the folder of a checkpoint")
-    kind: Any = type(target)
-    try:
-        model, loaded = kind.from_pretrained(
-            folder_or_name,
-            config=target.config,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    except OSError:
-        raise
-    except Exception as error:
-        raise AttackError(
-            f"{folder_or_name} cannot be loaded as {type(target).__name__}: {_first_line(error)}"
-        ) from error
-    unknown = {str(key) for key in loaded["missing_keys"]}
-    unknown |= {str(mismatch[0]) for mismatch in loaded["mismatched_keys"]}
+    check_name(folder_or_name, tokenizer=False)
+    model, taken = load_weights(type(target), folder_or_name, target.config)
     state, final = model.state_dict(), target.state_dict()
-    if len(unknown) > len(state) // 2:
+    if len(taken.fresh) > len(state) // 2:
         raise AttackError(
             f"{folder_or_name} is not what the target was trained from: it has no weights for "
-            f"{', '.join(sorted(unknown)[:3])}"
+            f"{some(sorted(taken.fresh))}"
         )
-    model.load_state_dict({k: final[k] if k in unknown else v for k, v in state.items()})
+    model.load_state_dict({k: final[k] if k in taken.fresh else v for k, v in state.items()})
     initial = _in_own_memory(model).eval()
     return initial.to(target.device)
 
@@ -154,48 +123,19 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse what is visibly not a trained classifier, before anything is loaded."""
-    file = folder / "config.json"
-    if not file.is_file():
-        raise AttackError(f"{folder} is not a checkpoint folder: it has no config.json")
-    try:
-        config: Any = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AttackError(f"{file} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise AttackError(f"{file} does not hold a model's configuration")
-    kind = config.get("model_type")
-    if kind not in CONFIG_MAPPING:
-        for entry in entry_points(group=ARCHITECTURES):
-            entry.load()
-    if kind not in CONFIG_MAPPING:
+def _check_labels(name: str, config: PretrainedConfig) -> None:
+    """Refuse what is visibly not a trained classifier, before its weights are loaded."""
+    names = config.architectures or []
+    if names and all(one.endswith(_OTHER_HEADS) for one in names):
         raise AttackError(
-            f"{file} has the unknown model type {kind!r}: install the package that defines it "
-            f"(with an entry point of the group {ARCHITECTURES!r})"
+            f"{name} is not a sequence classifier but {', '.join(names)}: fine-tune it first, on "
+            "labelled sentences"
         )
-    names = config.get("architectures") or []
-    heads = ("ForMaskedLM", "LMHeadModel", "ForCausalLM", "ForTokenClassification",
-             "ForQuestionAnswering", "ForConditionalGeneration", "Model")  # fmt: skip
-    if names and all(str(name).endswith(heads) for name in names):
+    labels = config.id2label or {}
+    if sorted(labels) != list(range(len(labels))):
         raise AttackError(
-            f"{folder} holds {', '.join(map(str, names))}, which is not a sequence classifier: "
-            "fine-tune it on labelled sentences first"
+            f"{name} numbers its {len(labels)} labels {some([str(key) for key in labels])}: "
+            "id2label in its config.json must count from 0 without a gap"
         )
-    if not list(folder.glob("*.safetensors")):
-        pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
-        if pickled:
-            raise AttackError(
-                f"{folder} has its weights only as pickle ({', '.join(pickled[:3])}), which can "
-                "run code when loaded: save it again with save_pretrained(safe_serialization=True)"
-            )
-        raise AttackError(f"{folder} holds no weights: there is no *.safetensors file")
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
-        raise AttackError(
-            f"{folder} has no tokenizer: save the one it was trained with beside the model "
-            "(tokenizer.save_pretrained)"
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if len(labels) < 2:
+        raise AttackError(f"{name} has {len(labels)} output: it needs 2 labels or more")

@@ -14,6 +14,7 @@ from attacks.errors import AttackError
 from attacks.layout import build_layout
 from attacks.objectives import Objective
 from attacks.problem import Completion
+from attacks.vectors import check_precision
 
 GRADIENT_COST = 3  # evaluations: a backward pass costs about two forward passes
 # Bytes of activations of a chunk: what a core's caches like, and what keeps a GPU busy.
@@ -46,6 +47,7 @@ class Oracle:
     ) -> None:
         if not problems:
             raise AttackError("no problems: give at least one completion to attack")
+        check_precision(model)
         self.model = model
         self.problems = tuple(problems)
         self.objective = objective.on_head(model.config)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from attacks.errors import AttackError
+
 
 def input_vectors(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Return the vectors that `model` takes as `inputs_embeds` for token ids.
@@ -23,6 +25,23 @@ def input_vectors(model: PreTrainedModel, ids: Tensor) -> Tensor:
             return own(ids)
         found = model.get_input_embeddings()(ids)
         return found[0] if isinstance(found, tuple) else found  # quantised tables give a scale too
+
+
+def check_precision(model: PreTrainedModel) -> None:
+    """Refuse a model whose scores would be rounded to less than float32.
+
+    In bfloat16 10,000 candidates share fewer than 1,000 scores, and their order is another.
+
+    Raises:
+        AttackError: a weight is of half precision or quantised.
+    """
+    for name, weight in model.named_parameters():
+        if weight.dtype not in (torch.float32, torch.float64):
+            kind = str(weight.dtype).removeprefix("torch.")
+            raise AttackError(
+                f"the model holds {kind} weights ({name}), in which candidates tie: call "
+                "model.float() first, or load it with dtype=torch.float32"
+            )
 
 
 def vocabulary_vectors(model: PreTrainedModel) -> Tensor:

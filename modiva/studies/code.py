@@ -12,11 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 _DATA = ("canaries", "modiva/corpora", "modiva/studies/steps/planting.py")
+_LOADING = tuple(
+    f"attacks/{name}.py" for name in ("checkpoint", "folder", "guard", "loading", "vocabulary")
+)
 # Files and folders of a kind's own; what its inputs are made of is in their keys already.
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "train": (
             *_DATA,
+            *_LOADING,
             "modiva/classifiers",
             "modiva/privacy",
             "modiva/training",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from attacks.vocabulary import embedding_rows
 from modiva.classifiers import encode
 from modiva.errors import ModivaError
 from modiva.training.config import Splits
@@ -65,7 +66,8 @@ def encode_splits(classifier: "Classifier", data: Splits) -> EncodedSplits:
     """Encode every sentence of `data` once, with the classifier's tokenizer and label names.
 
     Raises:
-        ModivaError: no training sentences, or an intent that the classifier does not know.
+        ModivaError: no training sentences, an intent that the classifier does not know, or a word
+            for which its embedding has no row.
     """
     if not data.train:
         raise ModivaError("the training split is empty: nothing to train on; give sentences")
@@ -89,6 +91,13 @@ def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) 
     ids[torch.arange(ids.shape[1]) < lengths[:, None]] = torch.tensor(
         list(chain.from_iterable(sentences)), dtype=torch.long
     )
+    rows = embedding_rows(classifier.model)
+    if rows is not None and ids.numel() and int(ids.max()) >= rows:
+        word = classifier.tokenizer.convert_ids_to_tokens(int(ids.max()))
+        raise ModivaError(
+            f"the model's embedding of {rows} rows has none for {word!r}, which its tokenizer "
+            "knows: resize the embedding (model.resize_token_embeddings) and save it again"
+        )
     labels = torch.tensor([label2id[intent] for _, intent in examples], dtype=torch.long)
     return EncodedSplit(ids, lengths, labels)
 

@@ -157,7 +157,7 @@ def test_an_unknown_architecture_is_looked_for_among_the_installed_packages(
             AutoConfig.register(Own.model_type, Own)
             AutoModelForSequenceClassification.register(Own, OwnClassifier)
 
-    monkeypatch.setattr("attacks.checkpoint.entry_points", lambda group: [Entry()])
+    monkeypatch.setattr("attacks.folder.entry_points", lambda group: [Entry()])
     model, _ = load_checkpoint(str(saved))
     assert all(weight.data_ptr() % 64 == 0 for weight in model.parameters())  # not in the file
     assert isinstance(model, OwnClassifier)

@@ -85,9 +85,9 @@ def test_broken_files_are_refused(saved, tmp_path):
     refuse(tmp_path / "nowhere", "no folder")
     refuse(saved / "config.json", "is a file")
     (saved / "model.safetensors").write_bytes(b"not weights")
-    refuse(saved, "does not load")
+    refuse(saved, "cannot be loaded")
     (saved / "config.json").write_text("{")
-    refuse(saved, "not a readable Hugging Face checkpoint")
+    refuse(saved, "config.json is not JSON")
 
 
 def test_a_base_encoder_is_no_classifier(saved):

@@ -1,11 +1,21 @@
 """Pretrained encoders keep their weights, get a fresh seeded head, and need no pickle."""
 
 import importlib.util
+import json
 
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from modiva.classifiers import Classifier, TargetSpec, build, encode, load, parse_target, save
 from modiva.classifiers.tokenizer import build_vocabulary, word_tokenizer
@@ -139,3 +149,101 @@ def test_minilm_comes_from_its_package_and_takes_one_step(tmp_path):
     torch.testing.assert_close(target.model(**inputs).logits[1:], alone, atol=1e-4, rtol=1e-4)
     target.model.train()(**inputs, labels=torch.tensor([0, 1])).loss.backward()
     assert target.model.get_input_embeddings().weight.grad.abs().sum() > 0
+
+
+def test_a_base_in_half_precision_is_trained_in_float32(encoder, tmp_path):
+    half = tiny(BertModel).to(torch.bfloat16)
+    half.save_pretrained(encoder)
+    for frozen in (False, True):
+        target = build_from(encoder, freeze_encoder=frozen)
+        state = target.model.state_dict()
+        assert {value.dtype for value in state.values()} == {torch.float32}
+        word = half.embeddings.word_embeddings.weight.float()
+        assert torch.equal(target.model.get_input_embeddings().weight, word)
+        head = target.model.head if frozen else target.model.classifier
+        assert not torch.equal(head.weight, head.weight.bfloat16().float())  # drawn in float32
+        again = load(save(target, tmp_path / f"frozen {frozen}"))
+        for name, value in again.model.state_dict().items():
+            assert torch.equal(value, state[name]), name
+
+
+def change_config(folder, **values):
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_weights_that_a_base_does_not_give_are_said(encoder, caplog):
+    change_config(encoder, max_position_embeddings=16, num_hidden_layers=3)
+    for frozen in (False, True):
+        caplog.clear()
+        build_from(encoder, freeze_encoder=frozen)
+        # A layer of 16 weights, and the table of positions.
+        assert "17 of 55 weights of the encoder are drawn afresh" in caplog.text
+        assert "embeddings.position_embeddings.weight" in caplog.text
+    change_config(encoder, max_position_embeddings=32, num_hidden_layers=1)
+    caplog.clear()
+    build_from(encoder, freeze_encoder=True)
+    assert "drawn afresh" not in caplog.text
+
+
+def test_a_base_of_which_nothing_fits_is_refused(encoder):
+    change_config(encoder, hidden_size=4, intermediate_size=6, num_hidden_layers=1)
+    for frozen in (False, True):
+        with pytest.raises(ModivaError, match="gives no weight of its encoder"):
+            build_from(encoder, freeze_encoder=frozen)
+
+
+def test_sentences_are_cut_where_the_positions_of_a_base_end(encoder):
+    target = build_from(encoder)
+    ids = encode(target.tokenizer, ["call " * 100])
+    assert len(ids[0]) == 32
+    target.model(input_ids=torch.tensor(ids))
+
+
+@pytest.fixture
+def decoder(tmp_path):
+    """A tiny GPT-2 language model without a pad token, as the hub has them."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=2, n_positions=64,
+                        bos_token_id=1, eos_token_id=1)  # fmt: skip
+    tokenizer = word_tokenizer(build_vocabulary(["call me now"], "0123456789"))
+    return save(Classifier(GPT2LMHeadModel(config), tokenizer), tmp_path / "decoder")
+
+
+def test_a_decoder_reads_the_last_token_of_a_padded_sentence(decoder):
+    config = json.loads((decoder / "config.json").read_text())
+    assert config["pad_token_id"] is None
+    target = build_from(decoder)
+    texts = ["call 1", "call me now 1 2 3 4"]
+    batch = target.tokenizer(texts, padding=True, return_tensors="pt")
+    padded = target.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    for row, text in enumerate(texts):
+        alone = target.model(input_ids=target.tokenizer(text, return_tensors="pt")["input_ids"])
+        torch.testing.assert_close(padded.logits[row], alone.logits[0])
+    change_config(decoder, pad_token_id=5)
+    with pytest.raises(ModivaError, match=r"pads with token 0 .* pad_token_id 5"):
+        build_from(decoder)
+
+
+def test_a_tokenizer_without_padding_is_refused_with_a_remedy_that_works(decoder):
+    tokenizer = AutoTokenizer.from_pretrained(decoder)
+    tokenizer.pad_token, tokenizer.eos_token = None, "[UNK]"
+    tokenizer.save_pretrained(decoder)
+    with pytest.raises(ModivaError, match=r"tokenizer\.pad_token = tokenizer\.eos_token"):
+        build_from(decoder)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(decoder)
+    assert build_from(decoder).model.config.pad_token_id == 1
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_encoder_decoder_trains_or_is_refused_in_one_line(frozen, tmp_path):
+    torch.manual_seed(0)
+    config = T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2,
+                      pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)  # fmt: skip
+    tokenizer = word_tokenizer(build_vocabulary(["call me now"], "0123456789"))
+    model = T5ForConditionalGeneration(config)
+    folder = save(Classifier(model, tokenizer), tmp_path / "base")
+    with pytest.raises(ModivaError, match="fails on a sentence") as error:
+        build_from(folder, freeze_encoder=frozen)  # the tokenizer ends no sentence
+    assert "\n" not in str(error.value)

@@ -1,0 +1,187 @@
+"""What a checkpoint folder says of itself: its JSON and its weight files, read before any library.
+
+Whatever stands in these files was written by others. Every refusal is one line that names the file.
+"""
+
+import json
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from attacks.errors import AttackError
+from attacks.guard import guarded
+
+ARCHITECTURES = "attacks.architectures"  # entry points: modules that register own architectures
+HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+MOST_LABELS = 10**6
+MOST_LAYERS = 1000  # or as many as there are stored tensors, if those are more
+
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model",
+               "sentencepiece.bpe.model")  # fmt: skip
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        AttackError: not JSON, not an object, or nested beyond reason.
+        OSError: it cannot be read.
+    """
+    try:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise AttackError(f"{file} is nested too deep to be a model's: save it again") from None
+    except ValueError as error:
+        raise AttackError(f"{file} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise AttackError(f"{file} does not hold a JSON object, but a {type(found).__name__}")
+    return found
+
+
+def short(value: Any) -> str:
+    """A value for a message, cut to 80 characters."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested deep, or a number of thousands of digits
+        text = f"of type {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def check_name(name: str, *, tokenizer: bool = True) -> None:
+    """Check the files of a folder, or the form of a name on the hub.
+
+    Args:
+        name: a folder, or a hub name.
+        tokenizer: whether a tokenizer must be there.
+
+    Raises:
+        AttackError: neither, or a folder whose configuration, weights or tokenizer are missing or
+            nonsense.
+        OSError: a file that cannot be read.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        _check_folder(folder, tokenizer)
+    elif folder.exists():
+        raise AttackError(f"{name} is a file: give the folder of the checkpoint")
+    elif not HUB_NAME.fullmatch(name):
+        raise AttackError(
+            f"{name} does not exist: there is no folder of that name, and it has not the form "
+            "owner/model of the hub"
+        )
+
+
+def stored_weights(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the weights in a folder's safetensors files, from their headers.
+
+    Raises:
+        AttackError: no weights, weights as pickle only, or files that are damaged or elsewhere.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in _weight_files(folder):
+        with guarded(f"{file} cannot be loaded"), safe_open(file, framework="pt") as tensors:
+            for key in tensors.keys():  # noqa: SIM118, it is not a dictionary
+                shapes[key] = tuple(tensors.get_slice(key).get_shape())
+    if not shapes:
+        raise AttackError(f"{folder} holds no weights: its safetensors file has no tensor")
+    return shapes
+
+
+def _check_folder(folder: Path, tokenizer: bool) -> None:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise AttackError(f"{folder} is not a checkpoint folder: it has no config.json")
+    config = read_json(file)
+    _check_config(file, config)
+    shapes = stored_weights(folder)
+    _check_counts(file, config, most_layers=max(MOST_LAYERS, len(shapes)))
+    if tokenizer and not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise AttackError(
+            f"{folder} has no tokenizer: save the one it was trained with beside the model "
+            "(tokenizer.save_pretrained)"
+        )
+
+
+def _check_config(file: Path, config: dict[str, Any]) -> None:
+    """Refuse values on which transformers would stumble, or that would lead it elsewhere."""
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        raise AttackError(f"{file} has model_type {short(kind)}: it must be a name, such as bert")
+    if kind not in CONFIG_MAPPING:
+        for entry in entry_points(group=ARCHITECTURES):
+            entry.load()
+    if kind not in CONFIG_MAPPING:
+        raise AttackError(
+            f"{file} has the unknown model type {short(kind)}: install the package that defines "
+            f"it (with an entry point of the group {ARCHITECTURES!r})"
+        )
+    names = config.get("architectures")
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        raise AttackError(f"{file} has architectures {short(names)}: it must be a list of names")
+    for key in ("dtype", "torch_dtype"):
+        dtype = config.get(key)
+        known = isinstance(dtype, str) and getattr(torch, dtype.removeprefix("torch."), None)
+        if dtype is not None and not (isinstance(known, torch.dtype) and known.is_floating_point):
+            raise AttackError(
+                f"{file} has {key} {short(dtype)}: it must be a floating-point type of PyTorch, "
+                "such as float32"
+            )
+    if "configuration_files" in config:
+        raise AttackError(f"{file} names other configuration files: leave configuration_files out")
+    if config.get("quantization_config") is not None:
+        raise AttackError(
+            f"{file} is of a quantised model, whose scores are rounded: attack the float weights "
+            "that it was made from"
+        )
+
+
+def _check_counts(file: Path, config: dict[str, Any], *, most_layers: int) -> None:
+    """Refuse counts for which lists would be built before any size is compared."""
+    parts: list[dict[str, Any]] = [config]
+    while parts:
+        for key, value in parts.pop().items():
+            if isinstance(value, dict):
+                parts.append(value)
+            elif isinstance(value, int) and not isinstance(value, bool):
+                most = MOST_LABELS if key == "num_labels" else most_layers
+                if (key == "num_labels" or "layer" in key) and value > most:
+                    raise AttackError(
+                        f"{file} has {key} {short(value)}: this checkpoint can have {most:,} at "
+                        "most"
+                    )
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that transformers reads, all of them in the folder itself."""
+    if (folder / _WEIGHTS).is_file():
+        return [folder / _WEIGHTS]
+    index = folder / _INDEX
+    if index.is_file():
+        named = read_json(index).get("weight_map")
+        if not (isinstance(named, dict) and all(isinstance(v, str) for v in named.values())):
+            raise AttackError(f"{index} has no weight_map of names and files: save the model again")
+        files = sorted(set(named.values()))
+        for name in files:
+            if Path(name).name != name or name in ("", "..") or "\0" in name:
+                raise AttackError(
+                    f"{index} names {short(name)}, which is not a file of its own folder"
+                )
+            if not (folder / name).is_file():
+                raise AttackError(f"{folder} lacks {short(name)}, which {_INDEX} names: copy it")
+        return [folder / name for name in files]
+    pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
+    if pickled:
+        raise AttackError(
+            f"{folder} has pickled weights only ({', '.join(pickled[:3])}), which can run code "
+            "when they are read: save it again with save_pretrained(safe_serialization=True)"
+        )
+    raise AttackError(f"{folder} holds no weights: there is no {_WEIGHTS}")

@@ -1,0 +1,60 @@
+"""One clear line for any error of the libraries that read what others wrote."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from transformers.utils import logging
+
+from attacks.errors import AttackError
+
+_LONGEST = 300  # characters of a library's message that are shown
+
+
+@contextmanager
+def guarded(says: str) -> Iterator[None]:
+    """Turn whatever a library raises inside into an AttackError of one line; keep it quiet.
+
+    For calls into transformers, safetensors and tokenizers alone: errors of our own code must not
+    pass through here.
+
+    Args:
+        says: what failed; the library's own words follow it.
+
+    Raises:
+        AttackError: in place of any error but an AttackError.
+    """
+    with quiet():
+        try:
+            yield
+        except (AttackError, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # a panic of Rust code is no Exception
+            raise AttackError(f"{says}: {cause(error)}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing its own bars and load reports while ours are on the screen."""
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def cause(error: BaseException) -> str:
+    """The kind of an error and the beginning of its message, as one line.
+
+    Two lines of it: the first of several libraries' says only that something is wrong.
+    """
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, MemoryError):
+        lines = ["it asks for more memory than there is"]
+    text = " ".join(lines[:2])
+    name = type(error).__name__
+    text = f"{name}: {text}" if text else name
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
