@@ -1,7 +1,5 @@
 """Figure: the attacks of a run side by side on the same targets, planted against controls."""
 
-import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,139 +7,119 @@ import pandas as pd
 
 from modiva.measure import summarise
 from modiva.report.plots import panels
-from modiva.report.plots.exposures import NULL_BITS
-from modiva.report.plots.style import INK, MUTED, PAPER, Drawing, control_look, look
-from modiva.report.words import count, least_defended
+from modiva.report.plots.style import CONTROL, INK, PALETTE, PAPER, Drawing
+from modiva.report.words import compact, count, least_defended, percent
 
-# What attacks are compared by: a column of panels each.
-_METRICS = (
-    ("exact", "reconstructed exactly"),
-    ("top10", "among the first ten"),
-    ("exposure", "exposure (bits)"),
-)
+_ROW = 0.19  # inches of one attack
+_HEIGHT = 7.0  # inches of all panels below each other: with title and note, a page
+_WIDTHS = {1: 3.4, 2: 3.6, 3: 4.3, 4: 5.0}  # narrow panels: legible in a column
 
 
 def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw one row an attack, one mark a number of repetitions, one of controls; needs two attacks.
+    """Draw one row an attack and one panel a corpus and target; needs two attacks.
 
-    A row of panels is a corpus and target, a column a metric.
+    All attacks are shown at one number of repetitions, the middle one of those that ran: a choice
+    that does not look at the outcome. The table has the others.
     """
     condition = least_defended(frame)
     frame = frame[frame["condition"] == condition]
     planted = frame[frame["planted"] == 1]
     if planted["attack"].nunique() < 2:
         return None
+    repetitions = sorted(planted["repetitions"].unique())
+    number = repetitions[len(repetitions) // 2]
+    frame = frame[frame["repetitions"] == number]
+    planted = frame[frame["planted"] == 1]
+    pairs, left_out = panels.limited(panels.facets(planted))
+    columns = planted["target"].nunique()
+    rows = -(-len(pairs) // min(columns if columns <= 4 else 3, len(pairs)))
     # The best on top: matplotlib counts from the bottom.
     attacks = list(planted.groupby("attack")["exact"].mean().sort_values(kind="stable").index)
+    most = int(_HEIGHT / rows / _ROW) - 4
+    if len(attacks) > most:
+        left_out += f" The best {most} of {len(attacks)} attacks; all are in the table."
+        attacks = attacks[-most:]
     cost = planted.groupby("attack")["evaluations"].median()
-    repetitions = panels.some(sorted(planted["repetitions"].unique()))
-    metrics = [
-        (name, label) for name, label in _METRICS if name in planted and planted[name].notna().any()
-    ]
-    pairs, left_out = panels.limited(panels.facets(planted), 4)
-    labels = [
-        f"{name}\n{count(cost[name])} evaluation{'' if cost[name] == 1 else 's'}"
-        for name in attacks
-    ]
-    figure, axes = panels.grid(
-        len(pairs) * len(metrics),
-        len(metrics),
-        height=0.95 + len(attacks) * (0.2 + 0.085 * (1 + len(repetitions))),
-        across=across,
-    )
+    title = "Attacks side by side"
+    height = 0.55 + len(attacks) * _ROW
+    sheet = panels.Sheet(title, len(pairs), columns, height=height, across=across, widths=_WIDTHS)
     spoken: list[str] = []
-    places = [(pair, metric) for pair in pairs for metric in metrics]
-    for (pair, (metric, label)), (axis,) in zip(places, axes, strict=True):
+    shown: list[panels.Group] = []
+    for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
-        title = panels.facet_title(frame, pair)
-        own = part[part["planted"] == 1]
-        groups = summarise(own, ["repetitions", "attack"])
-        lines: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
-            (
-                f"R = {count(number)}",
-                [group for group in groups if group["repetitions"] == number],
-                look(turn),
-            )
-            for turn, number in enumerate(repetitions)
+        name = panels.facet_title(frame, pair)
+        groups = [
+            group
+            for group in summarise(part[part["planted"] == 1], ["attack"])
+            if group["attack"] in attacks
         ]
-        controls = summarise(part[part["planted"] == 0], ["attack"])
-        lines.append(("controls (never planted)", controls, control_look()))
-        for turn, (name, line, style) in enumerate(lines):
-            line = [group for group in line if group[metric]]
-            if line:
-                step = min(0.17, 0.75 / len(lines))
-                ys = [
-                    attacks.index(group["attack"]) - panels.dodge(turn, len(lines), step, room=0.75)
-                    for group in line
-                ]
-                _marks(axis, [group[metric] for group in line], ys, name, style)
-                spoken.append(_spoken(f"{title}, {label}, {name}", metric, line))
-        _scale(axis, metric, part)
-        axis.set_xlabel(label)
-        first = panels.is_first(axis)
-        axis.set_title(title if metric == metrics[0][0] or across == 1 else "")
-        axis.set_yticks(range(len(attacks)), labels if first else [""] * len(attacks))
-        axis.set_ylim(-0.55, len(attacks) - 0.45)
+        shown += groups
+        spoken += _marks(sheet, axis, groups, attacks, name)
+        sizes = part["space_size"].dropna()
+        controls = summarise(part[part["planted"] == 0], ["repetitions"])
+        for group in controls:
+            own = group["exact"]
+            if own and own["upper"] is not None:
+                axis.axvspan(own["lower"], own["upper"], color=CONTROL, alpha=0.28, linewidth=0)
+                sheet.key(panels.CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
+                spoken.append(f"{name}, {panels.CONTROLS}: {percent(own['mean'])}.")
+        if len(sizes):
+            axis.axvline(1 / sizes.min(), color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        axis.set_title(name)
+        axis.set_xlim(-0.03, 1.03)
+        axis.set_xticks(np.linspace(0, 1, 5), ["0", "", "50", "", "100 %"])
+        labels = [f"{attack} ({compact(max(cost[attack], 1))})" for attack in attacks]
+        axis.set_yticks(
+            range(len(attacks)), labels if panels.is_first(axis) else [""] * len(labels)
+        )
+        axis.set_ylim(-0.6, len(attacks) - 0.4)
         axis.spines["left"].set_visible(False)
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x")
-        panels.subtitle(axis, panels.numbers_line(groups) if metric == metrics[0][0] else "")
-    panels.legend(figure, [axis for (axis,) in axes])
-    caption = (
-        f"Each attack on the same targets ({condition}), by repetitions R, best on top: secrets "
-        "reconstructed in full, secrets among the first ten candidates, and mean exposure, which "
-        "ranks by what the attack minimises and not by how it searches. Bars are 95 % intervals "
-        "over models; controls, never planted, are those of all R. Under each name, the median "
-        f"number of model evaluations that it spent on one secret.{left_out}"
+    note = (
+        f"Secrets planted {count(number)} times that each attack reconstructed in full, and those "
+        "that are among its first ten candidates. In brackets: model evaluations for one secret "
+        f"(median). {panels.models_note(shown)}{sheet.unclear_note()} The band is the 95 % "
+        "interval of controls, all attacks together."
     )
-    title = "Attacks side by side"
-    return Drawing("attacks", title, figure, caption, f"{title}. {' '.join(spoken)}")
+    if len(repetitions) > 1:
+        ran = ", ".join(map(count, repetitions))
+        note += f" Of R\u00a0=\u00a0{ran} the middle one; others: the table."
+    note += left_out
+    about = panels.subject(frame, condition, f"R = {count(number)}", groups=shown)
+    figure = sheet.finish(about, note)
+    return Drawing("attacks", title, figure, note, f"{title}. {' '.join(spoken)}")
 
 
 def _marks(
+    sheet: panels.Sheet,
     axis: panels.Axes,
-    measures: Sequence[Mapping[str, Any]],
-    ys: Sequence[float],
-    label: str,
-    style: dict[str, Any],
-) -> None:
-    """Draw means with their intervals, sideways."""
-    means = np.array([measure["mean"] for measure in measures], dtype=float)
-    bounds = [(measure["lower"], measure["upper"]) for measure in measures]
-    lower, upper = np.array(bounds, dtype=float).T  # None, one model only, becomes nan
-    options = {
-        "markeredgecolor": PAPER if style["marker"] != "x" else style["color"],
-        **style,
-        "linestyle": "none",
-    }
-    axis.errorbar(
-        means,
-        ys,
-        xerr=np.vstack([means - lower, upper - means]).clip(min=0),
-        label=label,
-        elinewidth=1.1,
-        clip_on=False,
-        **options,
-    )
-
-
-def _scale(axis: panels.Axes, metric: str, part: pd.DataFrame) -> None:
-    """Make x a rate, or bits with what a never-seen secret has and all that there are."""
-    if metric != "exposure":
-        axis.set_xlim(-0.03, 1.03)
-        axis.set_xticks(np.linspace(0, 1, 5), ["0", "25", "50", "75", "100 %"])
-        return
-    sizes = part["space_size"].dropna().unique()
-    top = max((math.log2(size) for size in sizes), default=float(part["exposure"].max()))
-    axis.axvline(NULL_BITS, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=2)
-    if len(sizes) == 1:
-        axis.axvline(top, color=MUTED, linewidth=0.8, linestyle="--", zorder=2)
-    axis.set_xlim(-0.03 * top, 1.05 * top)
-
-
-def _spoken(label: str, metric: str, groups: Sequence[Mapping[str, Any]]) -> str:
-    names = [group["attack"] for group in groups]
-    if metric != "exposure":
-        return panels.spoken(label, names, [group[metric] for group in groups])
-    bits = [f"{group[metric]['mean']:.1f} by {group['attack']}" for group in groups]
-    return f"{label}: {', '.join(bits)}."
+    groups: list[panels.Group],
+    attacks: list[str],
+    panel: str,
+) -> list[str]:
+    """Draw the exact rate of each attack with its interval, and the first ten as a stroke."""
+    color, second = PALETTE[0], PALETTE[1]
+    whole: Any = {"marker": "o", "linestyle": "none", "color": color, "clip_on": False, "zorder": 3}
+    ten: Any = {"marker": "|", "linestyle": "none", "color": second, "markersize": 7}
+    sheet.key("reconstructed exactly", **{**whole, "markeredgecolor": PAPER})
+    spoken = []
+    for group in groups:
+        y, own, top = attacks.index(group["attack"]), group["exact"], group["top10"]
+        if not own:
+            continue
+        words = f"{panel}, {group['attack']}: exactly {percent(own['mean'])}"
+        if top:
+            axis.plot([top["mean"]], [y], clip_on=False, zorder=2.5, markeredgewidth=1.6, **ten)
+            sheet.key("among the first ten", **ten, markeredgewidth=1.6)
+            words += f", among the first ten {percent(top['mean'])}"
+        spoken.append(f"{words}.")
+        if panels.above(own, group["chance"] or 0.0):
+            if own["lower"] is not None:
+                axis.plot([own["lower"], own["upper"]], [y, y], color=color, linewidth=1.2)
+            axis.plot([own["mean"]], [y], markeredgecolor=PAPER, **whole)
+        else:
+            hollow: Any = {"markerfacecolor": PAPER, "markersize": 3.6}
+            axis.plot([own["mean"]], [y], **whole, **hollow)
+            sheet.unclear = max(sheet.unclear, own["upper"] or 0.0)
+    return spoken

@@ -1,4 +1,4 @@
-"""Figure: how far secrets rise among all they could have been, planted beside controls."""
+"""Figure: how far secrets rise among all they could have been, above what was never planted."""
 
 import math
 from typing import Any
@@ -15,72 +15,73 @@ MAX_POINTS = 40  # beyond it points hide the box
 
 
 def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw boxes of exposure by repetitions: controls, then one a defense."""
+    """Draw boxes of exposure by repetitions, one a defense, above the band of controls."""
     if "exposure" not in frame:
         return None
-    attack = strongest_attack(frame)
-    frame = frame[(frame["attack"] == attack) & frame["exposure"].notna()]
-    if frame.empty:
+    frame = frame[frame["exposure"].notna()]
+    if not (frame["planted"] == 1).any():
         return None
-    pairs, left_out = panels.limited(panels.facets(frame))
+    attack = strongest_attack(frame)
+    frame = frame[frame["attack"] == attack]
+    planted = frame[frame["planted"] == 1]
+    pairs, left_out = panels.limited(panels.facets(planted))
     conditions = [
-        name for name in frame["condition"].cat.categories if (frame["condition"] == name).any()
+        name for name in frame["condition"].cat.categories if (planted["condition"] == name).any()
     ]
     if len(conditions) > panels.LINES:
         left_out += f" {panels.LINES} of {len(conditions)} defenses, evenly chosen."
         conditions = panels.some(conditions)
-    repetitions = panels.some(sorted(frame["repetitions"].unique()), 8)
-    boxes = len(conditions) + 1
-    figure, axes = panels.grid(len(pairs), frame["target"].nunique(), height=2.6, across=across)
-    spoken = []
-    for pair, (axis,) in zip(pairs, axes, strict=True):
+    repetitions = panels.some(sorted(planted["repetitions"].unique()))
+    title = "Exposure of planted secrets"
+    sheet = panels.Sheet(title, len(pairs), frame["target"].nunique(), height=2.0, across=across)
+    spoken, shown = [], []
+    for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
-        title = panels.facet_title(frame, pair)
-        axis.set_title(title)
+        name = panels.facet_title(frame, pair)
+        axis.set_title(name)
         for place, number in enumerate(repetitions):
-            here = part[part["repetitions"] == number]
-            for turn in range(boxes):
-                if turn == 0:
-                    values = here.loc[here["planted"] == 0, "exposure"]
-                    color, label = CONTROL, "controls (never planted)"
-                else:
-                    chosen = (here["planted"] == 1) & (here["condition"] == conditions[turn - 1])
-                    values = here.loc[chosen, "exposure"]
-                    color, label = PALETTE[(turn - 1) % len(PALETTE)], conditions[turn - 1]
+            here = part[(part["repetitions"] == number) & (part["planted"] == 1)]
+            for turn, condition in enumerate(conditions):
+                values = here.loc[here["condition"] == condition, "exposure"].to_numpy()
                 if len(values):
-                    x = place + (turn - (boxes - 1) / 2) * 0.8 / boxes
-                    _box(axis, x, values.to_numpy(), min(0.62 / boxes, 0.16), color)
-                    spoken.append(f"{title}, R = {number}, {label}: median {values.median():.1f}.")
-        _references(axis, part)
+                    x = place + (turn - (len(conditions) - 1) / 2) * 0.8 / len(conditions)
+                    color = PALETTE[turn]
+                    _box(axis, x, values, min(0.6 / len(conditions), 0.2), color)
+                    sheet.key(condition, patch=color, alpha=0.6, linewidth=0)
+                    shown.append({"n": len(values)})
+                    label = f"{name}, R = {count(number)}, {condition}"
+                    spoken.append(f"{label}: median {np.median(values):.1f}.")
+        controls = part.loc[part["planted"] == 0, "exposure"]
+        if len(controls):
+            low, high = (float(controls.quantile(share)) for share in (0.05, 0.95))
+            axis.axhspan(low, high, color=CONTROL, alpha=0.28, linewidth=0, zorder=1.5)
+            sheet.key(panels.CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
+            spoken.append(f"{name}, {panels.CONTROLS}: median {controls.median():.1f}.")
+        _references(sheet, axis, frame)
         axis.set_xticks(range(len(repetitions)), [count(number) for number in repetitions])
         axis.tick_params(axis="x", length=0)
         axis.set_xlim(-0.55, len(repetitions) - 0.45)
         axis.set_xlabel(panels.REPETITIONS)
+        axis.tick_params(axis="y", labelleft=panels.is_first(axis))
         if panels.is_first(axis):
             axis.set_ylabel("exposure (bits)")
-        planted = part[part["planted"] == 1]
-        if len(planted):
-            sizes = planted.groupby(["repetitions", "condition"], observed=True).size()
-            span = panels.span_of_n([{"n": int(size)} for size in sizes])
-            panels.subtitle(axis, f"n = {span} planted in a box")
-    for turn, name in enumerate([*conditions, "controls (never planted)"]):
-        color = CONTROL if turn == len(conditions) else PALETTE[turn % len(PALETTE)]
-        axes[0][0].plot([], [], color=color, linewidth=6, alpha=0.6, label=name)
-    panels.legend(figure, [axis for (axis,) in axes])
-    caption = (
-        "Exposure of the secrets (log2 of the number of possible secrets minus log2 of the rank of "
-        "the true one, ties against it): median, quartiles, and whiskers from the 5th to the 95th "
-        f"percentile; single secrets as points where they are at most {MAX_POINTS}. A secret that "
-        f"the model never saw has {NULL_BITS:.2f} bits on average (dotted).{left_out}"
+    note = (
+        "Exposure: log2 of the number of possible secrets minus log2 of the rank of the true one. "
+        "Boxes: median, quartiles, whiskers from the 5th to the 95th percentile; single secrets "
+        f"as points where they are at most {MAX_POINTS}. The band holds the same 90 % of "
+        f"controls; a secret never seen has {NULL_BITS:.2f} bits on average.{left_out}"
     )
-    title = "Exposure, planted beside controls"
-    return Drawing("exposure", title, figure, caption, f"{title}. {' '.join(spoken)}")
+    about = panels.subject(
+        frame, f"ranked by {attack}", f"n\u00a0=\u00a0{panels.span_of_n(shown)} a box"
+    )
+    figure = sheet.finish(about, note)
+    return Drawing("exposure", title, figure, note, f"{title}. {' '.join(spoken)}")
 
 
 def _box(
     axis: panels.Axes, x: float, values: np.ndarray[Any, Any], width: float, color: str
 ) -> None:
-    style = {"color": color, "linewidth": 1.1}
+    style = {"color": color, "linewidth": 1.0}
     axis.boxplot(
         [values],
         positions=[x],
@@ -89,34 +90,28 @@ def _box(
         showfliers=False,
         patch_artist=True,
         manage_ticks=False,
-        boxprops={"facecolor": color + "38", "edgecolor": color, "linewidth": 1.1},
+        boxprops={"facecolor": color + "38", "edgecolor": color, "linewidth": 1.0},
         whiskerprops=style,
         capprops=style,
-        medianprops={"color": INK, "linewidth": 1.6},
+        medianprops={"color": INK, "linewidth": 1.4},
         zorder=3,
     )
     if len(values) <= MAX_POINTS:
         # Spread by order, not by chance: the figure is a function of its rows.
         spread = np.linspace(-0.32, 0.32, len(values)) * width if len(values) > 1 else [0.0]
         shuffled = np.random.default_rng(0).permutation(np.asarray(spread))
-        axis.plot(x + shuffled, values, ".", color=color, markersize=2.6, alpha=0.75, zorder=4)
+        axis.plot(x + shuffled, values, ".", color=color, markersize=2.2, alpha=0.75, zorder=4)
 
 
-def _references(axis: panels.Axes, part: pd.DataFrame) -> None:
+def _references(sheet: panels.Sheet, axis: panels.Axes, frame: pd.DataFrame) -> None:
     """Draw what a never-seen secret has on average, and all the bits there are."""
-    axis.axhline(NULL_BITS, color=INK, linewidth=0.8, linestyle=(0, (1, 2)), zorder=2)
-    bits = {round(math.log2(size), 2) for size in part["space_size"].dropna().unique()}
-    top = max(bits, default=float(part["exposure"].max()))
-    axis.set_ylim(-0.03 * top, 1.1 * top)
+    never: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
+    axis.axhline(NULL_BITS, zorder=2, **never)
+    sheet.key("never seen, on average", **never)
+    bits = {round(math.log2(size), 2) for size in frame["space_size"].dropna().unique()}
+    top = max(bits, default=float(frame["exposure"].max()))
+    axis.set_ylim(-0.03 * top, 1.06 * top)
     if len(bits) == 1:
-        axis.axhline(top, color=MUTED, linewidth=0.8, linestyle="--", zorder=2)
-        axis.annotate(
-            f"found first: {top:.1f} bits",
-            (1, top),
-            xytext=(0, 2),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            ha="right",
-            fontsize=7,
-            color=MUTED,
-        )
+        first: Any = {"color": MUTED, "linewidth": 0.8, "linestyle": "--"}
+        axis.axhline(top, zorder=2, **first)
+        sheet.key(f"ranked first ({top:.1f} bits)", **first)

@@ -7,8 +7,8 @@ import pandas as pd
 
 from modiva.measure import bounded_interval, models
 from modiva.report.plots import panels
-from modiva.report.plots.style import Drawing, control_look, look
-from modiva.report.words import least_defended, strongest_attack
+from modiva.report.plots.style import INK, Drawing, look
+from modiva.report.words import count, least_defended, strongest_attack
 
 
 def by_position(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
@@ -29,46 +29,40 @@ def by_position(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | N
     cells, left_out = panels.limited(cells)
     repetitions = panels.some(sorted(frame.loc[frame["planted"] == 1, "repetitions"].unique()))
     columns = len(cells) if len(cells) <= 4 else frame["target"].nunique()
-    figure, axes = panels.grid(len(cells), columns, across=across)
-    spoken = []
-    for cell, (axis,) in zip(cells, axes, strict=True):
+    title = "Words right by position in the secret"
+    sheet = panels.Sheet(title, len(cells), columns, across=across)
+    spoken, shown = [], []
+    for cell, (axis,) in zip(cells, sheet.panels, strict=True):
         part = _cell(frame, cell)
-        title = panels.facet_title(frame, cell[:2])
-        title += f", {cell[2]} words" if frame["length"].nunique() > 1 else ""
-        axis.set_title(title)
-        places = np.arange(1, cell[2] + 1)
-        groups = []
-        for turn, number in enumerate(repetitions):
-            rows = part[(part["planted"] == 1) & (part["repetitions"] == number)]
-            if rows.empty:
-                continue
-            measures = _measures(rows)
-            groups.append({"n": len(rows), "n_models": len(np.unique(models(rows)))})
-            shift = panels.dodge(turn, len(repetitions) + 1, 0.07)
-            panels.series(axis, places + shift, measures, f"R = {number}", look(turn))
-            spoken.append(
-                panels.spoken(f"{title}, R = {number}", [f"position {p}" for p in places], measures)
-            )
-        controls = part[part["planted"] == 0]
-        if len(controls):
-            shift = panels.dodge(len(repetitions), len(repetitions) + 1, 0.07)
-            label = "controls (never planted)"
-            panels.series(axis, places + shift, _measures(controls), label, control_look())
-        _chance(axis, part, places)
+        name = panels.facet_title(frame, cell[:2])
+        name += f", {cell[2]} words" if frame["length"].nunique() > 1 else ""
+        axis.set_title(name)
         panels.rate_axis(axis, "right word")
-        axis.set_xticks(places)
+        places = [float(place) for place in range(1, cell[2] + 1)]
+        axis.set_xticks(places, [f"{place:g}" for place in places])
         axis.set_xlim(0.5, cell[2] + 0.5)
         axis.set_xlabel("position in the secret")
-        if groups:
-            panels.subtitle(axis, panels.numbers_line(groups))
-    panels.legend(figure, [axis for (axis,) in axes])
-    caption = (
-        f"Rate of right words at each position of the secret ({attack} attack, {condition}), by "
-        "repetitions R, with 95 % intervals over models. Guessing reaches one in the number of "
-        f"options of the slot.{left_out}"
+        lines = []
+        names = [f"position {place:g}" for place in places]
+        for turn, number in enumerate(repetitions):
+            rows = part[(part["planted"] == 1) & (part["repetitions"] == number)]
+            if len(rows):
+                shown.append({"n": len(rows), "n_models": len(np.unique(models(rows)))})
+                label = f"R = {count(number)}"
+                lines.append(panels.Line(label, places, names, _measures(rows), look(turn)))
+        chance = _chance(sheet, axis, part, places)
+        spoken += sheet.lines(axis, lines, chance, panel=name, step=0.09)
+        controls = part[part["planted"] == 0]
+        if len(controls):
+            sheet.controls(axis, places, _measures(controls))
+    note = (
+        "Rate of right words at each position, by repetitions R in the training data. "
+        f"{panels.models_note(shown)}{sheet.unclear_note()} The band is the 95 % interval of "
+        f"controls. Guessing reaches one in the number of options of the slot.{left_out}"
     )
-    title = "Accuracy by position"
-    return Drawing("position_accuracy", title, figure, caption, f"{title}. {' '.join(spoken)}")
+    about = panels.subject(frame, f"attack {attack}", condition, groups=shown)
+    figure = sheet.finish(about, note)
+    return Drawing("position_accuracy", title, figure, note, f"{title}. {' '.join(spoken)}")
 
 
 def _cell(frame: pd.DataFrame, cell: tuple[str, str, int]) -> pd.DataFrame:
@@ -86,18 +80,15 @@ def _measures(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [vars(bounded_interval(column, clusters)) for column in hits.T]
 
 
-def _chance(axis: panels.Axes, part: pd.DataFrame, places: np.ndarray[Any, Any]) -> None:
-    """Draw what guessing reaches at each position, averaged over the patterns of the panel."""
+def _chance(
+    sheet: panels.Sheet, axis: panels.Axes, part: pd.DataFrame, places: list[float]
+) -> list[float]:
+    """Draw what guessing reaches at each position, averaged over the patterns, and return it."""
     if "slot_sizes" not in part:
-        return
+        return [0.0] * len(places)
     sizes = [[1 / int(size) for size in str(text).split()] for text in part["slot_sizes"].unique()]
     chance = np.mean([size for size in sizes if len(size) == len(places)], axis=0)
-    axis.step(
-        places,
-        chance,
-        where="mid",
-        color="#1b1f24",
-        linewidth=0.8,
-        linestyle=(0, (1, 2)),
-        label="chance",
-    )
+    style: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
+    axis.step(places, chance, where="mid", zorder=2, **style)
+    sheet.key("guessing", **style)
+    return [float(rate) for rate in chance]

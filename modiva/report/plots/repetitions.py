@@ -4,8 +4,8 @@ import pandas as pd
 
 from modiva.measure import summarise
 from modiva.report.plots import panels
-from modiva.report.plots.style import Drawing, control_look, look
-from modiva.report.words import least_defended, strongest_attack
+from modiva.report.plots.style import Drawing, look
+from modiva.report.words import count, least_defended, strongest_attack
 
 
 def by_defense(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
@@ -15,8 +15,8 @@ def by_defense(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | No
         frame[frame["attack"] == attack],
         "condition",
         name="reconstruction_by_repetitions",
-        title="Reconstruction accuracy against repetitions",
-        what=f"Secrets that the {attack} attack reconstructed in full, by defense",
+        title="Reconstruction by repetitions and defense",
+        about=(f"attack {attack}",),
         across=across,
     )
 
@@ -30,71 +30,53 @@ def by_pattern(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | No
         frame[(frame["attack"] == attack) & (frame["condition"] == condition)],
         "pattern",
         name="reconstruction_by_pattern",
-        title="Reconstruction accuracy by pattern",
-        what=f"Secrets that the {attack} attack reconstructed in full, by pattern ({condition})",
+        title="Reconstruction by repetitions and pattern",
+        about=(f"attack {attack}", condition),
         across=across,
     )
 
 
 def _draw(
-    frame: pd.DataFrame, hue: str, *, name: str, title: str, what: str, across: int
+    frame: pd.DataFrame, hue: str, *, name: str, title: str, about: tuple[str, ...], across: int
 ) -> Drawing | None:
     if not (frame["planted"] == 1).any():
         return None
     pairs, left_out = panels.limited(panels.facets(frame))
-    lines = list(frame[hue].cat.categories if hue == "condition" else dict.fromkeys(frame[hue]))
-    lines = [line for line in lines if (frame[hue] == line).any()]
-    if len(lines) > panels.LINES:
-        left_out += f" {panels.LINES} of {len(lines)} lines, evenly chosen."
-        lines = panels.some(lines)
-    names = {str(line) for line in lines}
-    places = panels.repetition_places(sorted(frame["repetitions"].unique()))
-    figure, axes = panels.grid(len(pairs), frame["target"].nunique(), across=across)
-    spoken = []
-    for pair, (axis,) in zip(pairs, axes, strict=True):
+    hues = list(frame[hue].cat.categories if hue == "condition" else dict.fromkeys(frame[hue]))
+    hues = [str(line) for line in hues if (frame[hue] == line).any()]
+    if len(hues) > panels.LINES:
+        left_out += f" {panels.LINES} of {len(hues)} lines, evenly chosen; all are in the table."
+        hues = panels.some(hues)
+    places = panels.log_places(sorted(frame["repetitions"].unique()))
+    sheet = panels.Sheet(title, len(pairs), frame["target"].nunique(), across=across)
+    spoken, shown = [], []
+    for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
         planted = summarise(part[part["planted"] == 1].astype({hue: str}), [hue, "repetitions"])
-        planted = [group for group in planted if group["exact"] and group[hue] in names]
+        planted = [group for group in planted if group["exact"] and group[hue] in hues]
+        shown += planted
         axis.set_title(panels.facet_title(frame, pair))
-        for turn, line in enumerate(lines):
-            groups = [group for group in planted if group[hue] == str(line)]
-            if not groups:
-                continue
-            xs = [
-                places[group["repetitions"]] + panels.dodge(turn, len(lines) + 1, 0.045)
-                for group in groups
-            ]
-            measures = [group["exact"] for group in groups]
-            panels.series(axis, xs, measures, str(line), look(turn))
-            spoken.append(
-                panels.spoken(
-                    f"{panels.facet_title(frame, pair)}, {line}",
-                    [f"R = {group['repetitions']}" for group in groups],
-                    measures,
-                )
+        panels.rate_axis(axis, "reconstructed exactly")
+        gap = panels.place_axis(axis, places, sheet.inches(), panels.REPETITIONS)
+        lines = []
+        for turn, line in enumerate(hues):
+            own = [group for group in planted if group[hue] == line]
+            xs = [places[group["repetitions"]] for group in own]
+            names = [f"R = {count(group['repetitions'])}" for group in own]
+            lines.append(
+                panels.Line(line, xs, names, [group["exact"] for group in own], look(turn))
             )
-        controls = [
-            group
-            for group in summarise(part[part["planted"] == 0], ["repetitions"])
-            if group["exact"]
-        ]
-        if controls:
-            xs = [
-                places[group["repetitions"]] + panels.dodge(len(lines), len(lines) + 1, 0.045)
-                for group in controls
-            ]
-            measures = [group["exact"] for group in controls]
-            panels.series(axis, xs, measures, "controls (never planted)", control_look())
-        panels.chance_line(axis, part)
-        panels.rate_axis(axis, f"reconstructed exactly\nby {frame['attack'].iloc[0]}")
-        panels.repetition_axis(axis, places)
-        if planted:
-            panels.subtitle(axis, panels.numbers_line(planted))
-    panels.legend(figure, [axis for (axis,) in axes])
-    caption = (
-        f"{what}, against the number of times each was in the training data (logarithmic). Bars "
-        "are 95 % intervals over independently trained models. Controls are secrets drawn with the "
-        "planted ones and never planted, scored against the same reconstructions, all lines of a "
-        f"panel together.{left_out}"
+        chance = sheet.chance(axis, part)
+        spoken += sheet.lines(axis, lines, chance, panel=axis.get_title(loc="left"), gap=gap)
+        controls = summarise(part[part["planted"] == 0], ["repetitions"])
+        controls = [group for group in controls if group["exact"]]
+        xs = [places[group["repetitions"]] for group in controls]
+        sheet.controls(axis, xs, [group["exact"] for group in controls])
+    note = (
+        "Secrets reconstructed in full, against how often each was planted (logarithmic). "
+        f"{panels.models_note(shown)}{sheet.unclear_note()} Controls were drawn with the planted "
+        "secrets and scored against the same reconstructions: the band is their 95 % interval, all "
+        f"lines of a panel together.{left_out}"
     )
-    return Drawing(name, title, figure, caption, f"{title}. {' '.join(spoken)}")
+    figure = sheet.finish(panels.subject(frame, *about, groups=shown), note)
+    return Drawing(name, title, figure, note, f"{title}. {' '.join(spoken)}")

@@ -3,16 +3,20 @@
 import json
 import re
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 
+from modiva.measure import summarise
 from modiva.report import figures
-from modiva.report.plots import NARROW
+from modiva.report.plots import _DRAW, NARROW, panels
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.noise import by_noise
-from modiva.report.plots.repetitions import by_defense
-from modiva.report.plots.style import PALETTE
+from modiva.report.plots.style import PALETTE, STYLE
 from modiva.report.words import prepare
 
 ALWAYS = {"reconstruction_by_repetitions", "exposure", "position_accuracy"}
@@ -55,10 +59,108 @@ def test_the_words_for_those_who_do_not_see_hold_the_numbers(drawn, audit_rows):
     assert re.search(rf"CNN, no defense: .*{rate} % \(\d+–\d+ %\) at R = 100", alt)
 
 
-def test_a_figure_without_its_caption_still_names_its_attack(simulated):
-    rows = simulated(attacks=("exhaustive", "random"), noises=(0.0,), models=4)
-    drawing = by_defense(prepare(rows))
-    assert drawing.figure.axes[0].get_ylabel() == "reconstructed exactly\nby exhaustive"
+def words_of(drawing):
+    """All that the picture itself says, without its caption."""
+    texts = [text.get_text() for text in drawing.figure.findobj(Text)]
+    return " ".join(" ".join(texts).replace("\u00a0", " ").split())
+
+
+def draw_all(rows, **options):
+    with mpl.rc_context(STYLE):
+        return [drawing for draw in _DRAW if (drawing := draw(prepare(rows), **options))]
+
+
+def test_every_figure_stands_alone(simulated):
+    """Title, corpus, n, attack, and what a bar is, whoever cuts the picture out of its page."""
+    drawings = draw_all(simulated(attacks=("exhaustive", "random"), models=4))
+    assert len(drawings) == 6
+    for drawing in drawings:
+        words = words_of(drawing)
+        for word in (drawing.title, "home-assistant", "exhaustive", "R", "controls"):
+            assert word in words, (drawing.name, word)
+        assert re.search(r"n = \d+", words)
+        assert re.search("Bars are 95 % intervals over|Boxes: median, quartiles", words)
+
+
+def test_a_figure_fits_a_page_and_is_legible_in_a_column(simulated):
+    """At most 7.2 by 9.5 inches; of two panels in a column of 3.4 inches, text of 5 points."""
+    rows = simulated(
+        corpora=("snips", "hwu64"),
+        targets=("cnn", "lstm", "transformer"),
+        repetitions=(1, 3, 10, 30, 100),
+        noises=(0.0, 0.5),
+        attacks=("exhaustive", "coordinate", "relaxed", "random"),
+        patterns=("call",),
+        models=2,
+    )
+    rows += [row | {"attack": f"{row['attack']}-{n}"} for row in rows for n in (1, 2, 3, 4)]
+    for drawing in draw_all(rows):
+        width, height = drawing.figure.get_size_inches()
+        assert width <= 7.2
+        assert height <= 9.5, drawing.name
+        sizes = [text.get_fontsize() for text in drawing.figure.findobj(Text) if text.get_text()]
+        assert min(sizes) >= 7
+    attacks = side_by_side(prepare(rows)).figure
+    assert 7 * 3.4 / attacks.get_figwidth() > 5
+    assert len(attacks.axes[0].get_yticklabels()) > 10
+    two = draw_all([row for row in rows if row["corpus"] == "snips" and row["target"] != "cnn"])
+    assert all(7 * 3.4 / drawing.figure.get_figwidth() > 5 for drawing in two)
+
+
+def bars(axis):
+    """Ends of the intervals that are drawn in a panel."""
+    collections = [own for own in axis.collections if isinstance(own, LineCollection)]
+    return [path.vertices[:, 1] for own in collections for path in own.get_paths()]
+
+
+def test_a_point_that_guessing_explains_has_no_bar(simulated):
+    """What guessing reaches is drawn once, and the longest interval left out is told."""
+    rows = simulated(targets=("cnn",), patterns=("call",), models=12)
+    for row in rows:
+        row["exact"] = int(row["planted"] and row["noise_multiplier"] == 0)
+    drawing = by_noise(prepare(rows))
+    extraction = drawing.figure.axes[1]
+    assert len(bars(extraction)) == 3  # R = 1, 10, 100 without noise
+    assert all(low > 0.5 for low, _ in bars(extraction))
+    marks = [line for line in extraction.lines if line.get_marker() in ("o", "s", "^")]
+    hollow = [line for line in marks if line.get_markerfacecolor() == "#ffffff"]
+    assert [list(line.get_ydata()) for line in hollow] == [[0, 0]] * 3
+    upper = max(
+        group["exact"]["upper"]
+        for group in summarise(rows)
+        if group["planted"] and group["noise_multiplier"]
+    )
+    assert f"their intervals end at {upper:.0%}".replace("%", " %") in words_of(drawing)
+
+
+def test_where_nothing_came_back_no_interval_is_drawn(simulated):
+    rows = [row | {"exact": 0} for row in simulated(patterns=("call",), models=3)]
+    for drawing in draw_all(rows):
+        if drawing.name.startswith(("extraction", "reconstruction")):
+            rates = [axis for axis in drawing.figure.axes if "accuracy" not in axis.get_ylabel()]
+            heights = [bars(axis) for axis in rates if axis.get_subplotspec().is_first_col()]
+            assert not any(heights), drawing.name
+
+
+def test_zero_is_set_apart_by_a_marked_break():
+    axis = Figure().subplots()
+    places = panels.log_places([0, 0.1, 1])
+    assert panels.place_axis(axis, places, 2.0, "noise") == (places[0], places[0.1])
+    assert len(axis.lines) == 2  # the gap in the axis and its two strokes
+    axis = Figure().subplots()
+    assert panels.place_axis(axis, panels.log_places([1, 10]), 2.0, "R") is None
+    assert not axis.lines
+
+
+def test_each_number_of_repetitions_has_the_epsilon_of_its_own_targets(simulated):
+    """Targets with more repetitions have more sentences, and so another epsilon."""
+    rows = simulated(targets=("cnn",), noises=(0.0, 1.0), models=2)
+    for row in rows:
+        if row["noise_multiplier"]:
+            row["epsilon"] = {1: 24.9, 10: 24.4, 100: 23.2}[row["repetitions"]]
+            row["group_epsilon"] = {1: 24.9, 10: 839.0, 100: None}[row["repetitions"]]
+    top = by_noise(prepare(rows)).figure.axes[0]
+    assert [text.get_text() for text in top.texts] == ["∞", "24.9", "∞", "839", "∞", "∞"]
 
 
 def test_pngs_are_sharp_and_not_blank(drawn):
@@ -89,11 +191,11 @@ def test_a_phone_gets_the_panels_below_each_other(drawn):
                 [float(side) for side in re.search(r'viewBox="([\d. ]+)"', text)[1].split()[2:]]
                 for text in (path.read_text(), narrow.read_text())
             ]
-            assert boxes[1][0] < 0.7 * boxes[0][0]
-            assert boxes[1][1] > 1.5 * boxes[0][1]
+            assert boxes[1][0] < 0.8 * boxes[0][0]
+            assert boxes[1][1] > 1.2 * boxes[0][1]
 
 
-def test_noise_is_drawn_with_both_attacks_exposure_accuracy_and_both_bounds(simulated):
+def test_noise_is_drawn_with_both_attacks_accuracy_and_bounds(simulated):
     rows = simulated(
         targets=("cnn",),
         attacks=("coordinate", "relaxed"),
@@ -103,19 +205,18 @@ def test_noise_is_drawn_with_both_attacks_exposure_accuracy_and_both_bounds(simu
     )
     rows = [row | {"attack": row["attack"].replace("relaxed", "parikh2022")} for row in rows]
     drawing = by_noise(prepare(rows))
-    top, strongest, published, exposure, accuracy = drawing.figure.axes
+    top, strongest, published, accuracy = drawing.figure.axes
     labels = [label.get_text() for label in top.get_yticklabels()]
-    assert labels == ["ε, one sentence", "group ε, R = 10", "group ε, R = 100"]
+    assert labels == ["ε, R = 1", "ε, R = 10", "ε, R = 100"]
     texts = [text.get_text() for text in top.texts]
     assert texts[:5] == ["∞", "3.2k", "61.2", "20.1", "3.42"]
     assert "34.2" in texts
     assert "342" in texts
     assert "coordinate" in strongest.get_ylabel()
     assert "parikh2022" in published.get_ylabel()
-    assert "exposure" in exposure.get_ylabel()
     assert "accuracy" in accuracy.get_ylabel()
     assert accuracy.get_xticks() == pytest.approx([-1.35, -1, np.log10(0.3), np.log10(0.5), 0])
-    for words in ("R = 100", "controls", "test accuracy", "mean exposure in bits"):
+    for words in ("R = 100", "test accuracy"):
         assert words in drawing.alt
 
 
@@ -125,21 +226,25 @@ def test_noise_levels_close_together_stand_evenly(simulated):
     assert list(drawing.figure.axes[-1].get_xticks()) == [0, 1, 2, 3, 4]
 
 
-def test_attacks_are_compared_by_three_metrics_beside_their_controls(simulated):
-    rows = simulated(attacks=("exhaustive", "random"), noises=(0.0,), models=4)
+def test_attacks_are_compared_at_the_middle_number_of_repetitions(simulated):
+    rows = simulated(attacks=("random", "exhaustive"), noises=(0.0,), models=4)
     drawing = side_by_side(prepare(rows))
     axes = drawing.figure.axes
-    assert [axis.get_xlabel() for axis in axes[:3]] == [
-        "reconstructed exactly",
-        "among the first ten",
-        "exposure (bits)",
+    assert len(axes) == 2
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == [
+        "random (2.0k)",
+        "exhaustive (10k)",  # the best on top
     ]
-    assert len(axes) == 2 * 3
-    assert [label.get_text().split("\n")[0] for label in axes[0].get_yticklabels()] == [
-        "random",
-        "exhaustive",  # the best on top
+    found = [
+        row["exact"]
+        for row in rows
+        if (row["target"], row["attack"], row["repetitions"]) == ("cnn", "exhaustive", 10)
+        and row["planted"]
     ]
-    assert "CNN, reconstructed exactly, controls (never planted)" in drawing.alt
+    rate = round(100 * sum(found) / len(found))
+    assert f"CNN, exhaustive: exactly {rate} %" in drawing.alt
+    assert "R = 10 ·" in words_of(drawing)
+    assert "CNN, controls, never planted" in drawing.alt
 
 
 def test_one_noise_level_one_pattern_and_one_attack_leave_those_figures_out(simulated, tmp_path):
@@ -179,9 +284,9 @@ def test_one_model_without_controls_ranks_or_privacy_is_drawn(simulated, tmp_pat
     assert names(figures(rows, tmp_path)) == ALWAYS - {"exposure"}
 
 
-def test_nothing_planted_draws_only_the_floor(simulated, tmp_path):
+def test_nothing_planted_draws_nothing(simulated, tmp_path):
     rows = simulated(targets=("cnn",), repetitions=(0,), noises=(0.0,), models=2)
-    assert names(figures(rows, tmp_path)) == {"exposure"}
+    assert names(figures(rows, tmp_path)) == set()
 
 
 def test_no_rows_no_figures(tmp_path):
