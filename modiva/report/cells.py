@@ -102,7 +102,9 @@ def _line(planted: Mapping[str, Any] | None, control: Mapping[str, Any] | None) 
     own = planted or {}
     other = control or {}
     defended = condition(group["defense"], group["noise_multiplier"])
-    cells = {name: _text(group[name]) for name in ("corpus", "attack", "pattern")}
+    cells = {name: _text(group[name]) for name in ("corpus", "attack")}
+    # `summarise` calls the groups over several patterns "all".
+    cells["pattern"] = _text("all together" if group["pattern"] == "all" else group["pattern"])
     cells |= {"target": _text(target_name(group["target"])), "defense": _text(defended)}
     cells |= {name: _number(group[name]) for name in ("length", "repetitions", "n", "n_models")}
     cells |= {

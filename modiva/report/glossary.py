@@ -56,11 +56,12 @@ NOTES = (
     "secret, else a bootstrap that resamples whole models; where fewer than five models show the "
     "rarer outcome, Wilson with each model counted once, which is wide on purpose.",
     "ε holds for adding or removing one sentence. A canary that was planted R times is a group of "
-    "R sentences: its bound is the group ε, which is much weaker.",
+    "R sentences: its bound is the group ε, which is much weaker. At one noise level the ε of one "
+    "sentence differs a little between R: planted sentences change the size of the training set.",
     "Choices made by looking at the private data, such as tuning of epochs, clip norm or learning "
     "rate, are not in ε.",
-    "An under-trained model keeps secrets because it learned nothing. Read every rate beside the "
-    "test accuracy of the same models and the majority floor.",
+    "An under-trained model leaks little because it memorised little, whatever its defense. Read "
+    "every rate beside the test accuracy of the same models and the majority floor.",
     "What an attack did not find may still be there: these rates are lower bounds on leakage under "
     "this threat model, and ε is an upper bound. The truth lies between.",
     "Secrets are synthetic and targets are one's own. No real person's data is shown here.",

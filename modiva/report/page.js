@@ -111,7 +111,7 @@
     const box = document.createElement("select");
     box.column = column;
     box.setAttribute("aria-label", title);
-    box.add(new Option("all", ""));
+    box.add(new Option("any", ""));
     cells.forEach((own, place) => box.add(new Option(own[0], place)));
     box.addEventListener("change", filter);
     label.append(title + " ", box);
@@ -142,6 +142,9 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
 
+  // On paper nobody turns pages: every line that the filters keep is printed.
+  addEventListener("beforeprint", () => body.replaceChildren(...kept.map(row)));
+  addEventListener("afterprint", () => show(first));
   find.addEventListener("input", filter);
   sort.add(new Option("the order of the study", ""), 0);
   sort.value = "";

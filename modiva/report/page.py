@@ -19,6 +19,7 @@ from modiva.report import glossary
 from modiva.report.answer import answer
 from modiva.report.cells import Cell, Column, Table, table_of
 from modiva.report.plots import CAPTIONS, NARROW
+from modiva.report.plots.panels import INNER
 from modiva.report.plots.style import GRID, INK, MUTED, PALETTE, PAPER
 from modiva.report.sides import side_by_side
 from modiva.report.tables import setting_text
@@ -147,11 +148,15 @@ def inline_svg(svg: str, prefix: str) -> Markup:
     for color, variable in _PAGE_COLORS.items():
         svg = svg.replace(color, variable)
     # The size in points stays as the natural width; the page scales from the view box.
-    width = re.search(r'viewBox="0 0 ([\d.]+) ', svg)
-    natural = f"--natural: {float(width[1]) * 4 / 3:.0f}px" if width else ""
-    svg = re.sub(
-        r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', rf'<svg \1 style="{natural}">', svg, count=1
-    )
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    if size:
+        width, top, bottom = float(size[1]), 0.0, float(size[2])
+        inner = re.search(rf'id="{prefix}{INNER}-(\d+)-(\d+)"', svg)
+        if inner:  # title and note are the page's own
+            top, bottom = float(inner[1]), float(inner[2])
+        box = f'viewBox="0 {top:g} {width:g} {bottom - top:g}"'
+        natural = f"--natural: {width * 4 / 3:.0f}px"
+        svg = re.sub(r"<svg [^>]*>", f'<svg {box} style="{natural}">', svg, count=1)
     return Markup(svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
 
 

@@ -173,6 +173,58 @@ def test_nothing_is_wider_than_the_screen_and_figures_fit_it(visit, report, widt
     assert cards == ("flex" if width < 500 else "table-row")
 
 
+@pytest.mark.parametrize("width", [390, 800, 1280, 1600])
+def test_no_word_of_the_facts_is_cut_off(visit, report, width):
+    page = visit(report, width=width)
+    parts = page.locator(".facts div, .facts dt, .facts small, .facts small span")
+    # 3 px: the mark of a rate of 0 or 100 % stands half beside its bar
+    wide = [
+        part
+        for part in parts.all()
+        if part.evaluate("part => part.clientWidth && part.scrollWidth > part.clientWidth + 3")
+    ]
+    assert parts.count() > 8
+    assert wide == []
+
+
+def test_at_1280_pixels_the_whole_table_is_seen(visit, make_page, simulated):
+    rows = simulated(
+        corpora=("home-assistant", "snips"),
+        attacks=("coordinate", "random"),
+        defenses=("none", "dropout+label-smoothing"),
+        patterns=("call", "zip"),
+        models=2,
+    )
+    page = visit(make_page(rows, draw=False), width=1280)
+    table = page.locator("#cells .scroll")
+    assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
+    assert page.locator("#table th:visible").count() == 15
+
+
+def test_a_choice_is_offered_once(visit, report):
+    page = visit(report)
+    options = page.get_by_label("Pattern", exact=True).locator("option").all_text_contents()
+    assert sorted(options) == ["all together", "any", "call", "pin"]
+    page.get_by_label("Pattern", exact=True).select_option(label="all together")
+    assert set(column(page, "Pattern")) == {"all together"}
+
+
+def test_every_line_is_printed_that_the_filters_keep(visit, report):
+    page = visit(report)
+    total = int(page.text_content("#shown").split(" of ")[-1].split()[0])
+    page.evaluate(
+        """() => addEventListener("beforeprint", () => {
+            window.printed = document.querySelectorAll("#table tbody tr").length;
+        })"""
+    )
+    page.pdf(format="A4")
+    assert page.evaluate("window.printed") == total > 50
+    assert page.locator(ROWS).count() == 50
+    page.fill("#find", "lstm")
+    page.pdf(format="A4")
+    assert page.evaluate("window.printed") == total / 2
+
+
 def test_on_a_phone_a_list_sorts(visit, report):
     page = visit(report, width=390, height=844)
     assert page.locator(ROWS).count() == 10
