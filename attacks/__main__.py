@@ -8,6 +8,7 @@ import tyro
 
 from attacks.command import AttackArguments, run
 from attacks.errors import AttackError
+from canaries.reading import one_line
 from canaries.spaces import CanaryError
 
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(parsed)
     except (AttackError, CanaryError, OSError) as error:
-        print(f"attacks: {error}", file=sys.stderr)
+        print(f"attacks: {one_line(str(error))}", file=sys.stderr)
         return 2
 
 

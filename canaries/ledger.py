@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from canaries.patterns import Pattern, compile_pattern
+from canaries.reading import parse_json, quote
 from canaries.spaces import CanaryError, SecretSpace
 
 FORMAT = "canaries/ledger"
@@ -139,8 +140,8 @@ class Ledger:
         """
         path = Path(path)
         try:
-            document = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
+            document = parse_json(path.read_bytes())
+        except ValueError as error:
             raise CanaryError(
                 f"{path} is not a ledger: it is not JSON ({error}); plant again to write one"
             ) from error
@@ -155,8 +156,8 @@ class Ledger:
             raise CanaryError(f"this is not a ledger: its 'format' must be {FORMAT!r}")
         if document.get("version") != VERSION:
             raise CanaryError(
-                f"this ledger has version {document.get('version')!r}, and version {VERSION} is "
-                "what can be read here: plant again, or use the release that wrote it"
+                f"this ledger has version {quote(document.get('version'))}, and version {VERSION} "
+                "is what can be read here: plant again, or use the release that wrote it"
             )
         _check(document, "the ledger", {"seed": int, "spaces": dict, "canaries": list})
         spaces = {
@@ -203,17 +204,17 @@ def _canary(entry: Any, number: int, spaces: Mapping[str, SecretSpace]) -> Canar
 def _check(value: Any, where: str, fields: Mapping[str, type]) -> None:
     """Refuse a JSON object in which a field is missing or of another type."""
     if not isinstance(value, dict):
-        raise CanaryError(f"{where} is {value!r}, which is not a JSON object")
+        raise CanaryError(f"{where} is {quote(value)}, which is not a JSON object")
     for field, kind in fields.items():
         # bool is an int in Python, and is none here.
         if not isinstance(value.get(field), kind) or isinstance(value[field], bool):
             raise CanaryError(
-                f"{where} has {field} = {value.get(field)!r}: it must be a JSON value of type "
+                f"{where} has {field} = {quote(value.get(field))}: it must be a JSON value of type "
                 f"{kind.__name__}"
             )
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise CanaryError(f"{where} is {value!r}: it must be a list of words")
+        raise CanaryError(f"{where} is {quote(value)}: it must be a list of words")
     return tuple(value)

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from canaries.reading import parse_yaml, quote
 from canaries.spaces import SPACES, WORD, CanaryError, SecretSpace, get_space
 from canaries.templates import CATALOG, Slots, parse_template
 
@@ -31,8 +30,8 @@ def load_patterns(path: str | Path) -> tuple[dict[str, str], dict[str, SecretSpa
     path = Path(path)
     text = _read(path)
     try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date
+        content = parse_yaml(text)
+    except ValueError as error:
         raise CanaryError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict) or not content or not set(content) <= {"patterns", "spaces"}:
         raise CanaryError(
@@ -57,8 +56,8 @@ def load_patterns(path: str | Path) -> tuple[dict[str, str], dict[str, SecretSpa
             raise CanaryError(f"{name!r} cannot name a pattern: leave out ':' and braces")
         if not isinstance(template, str):
             raise CanaryError(
-                f"{template!r} is not a template: write text such as 'my badge is {{digit*3}}' "
-                "in quotes"
+                f"{quote(template)} is not a template: write text such as "
+                "'my badge is {digit*3}' in quotes"
             )
         for part in parse_template(template):
             # The words of the corpus are not known yet, and need not be to check a name.
@@ -81,7 +80,7 @@ def _entries(
     for name, value in entries.items():
         try:
             if not isinstance(name, str):
-                raise CanaryError(f"the name {name!r} is not text: put it in quotes")
+                raise CanaryError(f"the name {quote(name)} is not text: put it in quotes")
             built[name] = build(name, value)
         except CanaryError as error:
             raise CanaryError(f"{path}, {section}, {name}: {error}") from error
@@ -95,7 +94,7 @@ def _words(path: Path, value: Any) -> list[Any]:
         lines = _read(path.parent / value).splitlines()
         return [line.strip() for line in lines if line.strip()]
     raise CanaryError(
-        f"{value!r} is not a word list: give a list of words, or the name of a text file with "
+        f"{quote(value)} is not a word list: give a list of words, or the name of a text file with "
         "one word a line"
     )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+from canaries.reading import quote
+
 WORD = "word"  # the one space that comes from the corpus: its options are the corpus's words
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -42,7 +44,7 @@ class SecretSpace:
         for option in self.options:
             if not isinstance(option, str):
                 raise CanaryError(
-                    f"option {option!r} of space {self.name!r} is not text: put it in quotes"
+                    f"option {quote(option)} of space {self.name!r} is not text: put it in quotes"
                 )
             if option.split() != [option] or "{" in option or "}" in option:
                 raise CanaryError(

@@ -15,6 +15,7 @@ import tyro
 from tyro.conf import subcommand
 
 from canaries import CanaryError
+from canaries.reading import one_line
 from canaries.spaces import suggest
 from modiva import __version__
 from modiva.cli.terminal import prepare_output
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except _bad_input() as error:
-        print(f"modiva: {error}{_remedy(error)}", file=sys.stderr)
+        print(f"modiva: {one_line(str(error))}{_remedy(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("modiva: interrupted; what is finished is kept, run again to go on", file=sys.stderr)

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import yaml
-
+from canaries.reading import parse_yaml, quote
 from canaries.spaces import suggest
 from modiva.errors import ModivaError
 from modiva.studies.spec import AuditSpec, Study
@@ -35,8 +34,8 @@ def load_study(path: Path) -> Study:
     if path.suffix == ".py":
         return _from_python(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ModivaError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(content, dict) or not content:
         raise ModivaError(f"{path} must map settings to values: {', '.join(_hints())}")
@@ -45,7 +44,8 @@ def load_study(path: Path) -> Study:
     for name in content:
         if name not in _SEVERAL:
             raise ModivaError(
-                f"{path}: {name!r} stands beside 'grids': move it under 'defaults', or into a grid"
+                f"{path}: {quote(name)} stands beside 'grids': move it under 'defaults', or into a "
+                "grid"
             )
     shared, grids = content.get("defaults") or {}, content.get("grids")
     if not isinstance(grids, list) or not grids:
@@ -53,7 +53,7 @@ def load_study(path: Path) -> Study:
     for number, settings in enumerate([shared, *grids]):
         if not isinstance(settings, dict):
             where = "defaults" if number == 0 else f"grid {number}"
-            raise ModivaError(f"{path}: {where} must map settings to values, not {settings!r}")
+            raise ModivaError(f"{path}: {where} must map settings to values, not {quote(settings)}")
     return Study(tuple(_grid(path, {**shared, **settings}) for settings in grids))
 
 
@@ -75,7 +75,7 @@ def _grid(path: Path, content: Mapping[Any, Any]) -> AuditSpec:
     for name in content:
         if name not in hints:
             raise ModivaError(
-                f"{path} has the unknown setting {name!r}{suggest(str(name), hints)}: use "
+                f"{path} has the unknown setting {quote(name)}{suggest(str(name), hints)}: use "
                 f"{', '.join(hints)}"
             )
     return AuditSpec(
@@ -95,7 +95,9 @@ def _value(path: Path, name: str, value: Any, hint: Any) -> Any:
     if get_origin(hint) is Literal:
         if value in get_args(hint):
             return value
-        raise ModivaError(f"{path}: {name} is {value!r}; use one of {', '.join(get_args(hint))}")
+        raise ModivaError(
+            f"{path}: {name} is {quote(value)}; use one of {', '.join(get_args(hint))}"
+        )
     return _scalar(path, name, value, hint)
 
 
@@ -104,5 +106,5 @@ def _scalar(path: Path, name: str, value: Any, kind: type) -> Any:
         return float(value)
     # Not isinstance: YAML's yes and no would pass as the numbers 1 and 0.
     if type(value) is not kind:
-        raise ModivaError(f"{path}: {name} holds {value!r}, which is not {_WORDS[kind]}")
+        raise ModivaError(f"{path}: {name} holds {quote(value)}, which is not {_WORDS[kind]}")
     return value

@@ -35,6 +35,8 @@ def test_patterns_and_spaces_of_a_file_work_like_those_of_the_catalog(tmp_path: 
         ("pattern: {a: 'b {digit}'}", "must be a mapping"),
         ("patterns: [", "is not YAML"),
         ("spaces: {day: 2020-99-99}", "is not YAML"),
+        ("patterns: {a: 'b {digit}', a: 'c {digit}'}", "'a' stands twice in line 1"),
+        ("patterns: " + "[" * 5000, "nested too deeply"),
         (b"patterns: {a: '\xff {digit}'}", "not UTF-8"),
         ("patterns: [a, b]", "must map names"),
         ("patterns: {a: 'no slot'}", "patterns, a: .*no slot"),
