@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from attacks.ranker.initial import check_initial, margin_oracle
 from attacks.ranker.margins import ENUMERATED
 from attacks.ranker.second import how_many, second_look
 from attacks.ranker.usual import Usual, label_name
+from canaries.reading import parse_json, quote
 
 FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
 USUAL = "usual"  # the feature that the shadow models' agreement gives
@@ -99,7 +101,7 @@ class Ranker:
         """
         path = Path(folder) / FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_bytes())
         except OSError as error:
             raise AttackError(
                 f"{folder} holds no {FILE}: make one with `modiva ranker fit`"
@@ -109,25 +111,42 @@ class Ranker:
         if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
             raise AttackError(f"{path} is not a ranker of this version: fit it again")
         try:
-            counts = content.pop("usual", {})
+            counts = {key: _numbers(labels, int) for key, labels in content["usual"].items()}
             tensors = load_file(path.with_name(USUAL_FILE)) if counts else {}
             sums = {
                 key: {label: tensors[f"{key}/{label}"] for label in labels}
                 for key, labels in counts.items()
             }
-            ranker = cls(**content, usual=Usual(sums, counts))
-            for weights in (ranker.weights, ranker.second):
-                {name: float(value) for name, value in weights.items()}
+            if not all(total.dim() == 1 and total.isfinite().all() for total in tensors.values()):
+                raise ValueError(f"{USUAL_FILE} holds something else than finite vectors")
+            if not isinstance(content["initial"], bool):
+                raise TypeError(f"initial is {quote(content['initial'])}")
+            ranker = cls(
+                weights=_numbers(content["weights"], float),
+                second=_numbers(content["second"], float),
+                facts=dict(content["facts"]),
+                initial=content["initial"],
+                usual=Usual(sums, counts),
+            )
         except (
             TypeError,
             ValueError,
             AttributeError,
             KeyError,
             OSError,
+            OverflowError,
             SafetensorError,
         ) as error:
             raise AttackError(f"{path} is not a whole ranker ({error}): fit it again") from error
         return ranker
+
+
+def _numbers(values: Any, kind: type) -> dict[str, Any]:
+    """A mapping of names to finite numbers of one kind, as JSON holds it."""
+    for name, value in values.items():
+        if type(value) not in (int, kind) or not math.isfinite(value):
+            raise TypeError(f"{name} is {quote(value)}")
+    return dict(values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from attacks.errors import AttackError
 from attacks.objectives import label_margins
 from attacks.oracle import Oracle
 from attacks.problem import Completion
@@ -69,6 +70,11 @@ class Usual:
         total = self.sums[key][label]
         if without is not None:
             total = total - without[label]
+        if len(total) != sum(problem.sizes):
+            raise AttackError(
+                f"the ranker holds {len(total)} effects of a sentence with {sum(problem.sizes)} "
+                "options: it is damaged, fit it again"
+            )
         first = torch.tensor([0, *problem.sizes[:-1]]).cumsum(0)
         return (total / count)[choices + first].sum(1)
 
