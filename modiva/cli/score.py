@@ -1,6 +1,5 @@
 """`modiva score`: compare what an attack reconstructed with what was planted."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from attacks import build_completion, score_space
 from attacks.checkpoint import load_checkpoint
 from attacks.vocabulary import slot_spaces
 from canaries import Ledger, Pattern
+from canaries.reading import parse_json, quote
 from modiva.counts import plural
 from modiva.errors import ModivaError
 from modiva.measure import exposure_in_space, hamming, multiset_match, rank_in_space
@@ -53,7 +53,9 @@ class Score:
             return 0
         assert self.ledger is not None
         ledger = Ledger.load(self.ledger)
-        matching = [canary for canary in ledger.canaries if canary.form.match(sentences[0])]
+        matching = [
+            canary for canary in ledger.canaries if canary.form.match(sentences[0]) == guesses[0]
+        ]
         if not matching:
             raise ModivaError(
                 f"no canary of {self.ledger} has the form of {sentences[0]!r}: attack the prefix "
@@ -106,16 +108,21 @@ def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], list[str], list[Secret]]:
     """What the attack printed, and the sentences and secrets of its candidates, best first."""
     try:
-        printed = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("prefix", "suffix", "slots", "label", "objective"):
-            printed[key] = str(printed[key])
+        printed = parse_json(path.read_bytes())
         # Several classes may share a name; output of earlier versions has the name alone.
-        index = printed.get("label_index")
-        printed["label_index"] = index if isinstance(index, int) else printed["label"]
-        found = [
-            (str(one["text"]), tuple(map(str, one["secret"]))) for one in printed["candidates"]
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        index = printed.setdefault("label_index", printed["label"])
+        if type(index) not in (int, str):
+            raise TypeError(f"label_index is {quote(index)}")
+        told = [printed[key] for key in ("prefix", "suffix", "slots", "label", "objective")]
+        found = [(one["text"], tuple(one["secret"])) for one in printed["candidates"]]
+        for word in (*told, *(word for text, secret in found for word in (text, *secret))):
+            if not isinstance(word, str):
+                raise TypeError(f"{quote(word)} stands where text should")
+        if not all(isinstance(one["secret"], list) for one in printed["candidates"]):
+            raise TypeError("a secret is not a list of words")
+        if len({len(secret) for _, secret in found}) > 1:
+            raise ValueError("its secrets differ in length")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModivaError(f"{path} is not the output of modiva attack --json: {error}") from error
     if not found:
         raise ModivaError(f"{path} holds no candidates: run the attack again")
