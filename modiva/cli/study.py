@@ -61,9 +61,10 @@ class _OfStudy:
     def check_there(self) -> None:
         """Raise where no run has left anything."""
         folder = self.store or self.folder
-        if not folder.is_dir():
+        if not Store(folder).is_store():
+            what = "is no store of a study" if folder.is_dir() else "is not there"
             raise ModivaError(
-                f"there is no folder {folder}: run the study first (modiva study run {self.file}), "
+                f"{folder} {what}: run the study first (modiva study run {self.file}), "
                 "or name its results with --out and its store with --store"
             )
 
@@ -89,6 +90,8 @@ class Status(_OfStudy):
 
     def run(self) -> int:
         """Print the cells that are not finished and a count of all."""
+        if self.verify:
+            self.check_there()
         if not Store(self.store or self.folder).is_store():
             self._nothing()
             return 0
