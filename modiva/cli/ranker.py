@@ -8,6 +8,7 @@ from tyro.conf import Positional, subcommand
 
 from attacks import Ranker, Shadow
 from modiva.errors import ModivaError
+from modiva.files import atomic_folder
 from modiva.studies.planning import check_names, check_tokens
 from modiva.studies.spec import AuditSpec
 from modiva.studies.steps.fit import fit, shadow_cells, shadows_of
@@ -81,8 +82,9 @@ class Fit:
                 targets = train_targets(one, corpus, patterns, models, self.device, progress=True)
                 for target in targets:
                     shadows += shadows_of(one, corpus, patterns, target, self.initial)
-        path = fit(cell, shadows, self.initial, progress=True).save(self.out)
-        print(f"ranker      {path}")
+        with atomic_folder(self.out) as folder:
+            fit(cell, shadows, self.initial, progress=True).save(folder)
+        print(f"ranker      {self.out}")
         print(f"fitted on   {len(shadows)} secrets in {self.shadows} shadow models")
         return 0
 

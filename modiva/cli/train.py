@@ -93,7 +93,7 @@ class Train:
 
     def run(self) -> int:
         """Train, save, and print what came of it."""
-        ledger_path = self.out.with_name(self.out.name + ".ledger.json")
+        ledger_path = self.out.parent / f"{self.out.name}.ledger.json"
         for path in (self.out, ledger_path):
             if path.exists():
                 raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
