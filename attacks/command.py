@@ -67,6 +67,9 @@ def run(arguments: AttackArguments) -> int:
     """
     if arguments.top < 1:
         raise AttackError(f"--top is {arguments.top}, must be at least 1")
+    for name, words in (("prefix", arguments.prefix), ("suffix", arguments.suffix)):
+        if any("\ud800" <= c <= "\udfff" for c in words):
+            raise AttackError(f"--{name} {words!r} is not UTF-8 text: give it as UTF-8")
     logging.disable_progress_bar()  # loading takes a moment; the search has a bar of its own
     ranked = choose_ranked(arguments)
     attack = None if ranked else configure(arguments.attack, arguments.objective, arguments.set)

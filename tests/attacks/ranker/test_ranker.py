@@ -167,7 +167,13 @@ def test_what_a_ranked_attack_lacks_is_said(tokenizer, make_bert, tmp_path):
         RANKED["ranker"].run(model, [problem], ranker=Ranker({"margin": 1.0}, initial=True))
     with pytest.raises(AttackError, match="holds no"):
         Ranker.load(tmp_path)
-    for text in ("not json", "[]", json.dumps({"format": 2, "weights": {"margin": "high"}})):
+    Ranker({"margin": 1.0}).save(tmp_path)
+    whole = json.loads((tmp_path / "ranker.json").read_text())
+    for value in ({"margin": "high"}, {"margin": True}, {"margin": float("nan")}, [], None):
+        (tmp_path / "ranker.json").write_text(json.dumps({**whole, "weights": value}))
+        with pytest.raises(AttackError, match="fit it again"):
+            Ranker.load(tmp_path)
+    for text in ("not json", "[]", "[" * 100_000, json.dumps({**whole, "format": 2})):
         (tmp_path / "ranker.json").write_text(text)
         with pytest.raises(AttackError, match=r"fit it again|fit the ranker again"):
             Ranker.load(tmp_path)

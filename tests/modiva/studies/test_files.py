@@ -108,6 +108,8 @@ def test_the_studies_of_the_repository_load(file):
         ("target: [cnn\n", "not a YAML"),
         ("target: !!python/object/apply:os.system ['true']\n", "not a YAML"),
         ("models: 0\n", "--models 0"),
+        ("models: 3\ntarget: cnn\nmodels: 6\n", "'models' stands twice in line 3"),
+        ("seed: " + "[" * 5000, "nested too deeply"),
         ("grids: []\n", "must be a list"),
         ("grids: [cnn]\n", "'cnn'"),
         ("models: 3\ngrids: [{noise: 0}]\n", "under 'defaults'"),
