@@ -10,10 +10,10 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit test lint bench lock clean
+.PHONY: help env audit test lint bench lock clean clean-runs
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(VENV)/.ready  ## make .venv and install everything from requirements.lock
 
@@ -48,6 +48,9 @@ bench: env  ## speed ratios (A B A B, medians); installs the tools we compare wi
 lock:  ## write requirements.lock from what is installed in .venv
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+(cpu|cu[0-9]+)$$//' > requirements.lock
 
-clean:  ## remove the environment, caches and results/runs
-	rm -rf $(VENV) results/runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean-runs:  ## remove results/runs, the results of audits and studies
+	rm -rf results/runs
+
+clean:  ## remove the environment and caches; results/runs stays (make clean-runs)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

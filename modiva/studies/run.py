@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modiva.errors import ModivaError
 from modiva.files import write_json
-from modiva.studies.engines.local import LocalEngine
+from modiva.studies.engines.local import LocalEngine, end_unguarded
 from modiva.studies.engines.task import Engine
 from modiva.studies.plan import Plan, read_plan, save_plan
 from modiva.studies.schedule import Schedule
@@ -110,7 +110,9 @@ def run_study(
         change: let the study replace one of other settings in `out`.
 
     Raises:
-        ModivaError: bad settings, a folder of other settings or of something else, or one in use.
+        ModivaError: bad settings, a folder of other settings or of something else, or one in use;
+            or a script that calls this without `if __name__ == "__main__":`, since every worker
+            process imports the script.
         OSError: a folder cannot be written.
     """
     if isinstance(study, AuditSpec):
@@ -146,6 +148,7 @@ def run_plan(
     change: bool = False,
 ) -> StudyResult:
     """`run_study` for anything with `settings`, `signature` and `make()`, which gives a plan."""
+    end_unguarded()
     started = time.perf_counter()
     if engine.workers < 1:
         raise ModivaError(f"--workers {engine.workers}: must be 1 or more")

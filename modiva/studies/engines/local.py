@@ -14,6 +14,16 @@ from typing import Any
 from modiva.errors import ModivaError
 from modiva.studies.engines.task import ATTEMPTS, Engine, Outcome, Task, perform
 
+_WORKER = "modiva-worker"  # name of the processes
+# Exit code of a worker that would start a study while it imports the program's own script.
+UNGUARDED = 93
+
+
+def end_unguarded() -> None:
+    """End this process if it is a worker, which runs steps and never a study."""
+    if multiprocessing.current_process().name == _WORKER:
+        os._exit(UNGUARDED)
+
 
 @dataclass
 class _Job:
@@ -74,12 +84,20 @@ class LocalEngine(Engine):
         job = worker.job
         assert job is not None
         self._workers.remove(worker)
+        worker.process.join(timeout=2)  # its pipe is closed, so it is about to end
+        code = worker.process.exitcode
         _end(worker)
+        if code == UNGUARDED:
+            raise ModivaError(
+                "run_study is called again where a worker process imports the script that called "
+                "it: put the call under if __name__ == '__main__':"
+            ) from None
         job.attempts += 1
         if job.attempts < ATTEMPTS:
             self._give(job)
             return []
-        message = f"a worker process died {ATTEMPTS} times (killed, or no memory)"
+        end = f"exit code {code}" if code and code > 0 else "killed, or no memory"
+        message = f"a worker process died {ATTEMPTS} times ({end})"
         return [Outcome(key, error=message) for key, _ in job.task.steps]
 
     def _give(self, job: _Job) -> None:
@@ -92,7 +110,7 @@ class LocalEngine(Engine):
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs,), daemon=True)
+        process = self._context.Process(target=serve, args=(theirs,), name=_WORKER, daemon=True)
         process.start()
         theirs.close()  # so that the end of the process closes the pipe
         worker = _Worker(process, ours)

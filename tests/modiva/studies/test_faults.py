@@ -378,6 +378,50 @@ def test_measurements_that_do_not_need_what_failed_are_made(tmp_path, synthetic)
     assert again.computed == 1 + 4
 
 
+UNGUARDED = """
+import sys
+sys.path.insert(0, {folder!r})
+import synthetic
+{guard}synthetic.run({out!r}, 3)
+"""
+
+
+def test_a_script_without_a_main_guard_is_told_the_remedy(tmp_path):
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    ended = {}
+    for guard in ("", "if __name__ == '__main__': "):
+        script.write_text(UNGUARDED.format(folder=str(FOLDER), out=str(out), guard=guard))
+        ended[guard] = subprocess.run(
+            [sys.executable, str(script)], capture_output=True, text=True, timeout=120,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        if not guard:
+            assert not _records(out)
+            assert not Store(out).failures()
+    told = ended[""].stderr
+    assert ended[""].returncode == 1
+    assert told.count("if __name__ == '__main__':") == told.count("Traceback") == 1
+    assert ended["if __name__ == '__main__': "].returncode == 0, told
+    assert len(_records(out)) == 9
+
+
+def test_a_worker_that_ends_by_itself_is_not_said_to_be_killed(tmp_path):
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    guarded = UNGUARDED.format(folder=str(FOLDER), out=str(out), guard="")
+    script.write_text(
+        guarded.replace(
+            "import synthetic\n", "import synthetic\nif __name__ != '__main__': 1 / 0\n"
+        )
+    )
+    subprocess.run(
+        [sys.executable, str(script)], capture_output=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    store = Store(out)
+    assert all("exit code 1" in str(store.failure(key)) for key in store.failures())
+    assert store.failures()
+
+
 def test_a_task_whose_worker_is_killed_is_given_out_again(tmp_path, synthetic):
     flag = tmp_path / "died"
     result = synthetic.run(tmp_path / "out", CELLS, dies=str(flag))
