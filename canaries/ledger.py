@@ -116,6 +116,10 @@ class Ledger:
         }
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.iterdir():  # of a process that was killed
+            pid = left.name.removeprefix(f".{path.name}.").removesuffix(".part")
+            if left.name == f".{path.name}.{pid}.part" and pid.isdigit() and not _runs(int(pid)):
+                left.unlink(missing_ok=True)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             with part.open("w", encoding="utf-8") as file:
@@ -218,3 +222,14 @@ def _words(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise CanaryError(f"{where} is {quote(value)}: it must be a list of words")
     return tuple(value)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this number runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of another user
+        return True
+    return True

@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,20 +15,14 @@ def write_bytes(path: Path, data: bytes) -> Path:
     """Write `data` to `path` through a temporary file in the same folder and a rename."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with _part(path, ".part", folder=False) as (part, handle):
+        with os.fdopen(handle, "wb", closefd=False) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; a result is as readable as the user's umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
     return path
 
 
@@ -49,19 +44,99 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
-    try:
+    with _part(path, ".part", folder=True) as (temporary, _):
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
+        temporary.chmod(0o777 & ~_umask())
         if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
-            path.replace(old / path.name)
-            temporary.replace(path)
-            shutil.rmtree(old)
+            with _part(path, ".old", folder=True) as (old, _):
+                path.replace(old / path.name)
+                try:
+                    temporary.replace(path)
+                except BaseException:
+                    (old / path.name).replace(path)
+                    raise
         else:
             temporary.replace(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    remove_parts(path.parent, path.name, ".old")
+
+
+def remove_parts(folder: Path, name: str = "*", suffix: str = ".part") -> None:
+    """Remove what killed writers left in a folder; what a running one is writing stays.
+
+    Args:
+        folder: where it lies; one that is not there is fine.
+        name: of the file or folder that was being written, "*" for all.
+        suffix: ".part" of what was not finished, ".old" of what was being replaced.
+    """
+    pattern = name if name == "*" else _literal(name)
+    for left in folder.glob(f".{pattern}.*{suffix}"):
+        handle = _locked(left)
+        if handle is not None:
+            _remove(left)
+            os.close(handle)
+
+
+@contextmanager
+def _part(path: Path, suffix: str, *, folder: bool) -> Iterator[tuple[Path, int]]:
+    """A temporary file or folder beside `path` with its handle, which holds a lock on it.
+
+    The lock tells it from what a killed process left. What is still there at the end is removed.
+    """
+    if suffix == ".part":
+        remove_parts(path.parent, path.name)
+    handle: int | None = None
+    while handle is None:
+        prefix = f".{path.name}."
+        if folder:
+            part = Path(tempfile.mkdtemp(suffix, prefix, path.parent))
+        else:
+            made, name = tempfile.mkstemp(suffix, prefix, path.parent)
+            os.close(made)
+            part = Path(name)
+        # None where another process took it for a leftover just now, or where there are no locks.
+        handle = _locked(part, wait=True)
+        if handle is None and part.exists():
+            handle = _opened(part)
+    try:
+        yield part, handle
+    finally:
+        _remove(part)
+        os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_NOFOLLOW)
+
+
+def _locked(path: Path, wait: bool = False) -> int | None:
+    """An open handle with a lock on what is at `path`; None where another has it, or it is gone."""
+    try:
+        handle = _opened(path)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if os.path.samestat(os.fstat(handle), path.stat()):
+            return handle
+    except OSError:
+        pass
+    os.close(handle)
+    return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _literal(name: str) -> str:
+    """A name as a pattern that only it matches."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modiva.files import write_json, write_text
+from modiva.files import remove_parts, write_json, write_text
 from modiva.studies.code import folder_version
 from modiva.studies.plan import Plan
 from modiva.studies.store import Store
@@ -50,6 +50,8 @@ def publish(
         write_summary,
     )
 
+    for folder in (out, out / "figures"):
+        remove_parts(folder)
     (out / PUBLISHED_FILE).unlink(missing_ok=True)
     frame = study_frame(store, plan)
     summary = summarise(frame)

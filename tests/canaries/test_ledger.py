@@ -1,6 +1,7 @@
 """The ledger comes back as it was written, and a damaged one is refused."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ def test_a_word_list_is_written_once_however_many_slots_it_fills(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     assert ledger.save(tmp_path / "l.json").read_text(encoding="utf-8").count('"word": [') == 1
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_running_one_keeps_its_own(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    for process in (2**30, os.getppid(), "x"):  # no process has the first number
+        (tmp_path / f".ledger.json.{process}.part").write_text("{")
+    ledger.save(tmp_path / "ledger.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f".ledger.json.{os.getppid()}.part", ".ledger.json.x.part", "ledger.json",
+    ]  # fmt: skip
 
 
 def test_a_write_that_fails_leaves_the_old_ledger(
