@@ -65,7 +65,7 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
                 spoken.append(f"{name}, {panels.CONTROLS}: {percent(own['mean'])}.")
         if len(sizes):
             axis.axvline(1 / sizes.min(), color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        axis.set_title(name)
+        panels.name_panel(axis, name)
         axis.set_xlim(-0.03, 1.03)
         axis.set_xticks(np.linspace(0, 1, 5), ["0", "", "50", "", "100 %"])
         labels = [f"{attack} ({compact(max(cost[attack], 1))})" for attack in attacks]

@@ -38,7 +38,7 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
     for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
         name = panels.facet_title(frame, pair)
-        axis.set_title(name)
+        panels.name_panel(axis, name)
         for place, number in enumerate(repetitions):
             here = part[(part["repetitions"] == number) & (part["planted"] == 1)]
             for turn, condition in enumerate(conditions):

@@ -63,7 +63,7 @@ def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
         if accurate:
             panels.rate_axis(stack[-1], "test accuracy")
             _accuracy(sheet, stack[-1], part, places, gap, name, spoken)
-        top.set_title(name)
+        panels.name_panel(top, name)
         _bounds(top, part, bounds, places, sheet.inches())
     sheet.figure.align_ylabels([axis for _, *stack in sheet.panels for axis in stack])
     note = _note(frame, attacks, bool(bounds), shown) + sheet.unclear_note() + left_out

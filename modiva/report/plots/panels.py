@@ -321,6 +321,11 @@ def facet_title(frame: pd.DataFrame, pair: tuple[str, str]) -> str:
     return f"{corpus} · {name}" if frame["corpus"].nunique() > 1 else name
 
 
+def name_panel(axis: Axes, name: str) -> None:
+    """Give a panel its title, corpus and target on a line each: both fit a narrow panel then."""
+    axis.set_title(name.replace(" · ", "\n"))
+
+
 def limited(panels: Sequence[T], most: int = PANELS) -> tuple[list[T], str]:
     """Return the first panels and a sentence for the note on what was left out, if anything."""
     if len(panels) <= most:

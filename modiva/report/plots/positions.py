@@ -36,7 +36,7 @@ def by_position(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | N
         part = _cell(frame, cell)
         name = panels.facet_title(frame, cell[:2])
         name += f", {cell[2]} words" if frame["length"].nunique() > 1 else ""
-        axis.set_title(name)
+        panels.name_panel(axis, name)
         panels.rate_axis(axis, "right word")
         places = [float(place) for place in range(1, cell[2] + 1)]
         axis.set_xticks(places, [f"{place:g}" for place in places])

@@ -55,7 +55,8 @@ def _draw(
         planted = summarise(part[part["planted"] == 1].astype({hue: str}), [hue, "repetitions"])
         planted = [group for group in planted if group["exact"] and group[hue] in hues]
         shown += planted
-        axis.set_title(panels.facet_title(frame, pair))
+        panel = panels.facet_title(frame, pair)
+        panels.name_panel(axis, panel)
         panels.rate_axis(axis, "reconstructed exactly")
         gap = panels.place_axis(axis, places, sheet.inches(), panels.REPETITIONS)
         lines = []
@@ -67,7 +68,7 @@ def _draw(
                 panels.Line(line, xs, names, [group["exact"] for group in own], look(turn))
             )
         chance = sheet.chance(axis, part)
-        spoken += sheet.lines(axis, lines, chance, panel=axis.get_title(loc="left"), gap=gap)
+        spoken += sheet.lines(axis, lines, chance, panel=panel, gap=gap)
         controls = summarise(part[part["planted"] == 0], ["repetitions"])
         controls = [group for group in controls if group["exact"]]
         xs = [places[group["repetitions"]] for group in controls]

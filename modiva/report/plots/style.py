@@ -94,7 +94,7 @@ def settle(figure: Figure) -> None:
                 extent = text.get_window_extent()
                 if extent.width > width:
                     shrunk = float(text.get_fontsize()) * width / extent.width
-                    text.set_fontsize(max(shrunk, 4))
+                    text.set_fontsize(max(shrunk, 5))
 
 
 def save(drawing: Drawing, folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from modiva.report import figures
 from modiva.report.plots import _DRAW, NARROW, panels
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.noise import by_noise
-from modiva.report.plots.style import PALETTE, STYLE
+from modiva.report.plots.style import PALETTE, STYLE, settle
 from modiva.report.words import prepare
 
 ALWAYS = {"reconstruction_by_repetitions", "exposure", "position_accuracy"}
@@ -98,6 +98,7 @@ def test_a_figure_fits_a_page_and_is_legible_in_a_column(simulated):
         width, height = drawing.figure.get_size_inches()
         assert width <= 7.2
         assert height <= 9.5, drawing.name
+        settle(drawing.figure)  # shrinks titles that are wider than their panel
         sizes = [text.get_fontsize() for text in drawing.figure.findobj(Text) if text.get_text()]
         assert min(sizes) >= 7
     attacks = side_by_side(prepare(rows)).figure
