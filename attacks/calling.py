@@ -7,6 +7,7 @@ the start, with the call that a user makes: one sentence, everything that the to
 """
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -15,12 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from attacks.errors import AttackError
 from attacks.layout import Layout
 from attacks.problem import Completion
 from attacks.vectors import input_vectors
+
+logger = logging.getLogger(__name__)
 
 VECTORS = "vectors"  # alone, which is fastest
 NUMBERS = "numbers"  # ids, where those of the slots are beyond the vocabulary and mean vectors
@@ -90,7 +93,7 @@ class Call:
             tokens = input_vectors(model, layout.tokens)  # (U, D)
             means = [tokens[table].mean(0) for table in layout.tables]  # (W, D) each
             self._vectors: Tensor | None = torch.cat([tokens, *means])
-        except (TypeError, AttributeError, NotImplementedError, RuntimeError, IndexError) as error:
+        except Exception as error:  # models of all kinds fail in all ways
             self._vectors = None
             self.obstacle = f"no input vectors of its tokens: {_first_line(error)}"
 
@@ -199,6 +202,12 @@ class Call:
                 f"{type(self.model).__name__} does not give the same sentence the same logits "
                 f"({next(filter(None, differs))}): its scores would mean nothing; fix its random "
                 "seed in the configuration, or attack another model"
+            )
+        if self.alone:
+            logger.warning(
+                "%s gives other logits to sentences that go through it together: they go one by "
+                "one, which is slower",
+                type(self.model).__name__,
             )
         if self._vectors is None:
             return
@@ -385,12 +394,12 @@ def _without_padding(model: PreTrainedModel) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep back warnings of what is being checked here."""
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        transformers_logging.set_verbosity(before)
 
 
 def _takes(model: PreTrainedModel, name: str) -> bool:

@@ -1,10 +1,19 @@
 """The input vectors of tokens: all that an attack needs to know about a model's embeddings."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from attacks.errors import AttackError
+
+
+def input_table(model: PreTrainedModel) -> nn.Module | None:
+    """Return the table of token vectors; None where a model has none, such as one of characters."""
+    try:
+        table: object = model.get_input_embeddings()
+    except NotImplementedError:
+        return None
+    return table if isinstance(table, nn.Module) else None
 
 
 def input_vectors(model: PreTrainedModel, ids: Tensor) -> Tensor:
@@ -17,14 +26,18 @@ def input_vectors(model: PreTrainedModel, ids: Tensor) -> Tensor:
 
     Returns:
         Vectors (..., D) on the model's device, without a gradient.
+
+    Raises:
+        AttackError: the model has neither.
     """
     own = getattr(model, "input_vectors", None)
+    table = own or input_table(model)
+    if table is None:
+        raise AttackError(f"{type(model).__name__} has no table of token vectors, which this "
+                          "attack needs: use exhaustive, coordinate or random")  # fmt: skip
     with torch.no_grad():
-        ids = ids.to(model.device)
-        if own is not None:
-            return own(ids)
-        found = model.get_input_embeddings()(ids)
-        return found[0] if isinstance(found, tuple) else found  # quantised tables give a scale too
+        found = table(ids.to(model.device))
+    return found[0] if isinstance(found, tuple) else found  # quantised tables give a scale too
 
 
 def check_precision(model: PreTrainedModel) -> None:
@@ -46,6 +59,6 @@ def check_precision(model: PreTrainedModel) -> None:
 
 def vocabulary_vectors(model: PreTrainedModel) -> Tensor:
     """Return the vectors (vocabulary, D) of every token, float32."""
-    table = model.get_input_embeddings().weight
-    assert isinstance(table, Tensor)
-    return input_vectors(model, torch.arange(len(table))).float()
+    table = input_table(model)
+    rows = len(table.weight) if table is not None else 0  # type: ignore[arg-type]
+    return input_vectors(model, torch.arange(rows)).float()

@@ -8,6 +8,7 @@ import torch
 from tokenizers import decoders
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from attacks.vectors import input_table
 from canaries.patterns import parse_slots
 from canaries.spaces import WORD, SecretSpace
 
@@ -16,10 +17,7 @@ logger = logging.getLogger(__name__)
 
 def embedding_rows(model: PreTrainedModel) -> int | None:
     """Rows of the table of token vectors; None where the model has no such table."""
-    try:
-        weight = getattr(model.get_input_embeddings(), "weight", None)
-    except NotImplementedError:  # a model of characters, such as CANINE
-        return None
+    weight = getattr(input_table(model), "weight", None)
     return len(weight) if isinstance(weight, torch.Tensor) else None
 
 

@@ -29,7 +29,7 @@ from attacks.ranker.initial import (
 )
 from attacks.ranker.margins import Margins
 from attacks.search.candidates import candidate_pool
-from attacks.vectors import vocabulary_vectors
+from attacks.vectors import input_table, vocabulary_vectors
 
 # Candidates that are looked at closely, by the size of the target: gradients cost the time.
 POOL_SMALL, POOL_LARGE = 10_000, 400
@@ -75,7 +75,8 @@ class Described:
 
 def is_large(model: PreTrainedModel) -> bool:
     """Whether a model is so large that its gradients are counted."""
-    embeddings = {id(weight) for weight in model.get_input_embeddings().parameters()}
+    table = input_table(model)
+    embeddings = {id(weight) for weight in table.parameters()} if table else set()
     return sum(w.numel() for w in model.parameters() if id(w) not in embeddings) > SMALL
 
 

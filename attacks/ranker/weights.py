@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from attacks.oracle import GRADIENT_COST, Oracle
 from attacks.ranker.features import Features
 from attacks.ranker.initial import decay, interpolate, margin_oracle, moved_rows
+from attacks.vectors import input_table
 
 SHARES = (0.0, 0.25, 0.5)  # of the way from the initial weights
 _LAYER = re.compile(r"\.(\d+)\.")
@@ -84,7 +85,8 @@ def lower_layers(model: PreTrainedModel) -> list[str]:
 
     Of an encoder without numbered layers, of all that is not an embedding.
     """
-    embeddings = {id(weight) for weight in model.get_input_embeddings().parameters()}
+    table = input_table(model)
+    embeddings = {id(weight) for weight in table.parameters()} if table else set()
     inside = {id(weight) for weight in model.base_model.parameters()} - embeddings
     names = [
         name
