@@ -9,12 +9,14 @@ import pandas as pd
 from modiva.measure import summarise
 from modiva.report.words import (
     NO_DEFENSE,
+    bound,
     count,
     odds,
     percent,
     percent_range,
     plural,
     prepare,
+    sentence_bound,
     short,
     target_name,
     visible,
@@ -50,12 +52,13 @@ class Level:
         """Return the level in words."""
         claims = []
         if self.epsilon is not None:
-            claims.append(f"ε = {short(self.epsilon)} for one sentence")
+            # The bound of the secret first: that of one sentence does not cover it.
             if self.repetitions > 1:
-                group = (
-                    "no useful bound" if self.group_epsilon is None else short(self.group_epsilon)
-                )
+                group = "no useful bound"
+                if self.group_epsilon is not None:
+                    group = f"ε = {bound(vars(self))}"
                 claims.append(f"{group} for all {count(self.repetitions)} repetitions")
+            claims.append(f"ε = {short(self.epsilon)} for one sentence")
         if self.delta:
             claims.append(f"δ = {short(self.delta)}")
         line = f"σ = {self.noise:g}: {percent(self.exact['mean'])} came back "
@@ -127,13 +130,19 @@ def _facts(
     if private:
         level = private[-1]
         note = f"σ = {level.noise:g}, interval {percent_range(level.exact)}"
-        label = f"Came back at ε = {short(level.epsilon)}" if level.epsilon else "Came back with DP"
+        label = "Came back with DP"
+        if level.epsilon:
+            group = "group " if level.repetitions > 1 else ""
+            label = f"Came back at {group}ε = {bound(vars(level))}"
+            note += f"; ε = {one}" if (one := sentence_bound(vars(level))) else ""
         facts.append(Fact(label, percent(level.exact["mean"]), note, _spread(level.exact)))
     elif best["noise_multiplier"] == 0:
         facts.append(Fact("Privacy loss ε of these targets", "∞", "no bound: no noise in training"))
     else:
-        epsilon = f"ε = {short(best['epsilon'])}"
-        facts.append(Fact("Privacy loss of one sentence", epsilon, "an upper bound"))
+        repeated = best["repetitions"] > 1
+        whose = f"all {count(best['repetitions'])} repetitions" if repeated else "one sentence"
+        note = ", ".join(part for part in ("an upper bound", sentence_bound(best)) if part)
+        facts.append(Fact(f"Privacy loss of {whose}", f"ε = {bound(best)}", note))
     return facts
 
 

@@ -6,7 +6,7 @@ GLOSSARY = {
     "defense": "What was done in training against extraction; several are joined by +.",
     "noise_multiplier": "σ of DP-SGD: noise as a multiple of the clip norm. 0 is no privacy.",
     "epsilon": "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.",
-    "group_epsilon": "The same bound for all repetitions of one canary together.",
+    "group_epsilon": "The same bound for a whole secret: for all R sentences that say it.",
     "delta": "Probability with which the bound on ε may fail.",
     "pattern": "The template of the planted sentence; its slots hold the secret.",
     "length": "Number of slots, which is the number of words in a secret.",
@@ -57,7 +57,8 @@ NOTES = (
     "rarer outcome, Wilson with each model counted once, which is wide on purpose.",
     "ε holds for adding or removing one sentence. A canary that was planted R times is a group of "
     "R sentences: its bound is the group ε, which is much weaker. At one noise level the ε of one "
-    "sentence differs a little between R: planted sentences change the size of the training set.",
+    "sentence differs a little between R: planted sentences change the size of the training set. "
+    "Of models that are shown together the largest ε is given.",
     "Choices made by looking at the private data, such as tuning of epochs, clip norm or learning "
     "rate, are not in ε.",
     "An under-trained model leaks little because it memorised little, whatever its defense. Read "

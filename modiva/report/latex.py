@@ -37,7 +37,7 @@ _SPECIAL = {
 _LETTER = re.compile("|".join([*map(re.escape, _SPECIAL), "-(?=-)"]))
 _EXTRACTION = (
     *("corpus", "target", "attack", "defense", "pattern", "length", "repetitions", "exact"),
-    *("controls", "epsilon", "test_accuracy", "exposure", "n", "n_models"),
+    *("controls", "group_epsilon", "test_accuracy", "exposure", "n", "n_models"),
 )
 _PRIVACY = (
     *("corpus", "target", "defense", "pattern", "length", "repetitions", "epsilon"),

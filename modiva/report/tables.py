@@ -14,12 +14,12 @@ import pandas as pd
 from modiva.files import write_json, write_text
 from modiva.measure import GROUP_COLUMNS, as_frame
 from modiva.report.words import (
+    bound,
     condition,
     defense_order,
     percent,
     percent_range,
     plural,
-    short,
     target_name,
 )
 
@@ -29,6 +29,7 @@ COLUMNS = (
     "defense",
     "noise_multiplier",
     "epsilon",
+    "group_epsilon",
     "delta",
     "pattern",
     "length",
@@ -136,7 +137,9 @@ def console_table(summary: Sequence[Mapping[str, Any]]) -> str:
         return "nothing was measured"
     keys = ("corpus", "target", "attack", "pattern", "length")
     shown = [key for key in keys if len({group[key] for group in groups}) > 1]
-    header = [*shown, "defense", "epsilon", "R", "extracted", "95 %", "controls", "accuracy", "n"]
+    # Epsilon of one sentence does not cover a secret that stands in several.
+    header = [*shown, "defense", "R", "group epsilon"]
+    header += ["extracted", "95 %", "controls", "accuracy", "n"]
     lines = []
     for planted, control in pairs(groups):
         group: Any = planted or control
@@ -145,8 +148,8 @@ def console_table(summary: Sequence[Mapping[str, Any]]) -> str:
             [_name(group, key) for key in shown]
             + [
                 condition(group["defense"], group["noise_multiplier"]),
-                "∞" if group["epsilon"] is None else short(group["epsilon"]),
                 str(group["repetitions"]),
+                bound(group),
                 percent(planted["exact"]["mean"]) if planted else "–",
                 percent_range(planted["exact"]) if planted else "–",
                 percent(control["exact"]["mean"]) if control else "–",

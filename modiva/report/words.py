@@ -78,6 +78,22 @@ def short(number: float | None, digits: int = 3) -> str:
     return f"{number:.{digits}g}".replace("e-0", "e-")
 
 
+def bound(cell: Mapping[str, Any]) -> str:
+    """Return the epsilon that holds for a secret: of all R sentences that say it, "∞" for none."""
+    repeated = cell["repetitions"] > 1
+    return short(math.inf if (found := cell[_BOUND[repeated]]) is None else found)
+
+
+def sentence_bound(cell: Mapping[str, Any]) -> str:
+    """Return what to add of one sentence's epsilon where a secret stands in several, or ""."""
+    if cell["repetitions"] <= 1 or cell["epsilon"] is None:
+        return ""
+    return f"{short(cell['epsilon'])} for one sentence"
+
+
+_BOUND = {False: "epsilon", True: "group_epsilon"}
+
+
 def target_name(target: str) -> str:
     """Return a target as people write it; of a folder only its last part."""
     name = PurePath(target).name or target

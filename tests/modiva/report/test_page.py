@@ -178,8 +178,7 @@ def test_the_answer_states_rate_interval_controls_chance_epsilon_and_accuracy(au
     assert [level.noise for level in said.private] == [0, 0.5, 1]
     line = said.private[1].sentence()
     assert line.startswith("σ = 0.5: ")
-    assert "ε = 20.1 for one sentence" in line
-    assert "for all 100 repetitions" in line
+    assert "; ε = 2,006 for all 100 repetitions, ε = 20.1 for one sentence" in line
 
 
 def test_the_facts_are_extraction_controls_luck_and_what_dp_leaves(audit_rows):
@@ -188,7 +187,8 @@ def test_the_facts_are_extraction_controls_luck_and_what_dp_leaves(audit_rows):
     assert re.fullmatch(r"\d+ of 72", controls.value)
     assert extracted.rate[1] > controls.rate[2]
     assert luck.value == "1 in 10,000"
-    assert private.label == "Came back at ε = 3.42"
+    assert private.label == "Came back at group ε = 342"
+    assert private.note.endswith("ε = 3.42 for one sentence")
     assert private.rate[0] < extracted.rate[0]
 
 
@@ -202,8 +202,8 @@ def test_a_group_without_a_useful_bound_is_said_to_have_none(audit_rows):
     level = say(rows).private[1]
     assert "no useful bound for all 100 repetitions" in level.sentence()
     table = table_of(summarise(rows)).named(["epsilon", "group_epsilon"])
-    assert {cell.text for _, cell in table.lines} == {"∞"}
-    assert {cell.text for cell, _ in table.lines} == {"∞", "20.1", "3.42"}
+    assert {cell.text for cell, _ in table.lines} == {"∞"}
+    assert {cell.text for _, cell in table.lines} == {"∞", "20.1", "3.42"}
 
 
 def test_control_characters_become_marks(simulated, tmp_path):

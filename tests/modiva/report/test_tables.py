@@ -16,8 +16,9 @@ from modiva.report import (
     write_rows,
     write_summary,
 )
+from modiva.report.answer import answer
 from modiva.report.tables import COLUMNS
-from modiva.report.words import compact
+from modiva.report.words import compact, prepare
 
 
 def test_rows_come_back_and_give_the_same_groups(audit_rows, tmp_path):
@@ -81,6 +82,18 @@ def test_the_terminal_shows_the_floor_of_targets_without_a_canary(simulated):
     last = console_table(summarise(rows)).splitlines()[-1].split()
     assert "–" in last
     assert console_table([]) == "nothing was measured"
+
+
+def test_a_secret_in_several_sentences_has_the_epsilon_of_its_group(simulated):
+    rows = simulated(targets=("cnn",), noises=(1.0,), repetitions=(1, 10), models=2)
+    *_, header, once, ten = console_table(summarise(rows)).splitlines()
+    place = header.index("group epsilon")
+    assert [line[place:].split()[0] for line in (once, ten)] == ["3.42", "34.2"]
+    [bound] = [fact for fact in answer(prepare(rows)).facts if "Privacy loss" in fact.label]
+    said = f"{bound.label} {bound.value} {bound.note}"
+    assert (
+        said == "Privacy loss of all 10 repetitions ε = 34.2 an upper bound, 3.42 for one sentence"
+    )
 
 
 def test_the_flat_summary_has_each_rate_with_its_interval(audit_rows, tmp_path):
