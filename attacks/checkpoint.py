@@ -126,10 +126,10 @@ def choose_device(name: str) -> torch.device:
 def _check_labels(name: str, config: PretrainedConfig) -> None:
     """Refuse what is visibly not a trained classifier, before its weights are loaded."""
     names = config.architectures or []
-    if names and all(one.endswith(_OTHER_HEADS) for one in names):
+    if names and all(str(one).endswith(_OTHER_HEADS) for one in names):
         raise AttackError(
-            f"{name} is not a sequence classifier but {', '.join(names)}: fine-tune it first, on "
-            "labelled sentences"
+            f"{name} is not a sequence classifier but {', '.join(map(str, names))}: fine-tune it "
+            "first, on labelled sentences"
         )
     labels = config.id2label or {}
     if sorted(labels) != list(range(len(labels))):

@@ -1,5 +1,8 @@
 """One clear line for any error of the libraries that read what others wrote."""
 
+import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,7 +26,7 @@ def guarded(says: str) -> Iterator[None]:
     Raises:
         AttackError: in place of any error but an AttackError.
     """
-    with quiet():
+    with quiet(), warnings.catch_warnings(action="ignore"):
         try:
             yield
         except (AttackError, KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -44,6 +47,25 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def panics_unseen() -> Iterator[None]:
+    """Keep Rust code from writing a stack trace to standard error before its panic is raised."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # the process has no standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def cause(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from transformers import (
 
 from attacks.errors import AttackError
 from attacks.folder import check_name, short, stored_weights
-from attacks.guard import guarded
+from attacks.guard import guarded, panics_unseen
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         AttackError: it does not load, does not tokenise, or has no positive longest length.
     """
     says = f"{name} has no usable tokenizer: save the one it was trained with beside the model"
-    with guarded(says):
+    with guarded(says), panics_unseen():
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             name, trust_remote_code=False
         )
@@ -84,7 +84,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
             "of tokens that the model takes"
         )
     tokenizer.model_max_length = int(longest)  # libraries cut lists there: no 1e30
-    with guarded(says):
+    with guarded(says), panics_unseen():
         tokenizer(sample_text(tokenizer))
     return tokenizer
 

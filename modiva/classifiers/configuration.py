@@ -6,6 +6,7 @@ from transformers import PretrainedConfig
 
 PAD_ID = 0
 UNKNOWN_ID = 1
+POOLINGS = ("max", "last")
 
 
 class TargetConfig(PretrainedConfig):
@@ -28,6 +29,9 @@ class TargetConfig(PretrainedConfig):
         char_embedding_dim: size of a character embedding.
         char_filters: features of a word that the character CNN makes.
         char_kernel_size: width of the character CNN's filters.
+
+    Raises:
+        ValueError: an unknown pooling.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class TargetConfig(PretrainedConfig):
         char_kernel_size: int = 3,
         **kwargs: Any,
     ) -> None:
+        if pooling not in POOLINGS:
+            raise ValueError(f"unknown pooling {pooling!r}: it is one of {', '.join(POOLINGS)}")
         self.vocab_size = vocab_size
         self.embedding_dim = embedding_dim
         self.hidden_size = hidden_size

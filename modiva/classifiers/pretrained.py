@@ -173,8 +173,8 @@ def _check_padding(name: str, model: PreTrainedModel, tokenizer: PreTrainedToken
             "would read the padding; set both to the same"
         )
     logger.warning(
-        "%s: padding moves the logits of %s by %.2g of their size, so what is trained in batches "
-        "differs from what is attacked alone",
+        "%s: %s reads ids and mask in a padded batch, as in training, otherwise than the text "
+        "alone, as in attacks: its logits differ by %.2g of their size",
         name,
         type(model).__name__,
         off,

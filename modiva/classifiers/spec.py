@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from canaries.spaces import suggest
+from modiva.classifiers.configuration import POOLINGS
 from modiva.classifiers.registry import OWN_ARCHITECTURES
 from modiva.errors import ModivaError
-
-_POOLINGS = ("max", "last")
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ class TargetSpec:
         for name in ("embedding_dropout", "encoder_dropout", "head_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ModivaError(f"{name} is {getattr(self, name)}: it must be in [0, 1)")
-        if self.pooling not in _POOLINGS:
+        if self.pooling not in POOLINGS:
             raise ModivaError(
-                f"unknown pooling {self.pooling!r}: it is one of {', '.join(_POOLINGS)}"
+                f"unknown pooling {self.pooling!r}: it is one of {', '.join(POOLINGS)}"
             )
         if self.architecture == "transformer" and self.hidden_size % 2:
             raise ModivaError(f"hidden_size is {self.hidden_size}: a transformer needs an even one")

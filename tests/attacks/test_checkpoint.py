@@ -113,6 +113,12 @@ def put_nan(folder):
     save_file(weights, file, {"format": "pt"})
 
 
+TEMPLATE = {
+    "type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "nowhere", "type_id": 0}}],
+    "pair": [],
+    "special_tokens": {},
+}
 DAMAGE = {
     "architectures a number": (set_json("config.json", architectures=5), "architectures 5"),
     "architectures of numbers": (set_json("config.json", architectures=[5]), "a list of names"),
@@ -147,6 +153,7 @@ DAMAGE = {
     "tokenizer nested": (write("tokenizer_config.json", DEEP), "usable tokenizer"),
     "tokenizer empty": (write("tokenizer.json", ""), "usable tokenizer"),
     "tokenizer model": (set_json("tokenizer.json", model=3), "usable tokenizer"),
+    "template": (set_json("tokenizer.json", post_processor=TEMPLATE), "usable tokenizer"),
     "no header": (write("model.safetensors", ""), "cannot be loaded"),
     "header": (write("model.safetensors", "\x08" + 7 * "\0" + "nonsense"), "cannot be loaded"),
     "huge header": (write("model.safetensors", 8 * "\xff" + "{}"), "cannot be loaded"),
@@ -163,12 +170,13 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_checkpoint_is_one_line_and_exit_code_2(name, saved, capsys):
+def test_a_damaged_checkpoint_is_one_line_and_exit_code_2(name, saved, capfd):
     change, says = DAMAGE[name]
     change(saved)
+    capfd.readouterr()  # what saving wrote
     asked = ["--prefix", "call", "--slots", "digit*2", "--label", "1"]
     assert main([str(saved), *asked]) == 2
-    captured = capsys.readouterr()
+    captured = capfd.readouterr()
     assert says in captured.err
     assert len(captured.err.strip().splitlines()) == 1
     assert not captured.out

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel, pipeline
 
-from modiva.classifiers import load, save
+from modiva.classifiers import TargetSpec, load, save
 from modiva.errors import ModivaError
 
 
@@ -56,8 +56,6 @@ def test_an_interrupted_save_leaves_nothing(spec, make, tmp_path, monkeypatch):
 
 @pytest.fixture
 def saved(make, tmp_path):
-    from modiva.classifiers import TargetSpec
-
     return save(make(TargetSpec("cnn", 4, 4)), tmp_path / "target")
 
 
@@ -113,3 +111,10 @@ def test_a_head_without_weights_or_with_one_output_is_no_classifier(saved):
     config |= {"id2label": {"0": "score"}, "label2id": {"score": 0}}
     (saved / "config.json").write_text(json.dumps(config))
     refuse(saved, "1 output")
+
+
+def test_an_unknown_pooling_is_refused(make, tmp_path):
+    folder = save(make(TargetSpec("lstm", 4, 4)), tmp_path / "target")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"pooling": "sum"}))
+    refuse(folder, "unknown pooling 'sum'")
