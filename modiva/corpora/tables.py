@@ -47,7 +47,7 @@ def read_delimited(text: str, path: Path, columns: Columns) -> RawCorpus:
     """
     lines = lines_of(text)
     first = next((line for line in lines if line.strip()), "")
-    tried = {d: next(csv.reader([first], delimiter=d), []) for d in "\t,;"}
+    tried = {d: _header(first, d) for d in "\t,;"}
     fits = [d for d, header in tried.items() if has_both(header)]
     delimiter = fits[0] if fits else max("\t,;", key=lambda d: len(tried[d]))
     if not first:
@@ -146,6 +146,14 @@ def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def _header(line: str, delimiter: str) -> list[str]:
+    """Names of the columns as a header line has them; none where it is no row."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # a line of more than 131,072 characters names no columns
+        return []
+
+
 def _literal(lines: Sequence[str]) -> tuple[list[_Row], str] | None:
     """Rows of a file with tabs, quotes as they stand; None where lines do not fit the header."""
     rows = [
@@ -168,6 +176,7 @@ def _unquoted(field: str) -> str:
 
 def _quoted(text: str, delimiter: str, path: Path) -> Iterator[_Row]:
     """Records of a file in which quotes join fields over delimiters and line ends."""
+    usual = csv.field_size_limit(len(text) + 1)  # 131,072, which a long sentence may exceed
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     ended = 0
     try:
@@ -181,6 +190,8 @@ def _quoted(text: str, delimiter: str, path: Path) -> Iterator[_Row]:
             f"{path}, line {lines}: {error}: mend the quotes; inside a quoted field a quote is "
             'written twice ("")'
         ) from error
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _refuse_swallowed(

@@ -189,6 +189,8 @@ BAD = [
     (b"[" * 100_000, "nested too deep"),
     (b'{"text": "a", "intent": ' + b"9" * 5000 + b"}", "integer string"),
     (b"[]", "no sentences"),
+    (b"x" * 200_000, "no text column"),
+    (b'text,intent\n"' + b"x" * 200_000, "mend the quotes"),
     (b'{"text": 1}\n{"a"', "line 2 is not JSON"),
 ]
 
@@ -209,7 +211,7 @@ def test_marks_of_byte_order_are_no_words(tmp_path: Path) -> None:
 
 
 def test_a_sentence_may_be_long_and_a_field_empty(tmp_path: Path) -> None:
-    long = "word " * 20_000
+    long = "word " * 40_000
     rows = [("", "light"), ("", ""), (long, "phone"), *ROWS]
     for delimiter in (",", "\t"):
         path = write(tmp_path / "a.csv", [("text", "intent"), *rows], delimiter)
