@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from modiva.files import remove_parts, write_json, write_text
 from modiva.studies.code import folder_version
 from modiva.studies.plan import Plan
+from modiva.studies.progress import BAR
 from modiva.studies.store import Store
 
 PUBLISHED_FILE = "published.json"
@@ -53,12 +57,21 @@ def publish(
     for folder in (out, out / "figures"):
         remove_parts(folder)
     (out / PUBLISHED_FILE).unlink(missing_ok=True)
-    frame = study_frame(store, plan)
-    summary = summarise(frame)
-    write_rows(out / "rows.csv", frame)
-    write_summary(out / "summary.json", summary)
-    write_flat_summary(out / "summary.csv", summary)
-    write_report(out, frame, summary, settings, figures(frame, out / "figures"))
+    with tqdm(total=3, desc="results", bar_format=BAR, disable=None, file=sys.stderr) as bar:
+        bar.set_postfix_str("rows")
+        frame = study_frame(store, plan)
+        summary = summarise(frame)
+        write_rows(out / "rows.csv", frame)
+        write_summary(out / "summary.json", summary)
+        write_flat_summary(out / "summary.csv", summary)
+        bar.update()
+        bar.set_postfix_str("figures")
+        drawn = figures(frame, out / "figures")
+        bar.update()
+        bar.set_postfix_str("page")
+        write_report(out, frame, summary, settings, drawn)
+        bar.update()
+        bar.set_postfix_str("done")
     text = f"{console_table(summary)}\n\n{headline(frame)}\n"
     write_text(out / SUMMARY_FILE, text)
     write_json(out / PUBLISHED_FILE, {"state": state})

@@ -7,37 +7,43 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from modiva.counts import plural
+
 logger = logging.getLogger(__name__)
 
 # Seconds between two lines where there is no terminal.
 INTERVAL = 30.0
 
 
-class Progress:
-    """Counts cells that are done, running and failed, and tells the time left from their costs."""
+# Bars of a study, and of writing its results after it.
+BAR = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}{postfix}"
 
-    def __init__(self, cells: int, done: int, cost: float, show: bool = True) -> None:
+
+class Progress:
+    """Counts models that are trained and attacked, and estimates the time left by cost."""
+
+    def __init__(self, models: int, done: int, cost: float, show: bool = True) -> None:
         """Start counting.
 
         Args:
-            cells: of the study.
-            done: cells that need no work.
+            models: of the study.
+            done: models that need no work.
             cost: estimated seconds of all the work.
             show: False keeps quiet.
         """
         self.done, self.failed, self.running = done, 0, 0
-        self._cells, self._cost, self._spent = cells, cost, 0.0
+        self._models, self._cost, self._spent = models, cost, 0.0
         self._show, self._terminal = show, show and sys.stderr.isatty()
         self._started = self._said = time.monotonic()
         self._bar = tqdm(
-            total=cells,
+            total=models,
             initial=done,
-            desc="cells",
-            unit="cell",
+            desc="models",
+            unit="model",
             disable=not self._terminal,
             file=sys.stderr,
             dynamic_ncols=True,
-            bar_format="{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}{postfix}",
+            bar_format=BAR,
         )
 
     def __enter__(self) -> "Progress":
@@ -46,6 +52,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        if kind is None:
+            self.running, self._spent = 0, self._cost
+        self._bar.set_postfix_str(self._state(), refresh=True)
         self._bar.close()
         if self._show and not self._terminal:
             self._say()
@@ -54,11 +63,14 @@ class Progress:
         """Some work was done, or will never be."""
         self._spent += cost
 
-    def cell(self, failed: bool) -> None:
-        """A cell has ended."""
-        self.failed += failed
-        self.done += not failed
-        self._bar.update(1)
+    def ended(self, models: int) -> None:
+        """Models were trained and attacked, or could not be."""
+        self.done += models
+        self._bar.update(models)
+
+    def cell_failed(self) -> None:
+        """A cell has ended with a step that failed."""
+        self.failed += 1
 
     def tick(self, running: int) -> None:
         """Show the state, where it is time to."""
@@ -69,17 +81,19 @@ class Progress:
             self._say()
 
     def _state(self) -> str:
-        parts = [f"{self.running} running"]
+        parts = [f"{self.running} running"] if self.running else []
         if self.failed:
-            parts.append(f"{self.failed} failed")
+            parts.append(f"{plural(self.failed, 'cell')} failed")
         left = self.seconds_left()
-        if left is not None:
+        if self.done == self._models and not self.running:
+            parts.append("done")
+        elif left is not None:
             parts.append(f"{tqdm.format_interval(left)} left")
         return ", ".join(parts)
 
     def _say(self) -> None:
         self._said = time.monotonic()
-        logger.info("%d of %d cells done, %s", self.done, self._cells, self._state())
+        logger.info("%d of %s: %s", self.done, plural(self._models, "model"), self._state())
 
     def seconds_left(self) -> float | None:
         """About how long it still takes; None until some work has been done."""

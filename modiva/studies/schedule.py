@@ -56,10 +56,11 @@ class Schedule:
 
     def run(self, engine: Engine, progress: bool) -> None:
         """Run all that is to be done; `failed` and `computed` tell what came of it."""
-        cells = len(self._plan.cells)
+        models = sum(cell.models for cell in self._plan.cells)
+        done = sum(map(self._ended, range(len(self._plan.cells))))
         cost = sum(self._plan.steps[key].seconds for keys in self._members.values() for key in keys)
         running: dict[str, Group] = {}
-        with engine, Progress(cells, self.reused, cost, progress) as bar:
+        with engine, Progress(models, done, cost, progress) as bar:
             while self._ready or running:
                 tasks = set(running.values())
                 while self._ready and len(tasks) < engine.slots:
@@ -181,10 +182,18 @@ class Schedule:
 
     def _end_cells(self, key: str, bar: Progress) -> None:
         for number in self._cells_of.get(key, ()):
+            before = self._ended(number)
             self._left[number].discard(key)
-            if not self._left[number]:
-                goals = self._plan.cells[number].goals
-                bar.cell(failed=any(goal in self.failed for goal in goals))
+            bar.ended(self._ended(number) - before)
+            goals = self._plan.cells[number].goals
+            if not self._left[number] and any(goal in self.failed for goal in goals):
+                bar.cell_failed()
+
+    def _ended(self, number: int) -> int:
+        """How many models of a cell have ended: in proportion to its measurements."""
+        cell = self._plan.cells[number]
+        left = len(self._left[number])
+        return cell.models * (len(set(cell.goals)) - left) // max(len(set(cell.goals)), 1)
 
     def _name(self, step: Step) -> str:
         """The first cell that a step is run for."""

@@ -134,14 +134,34 @@ def test_the_state_of_a_study_is_told_without_pytorch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_progress_tells_cells_and_the_time_left():
+def test_progress_tells_models_and_the_time_left(caplog):
     from modiva.studies.progress import Progress
 
-    with Progress(cells=10, done=2, cost=8.0, show=False) as bar:
+    with caplog.at_level("INFO"), Progress(models=10, done=2, cost=8.0) as bar:
         assert bar.seconds_left() is None
         time.sleep(0.05)
         bar.worked(2.0)
-        bar.cell(failed=False)
-        bar.cell(failed=True)
-        assert (bar.done, bar.failed) == (3, 1)
+        bar.ended(3)
+        assert bar.done == 5
         assert bar.seconds_left() >= 3 * 0.05
+        bar.cell_failed()
+        bar.tick(1)
+        bar.worked(6.0)
+        bar.ended(5)
+    assert caplog.messages == ["10 of 10 models: 1 cell failed, done"]
+
+
+def test_a_study_ends_at_all_its_models(tmp_path, synthetic, caplog):
+    plans, engine = synthetic.Plans(3), synthetic.EngineSettings(workers=1)
+    for first in (True, False):  # the second run finds nothing to do
+        caplog.clear()
+        with caplog.at_level("INFO", "modiva.studies.progress"):
+            synthetic.run_plan(plans, tmp_path / "out", engine)
+        told = [message for message in caplog.messages if "models" in message]
+        assert told[-1:] == (["3 of 3 models: done"] if first else [])
+    switch = tmp_path / "switch"
+    switch.write_text("")
+    with caplog.at_level("INFO", "modiva.studies.progress"):
+        broken = synthetic.Plans(3, fails=str(switch), version="2")
+        synthetic.run_plan(broken, tmp_path / "broken", engine)
+    assert caplog.messages[-1] == "3 of 3 models: 3 cells failed, done"
