@@ -32,7 +32,8 @@ class AttackArguments:
     slots: str
     """What the secret consists of: "digit*4", "color", "month digit*2", "word*3", ..."""
     label: str
-    """The class of the sentence that holds the secret: a name or an index."""
+    """The class of the sentence that holds the secret: a name or an index; name:5 and index:5 tell
+    the two apart where names are numbers."""
     prefix: str = ""
     """Known words before the secret."""
     suffix: str = ""
