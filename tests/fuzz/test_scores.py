@@ -25,7 +25,7 @@ def test_score_reads_a_damaged_ledger_or_reconstruction_or_refuses_it(made, data
         modiva("score", folder / "found.json", *told, *also)
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(st.data())
 def test_a_damaged_ranker_ranks_or_is_refused(made, data):
     chosen = data.draw(st.sampled_from(["ranker.json", "ranker.json", "usual.safetensors"]))

@@ -1,0 +1,103 @@
+"""Checkpoints that are damaged: own architectures and those of transformers."""
+
+import json
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from .mutations import byte_strings, json_texts
+from .oracle import contents, empty_folder, fuzzed, modiva
+
+
+@pytest.fixture(scope="session")
+def checkpoints(made, tmp_path_factory):
+    """A checkpoint of `modiva train`, and a random BERT of one layer."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "call", "open", "the", "door", *"0123456789"]
+    inner = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
+    )
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]"
+    )
+    labels = ("open", "close", "lock")
+    bert = BertForSequenceClassification(
+        BertConfig(
+            vocab_size=len(words), hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
+            intermediate_size=8, max_position_embeddings=16, id2label=dict(enumerate(labels)),
+            label2id={label: i for i, label in enumerate(labels)},
+        )
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("bert")
+    bert.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {"own": made / "target", "bert": folder}
+
+
+FILES = ["config.json"] * 4 + ["tokenizer.json"] * 3 + ["tokenizer_config.json"] * 2
+FILES += ["model.safetensors"] * 2
+
+
+@st.composite
+def damaged(draw, checkpoint):
+    """The name and the new content of one file of a checkpoint; None where it is gone."""
+    name = draw(st.sampled_from(FILES))
+    content = (checkpoint / name).read_bytes()
+    if draw(st.integers(0, 15)) == 0:
+        return name, None
+    if name == "model.safetensors":
+        return name, draw(byte_strings(content, most=1))
+    return name, draw(json_texts(json.loads(content)))
+
+
+def _copy(checkpoint, to, name, content):
+    shutil.copytree(checkpoint, to)
+    if content is None:
+        (to / name).unlink()
+    else:
+        (to / name).write_bytes(content)
+    return to
+
+
+@fuzzed(100)
+@given(st.data())
+def test_a_damaged_checkpoint_is_attacked_or_refused(checkpoints, data):
+    checkpoint = checkpoints[data.draw(st.sampled_from(sorted(checkpoints)))]
+    name, content = data.draw(damaged(checkpoint))
+    ask = ["--slots", "digit*2", "--prefix", "call", "--label", "open", "--attack", "random"]
+    with empty_folder() as folder:
+        broken = _copy(checkpoint, folder / "target", name, content)
+        before = contents(folder)
+        modiva("attack", broken, *ask)
+        assert contents(folder) == before
+
+
+@fuzzed(40)
+@given(st.data())
+def test_a_damaged_base_is_fine_tuned_or_refused(checkpoints, made, data):
+    name, content = data.draw(damaged(checkpoints["bert"]))
+    with empty_folder() as folder:
+        base = _copy(checkpoints["bert"], folder / "base", name, content)
+        out = folder / "target"
+        small = ["--corpus", made / "own.csv", "--epochs", "1", "--pattern", "call {digit*2}"]
+        done = modiva("train", "--target", base, *small, "--out", out)
+        left = {file for file in contents(folder) if not file.startswith("base/")}
+        if done.code == 0:
+            assert {"target.ledger.json", "target/training.json"} <= left
+        else:
+            assert not left
+
+
+@fuzzed(25)
+@given(st.data())
+def test_damaged_weights_before_training_are_used_or_refused(checkpoints, data):
+    checkpoint = checkpoints[data.draw(st.sampled_from(sorted(checkpoints)))]
+    name, content = data.draw(damaged(checkpoint))
+    ask = ["--slots", "digit*2", "--prefix", "call", "--label", "open", "--attack", "movement"]
+    with empty_folder() as folder:
+        initial = _copy(checkpoint, folder / "initial", name, content)
+        modiva("attack", checkpoint, *ask, "--initial", initial)
