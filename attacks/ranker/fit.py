@@ -44,7 +44,7 @@ def conditional_logit(
     """
     if not features:
         raise AttackError("a ranker needs at least one shadow model with a known secret")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed % 2**64)
     sets = []
     for matrix, at in zip(features, true, strict=True):
         order = torch.randperm(len(matrix), generator=generator)

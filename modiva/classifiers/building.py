@@ -54,7 +54,7 @@ def build(
         raise ModivaError(f"a classifier needs at least 2 intents, not {len(names)}: {names}")
     labels = {"id2label": dict(enumerate(names)), "label2id": {n: i for i, n in enumerate(names)}}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed % 2**64)  # PyTorch's limit, not that of the other streams
         if spec.is_own:
             vocabulary = build_vocabulary(texts, extra_words, min_count=min_count)
             return _build_own(spec, vocabulary, labels)

@@ -1,5 +1,6 @@
 """Every flag out of range, and files where folders are expected."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,14 @@ def test_training_with_odd_flags_is_whole_or_not_there(made, flags):
             assert {"target/model.safetensors", "target/training.json"} <= set(contents(folder))
         else:
             assert not contents(folder)
+
+
+@pytest.mark.parametrize("command", ["train", "ranker fit"])
+def test_a_seed_may_be_of_any_size(command, made, tmp_path):
+    base = ["--corpus", made / "own.csv", "--target", "cnn", "--size", "small", "--epochs", "1"]
+    few = ["--shadows", "1", "--pattern", "color"] if command == "ranker fit" else []
+    flags = [*base, *few, "--seed", 10**30, "--out", tmp_path / "out"]
+    assert modiva(*command.split(), *flags).code == 0
 
 
 @fuzzed(80)
