@@ -59,6 +59,8 @@ NOTES = (
     "R sentences: its bound is the group ε, which is much weaker. At one noise level the ε of one "
     "sentence differs a little between R: planted sentences change the size of the training set. "
     "Of models that are shown together the largest ε is given.",
+    "The seeds of these targets are public, so that the run can be repeated. Whoever knows a seed "
+    "can compute the noise: ε is what the same training with a secret seed promises.",
     "Choices made by looking at the private data, such as tuning of epochs, clip norm or learning "
     "rate, are not in ε.",
     "An under-trained model leaks little because it memorised little, whatever its defense. Read "
