@@ -46,8 +46,10 @@ def check_precision(model: PreTrainedModel) -> None:
     In bfloat16 10,000 candidates share fewer than 1,000 scores, and their order is another.
 
     Raises:
-        AttackError: a weight is of half precision or quantised.
+        AttackError: a weight is of half precision or quantised, or autocast is on.
     """
+    if torch.is_autocast_enabled(model.device.type):
+        raise AttackError("torch.autocast rounds scores, so that candidates tie: attack outside it")
     for name, weight in model.named_parameters():
         if weight.dtype not in (torch.float32, torch.float64):
             kind = str(weight.dtype).removeprefix("torch.")

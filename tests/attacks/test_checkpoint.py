@@ -54,6 +54,8 @@ def test_a_model_in_half_precision_is_refused(tokenizer, make_bert):
         get_attack("coordinate").run(half, [problem])
     with pytest.raises(AttackError, match=r"model\.float\(\)"):
         RANKED["movement"].run(model, [problem], initial=half)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(AttackError, match="autocast"):
+        score_space(model, problem)
 
 
 @pytest.mark.parametrize("wrapper", ["_orig_mod.", "module.", "module._orig_mod."])
