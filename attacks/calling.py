@@ -9,17 +9,17 @@ the start, with the call that a user makes: one sentence, everything that the to
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from attacks.errors import AttackError
 from attacks.layout import Layout
+from attacks.patching import FIRST, numbered_vectors, quiet, without_padding
 from attacks.problem import Completion
 from attacks.vectors import input_vectors
 
@@ -29,13 +29,10 @@ VECTORS = "vectors"  # alone, which is fastest
 NUMBERS = "numbers"  # ids, where those of the slots are beyond the vocabulary and mean vectors
 IDS = "ids"  # exact candidates only
 
-FIRST = 10**9  # the first id that stands for a vector
-
 # Rounding in parts of the largest logit. Where vectors differ by more, ids are exact and as fast;
 # where sentences side by side do, they go one by one.
 _ROUNDING, _SIDE_BY_SIDE = 3e-5, 3e-4
 _CHECKED = 16  # sentences compared at once
-_NOWHERE = -1  # an id that no token has
 
 
 def text_inputs(
@@ -95,7 +92,8 @@ class Call:
             self._vectors: Tensor | None = torch.cat([tokens, *means])
         except Exception as error:  # models of all kinds fail in all ways
             self._vectors = None
-            self.obstacle = f"no input vectors of its tokens: {_first_line(error)}"
+            why = "" if isinstance(error, AttackError) else f": {_first_line(error)}"
+            self.obstacle = f"no table of token vectors{why}"
 
     @property
     def vectors(self) -> Tensor:
@@ -268,11 +266,11 @@ def calling(
     Raises:
         AttackError: the model cannot classify the text itself, or gives other logits every time.
     """
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         texts = _text_logits(model, problems)
     call = Call(model, layout)
-    with _without_padding(model):
-        with _quiet(), torch.no_grad():
+    with without_padding(model):
+        with quiet(), torch.no_grad():
             call.choose(problems, texts)
         yield call
 
@@ -337,69 +335,6 @@ def _difference(
         return ""
     worst = float((found - expected).abs().nan_to_num(torch.inf).max())
     return f"logits up to {size:.3g} differ by {worst:.3g}"
-
-
-@contextmanager
-def numbered_vectors(model: PreTrainedModel, vectors: Tensor) -> Iterator[None]:
-    """Let ids from `FIRST` on stand for `vectors` (R, D), wherever the embedding is looked up.
-
-    An encoder and a decoder may look up the same sentence, at other places.
-    """
-    asked: list[Tensor] = []
-
-    def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        ids, *others = args
-        asked.append(ids)
-        return (ids.masked_fill(ids >= FIRST, 0), *others)
-
-    def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        ids = asked.pop()
-        looked = output[0] if isinstance(output, tuple) else output  # quantised: with a scale
-        own = vectors[(ids - FIRST).clamp_min(0)].to(looked.dtype)
-        found = torch.where((ids >= FIRST).unsqueeze(-1), own, looked)
-        return (found, *output[1:]) if isinstance(output, tuple) else found
-
-    table: Any = model.get_input_embeddings()
-    tables = [
-        module
-        for module in model.modules()
-        if module is table
-        or (isinstance(module, nn.Embedding) and module.weight is getattr(table, "weight", None))
-    ]
-    with ExitStack() as hooks:
-        for module in tables:
-            hooks.callback(module.register_forward_pre_hook(before).remove)
-            hooks.callback(module.register_forward_hook(after).remove)
-        yield
-
-
-@contextmanager
-def _without_padding(model: PreTrainedModel) -> Iterator[None]:
-    """Let a model without a padding token classify several sentences of one length.
-
-    Such a model refuses more than one sentence, since it could not find the end of shorter ones.
-    """
-    config = model.config
-    configs = {id(one): one for one in (config, config.get_text_config())}.values()
-    changed = [one for one in configs if getattr(one, "pad_token_id", 0) is None]
-    for one in changed:
-        one.pad_token_id = _NOWHERE
-    try:
-        yield
-    finally:
-        for one in changed:
-            one.pad_token_id = None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back warnings of what is being checked here."""
-    before = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before)
 
 
 def _takes(model: PreTrainedModel, name: str) -> bool:
