@@ -13,6 +13,7 @@ from transformers import (
 from attacks.errors import AttackError
 from attacks.folder import check_name
 from attacks.loading import load_config, load_tokenizer, load_weights, sample_text, some, try_out
+from attacks.objectives import is_multi_label
 
 logger = logging.getLogger(__name__)
 
@@ -137,5 +138,9 @@ def _check_labels(name: str, config: PretrainedConfig) -> None:
             f"{name} numbers its {len(labels)} labels {some([str(key) for key in labels])}: "
             "id2label in its config.json must count from 0 without a gap"
         )
-    if len(labels) < 2:
-        raise AttackError(f"{name} has {len(labels)} output: it needs 2 labels or more")
+    # One output is a class only where it is trained by a sigmoid of its own.
+    if len(labels) < (1 if is_multi_label(config) else 2):
+        raise AttackError(
+            f"{name} has {len(labels)} output: it needs 2 labels or more, or problem_type "
+            "multi_label_classification in its config.json if its one output is a binary class"
+        )

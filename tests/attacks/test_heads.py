@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from attacks import AttackError, build_completion, get_attack, score_space
+from attacks.checkpoint import load_checkpoint
 from attacks.labels import resolve_label
 from attacks.objectives import OBJECTIVES, label_margins
 from canaries.patterns import parse_slots
@@ -105,3 +106,19 @@ def test_a_head_of_one_output_is_a_sigmoid_or_refused(bert):
     wide.config.problem_type = "regression"
     with pytest.raises(AttackError, match="regression"):
         resolve_label(wide, 0)
+
+
+def test_a_checkpoint_of_one_sigmoid_is_loaded_and_scored(tmp_path, tokenizer, make_bert):
+    config = make_bert(tokenizer).config
+    config.id2label, config.label2id = {0: "spam"}, {"spam": 0}
+    config.problem_type = "multi_label_classification"
+    type(make_bert(tokenizer))(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model, its = load_checkpoint(str(tmp_path), device="cpu")
+    problem = build_completion(its, model, prefix="call", slots=parse_slots("digit"), label="spam")
+    ids = its([f"call {digit}" for digit in range(10)], return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        expected = torch.nn.functional.softplus(-model(input_ids=ids).logits[:, 0])
+    torch.testing.assert_close(
+        torch.tensor(score_space(model, problem)), expected, rtol=1e-4, atol=1e-6
+    )

@@ -103,8 +103,8 @@ def test_bad_attacks_are_exit_code_2(target, ledger, capsys, change, named):
 def test_corpora_are_listed_and_shown(capsys):
     assert main(["corpus", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    listed = {line.split()[0] for line in lines[:5]}
-    assert listed == {"home-assistant", "snips", "hwu64", "clinc150", "banking77"}
+    listed = {line.split()[0] for line in lines if line}
+    assert listed >= {"home-assistant", "snips", "hwu64", "clinc150", "banking77"}
     assert "36 intents" in lines[0]
     assert "Apache-2.0" in lines[0]
     assert main(["corpus", "show", "home-assistant", "--sentences", "3"]) == 0
