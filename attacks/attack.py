@@ -1,21 +1,40 @@
-"""An attack: an objective and a search, run on the problems of one model."""
+"""What an attack is: one protocol for searches, recipes, fixed scores and learned rankers."""
 
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from attacks.checkpoint import choose_device
 from attacks.objectives import Objective
 from attacks.oracle import Oracle
+from attacks.pool import Ranking
 from attacks.problem import WHOLE, Completion, problem_generators
 from attacks.search.base import Search
 
+if TYPE_CHECKING:
+    from attacks.ranker.candidates import Described
+    from attacks.ranker.ranker import Ranker
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """The candidates that an attack compared by one score: what ranks and exposure are made of.
+
+    Args:
+        numbers: (K,) of distinct candidates, in mixed radix with the last slot fastest: the order
+            of `Pattern.index`.
+        scores: (K,) of each; lower is better. Candidates that are not among them are worse.
+    """
+
+    numbers: Tensor
+    scores: Tensor
 
 
 @dataclass(frozen=True)
@@ -25,11 +44,12 @@ class Reconstruction:
     Args:
         problem: the problem's name.
         attack: the attack's name.
-        objective: the name of the objective that ranks the candidates.
+        objective: the name of what ranks the candidates: an objective, or the attack's own score.
         candidates: distinct secrets, all scored exactly, best first.
-        scores: the objective of each; lower is better.
+        scores: of each; lower is better.
         evaluations: model evaluations spent on this problem; a gradient step is three.
         seconds: its share, by evaluations, of the time of the batch it was attacked in.
+        scored: all that it compared, for attacks that rank a space; None for those that search it.
     """
 
     problem: str
@@ -39,6 +59,7 @@ class Reconstruction:
     scores: tuple[float, ...]
     evaluations: int
     seconds: float
+    scored: Scored | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -50,6 +71,7 @@ class Reconstruction:
         scores: Sequence[float],
         evaluations: int,
         seconds: float,
+        scored: Scored | None = None,
     ) -> "Reconstruction":
         """List candidates, best first, without those whose text has other tokens than scored.
 
@@ -57,7 +79,8 @@ class Reconstruction:
             AttackError: none is left.
         """
         if problem.size > WHOLE:  # smaller spaces were tokenised whole when they were built
-            true = problem.is_text(torch.tensor(choices).view(len(choices), -1)).tolist()
+            rows = torch.tensor(choices).view(len(choices), -1)
+            true = problem.is_text(rows).tolist()
             if not all(true):
                 logger.warning(
                     "%d of the %d best candidates are left out: the tokenizer merges their slots, "
@@ -66,9 +89,9 @@ class Reconstruction:
                     len(true),
                 )
             if not any(true):
-                problem.check(torch.tensor(choices).view(len(choices), -1))
-            choices = [row for row, its in zip(choices, true, strict=True) if its]
-            scores = [score for score, its in zip(scores, true, strict=True) if its]
+                problem.check(rows)
+            choices = [row for row, is_text in zip(choices, true, strict=True) if is_text]
+            scores = [score for score, is_text in zip(scores, true, strict=True) if is_text]
         return cls(
             problem=problem.name,
             attack=attack,
@@ -77,11 +100,74 @@ class Reconstruction:
             scores=tuple(scores),
             evaluations=evaluations,
             seconds=seconds,
+            scored=scored,
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What an attacker has beside the model, its tokenizer and the questions.
+
+    Args:
+        initial: the model before training.
+        ranker: fitted on shadow models of the target's architecture.
+        described: what attacks on one model make of a problem, by the problem's fingerprint: kept
+            between them, so that no feature is computed twice.
+    """
+
+    initial: PreTrainedModel | None = None
+    ranker: "Ranker | None" = None
+    described: "dict[str, dict[bool, Described]]" = field(default_factory=dict)
+
+
+class Attack(Protocol):
+    """Takes secrets out of a model; searches, recipes, fixed scores and rankers alike."""
+
+    @property
+    def name(self) -> str:
+        """As results and the command line call it."""
+
+    @property
+    def source(self) -> str:
+        """The paper it comes from and what that reports; empty for our own."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The fields of `Knowledge` that it cannot do without: "initial", "ranker"."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides its result, beside its name."""
+
+    def run(
+        self,
+        model: PreTrainedModel,
+        problems: Sequence[Completion],
+        *,
+        knowledge: Knowledge | None = None,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> list[Reconstruction]:
+        """Attack all `problems` of one model, which is left as it was.
+
+        A result is a function of the model, the problem, this attack, what it needs of `knowledge`
+        and the seed, not of the other problems.
+
+        Args:
+            model: a sequence classifier.
+            problems: at least one, built for this model's tokenizer.
+            knowledge: what the attacker has; what the attack does not need is not used.
+            seed: of every random draw.
+            progress: show a bar on standard error.
+
+        Raises:
+            AttackError: no problems, a space that the attack cannot take, or a need that is missing
+                or not of this model.
+        """
+
+
 @dataclass(frozen=True)
-class Attack:
+class SearchAttack:
     """A named pair of objective and search.
 
     Args:
@@ -95,59 +181,56 @@ class Attack:
     objective: Objective
     search: Search
     source: str = ""
+    needs = frozenset[str]()
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The search's settings by name."""
-        return asdict(self.search)  # type: ignore[call-overload]
+        """The objective's name and the search's settings."""
+        return {"objective": self.objective.name, **asdict(self.search)}  # type: ignore[call-overload]
 
     def run(
         self,
         model: PreTrainedModel,
         problems: Sequence[Completion],
         *,
+        knowledge: Knowledge | None = None,
         seed: int = 0,
-        device: str | torch.device | None = None,
         progress: bool = False,
-        memory: int | None = None,
     ) -> list[Reconstruction]:
-        """Attack all `problems` of one model side by side.
-
-        A result is a function of the model, the problem, this attack and the seed, not of the
-        other problems. The model is left as it was.
+        """Attack all `problems` of one model side by side; see `Attack.run`.
 
         Args:
             model: a sequence classifier.
             problems: at least one, built for this model's tokenizer.
+            knowledge: nothing of it is used.
             seed: of every random draw.
-            device: where to run ("auto", "cpu", "cuda", ...); None stays where the model is.
             progress: show a bar on standard error.
-            memory: bound in bytes on the activations of one chunk; None chooses by device.
 
         Raises:
-            AttackError: no problems, no such device, or a space that the search cannot take.
+            AttackError: no problems, or a space that the search cannot take.
         """
-        home = model.device
-        if device is not None:
-            model.to(choose_device(str(device)))  # type: ignore[arg-type]
-        try:
-            started = time.perf_counter()
-            with Oracle(model, problems, self.objective, memory=memory) as oracle:
-                generators = problem_generators(problems, seed)
-                rankings = self.search.run(oracle, generators, progress=progress)
-            seconds = time.perf_counter() - started
-        finally:
-            model.to(home)  # type: ignore[arg-type]
+        started = time.perf_counter()
+        with Oracle(model, problems, self.objective) as oracle:
+            generators = problem_generators(problems, seed)
+            rankings = self.search.run(oracle, generators, progress=progress)
+        seconds = time.perf_counter() - started
         spent = oracle.evaluations
         return [
-            Reconstruction.of(
-                problem,
-                self.name,
-                self.objective.name,
-                ranking.choices,
-                ranking.scores,
-                evaluations,
-                seconds * evaluations / max(1, sum(spent)),
-            )
+            self._reconstruction(problem, ranking, evaluations, seconds / max(1, sum(spent)))
             for problem, ranking, evaluations in zip(problems, rankings, spent, strict=True)
         ]
+
+    def _reconstruction(
+        self, problem: Completion, ranking: Ranking, evaluations: int, seconds: float
+    ) -> Reconstruction:
+        every = ranking.every
+        return Reconstruction.of(
+            problem,
+            self.name,
+            self.objective.name,
+            ranking.choices,
+            ranking.scores,
+            evaluations,
+            seconds * evaluations,
+            None if every is None else Scored(torch.arange(len(every)), every),
+        )

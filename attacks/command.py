@@ -9,11 +9,11 @@ from typing import Any
 import tyro
 from transformers.utils import logging
 
-from attacks.attack import Attack, Reconstruction
+from attacks.attack import Attack, Knowledge, Reconstruction
 from attacks.checkpoint import load_checkpoint, load_initial
 from attacks.errors import AttackError
 from attacks.problem import Completion
-from attacks.ranker import RANKED, RankedAttack, Ranker
+from attacks.ranker import Ranker
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
 from attacks.vocabulary import slot_spaces
@@ -72,8 +72,7 @@ def run(arguments: AttackArguments) -> int:
         if any("\ud800" <= c <= "\udfff" for c in words):
             raise AttackError(f"--{name} {words!r} is not UTF-8 text: give it as UTF-8")
     logging.disable_progress_bar()  # loading takes a moment; the search has a bar of its own
-    ranked = choose_ranked(arguments)
-    attack = None if ranked else configure(arguments.attack, arguments.objective, arguments.set)
+    attack, ranker = chosen_attack(arguments)
     model, tokenizer = load_checkpoint(arguments.checkpoint, device=arguments.device)
     spaces = slot_spaces(arguments.slots, tokenizer, model)
     problem = build_completion(
@@ -85,14 +84,14 @@ def run(arguments: AttackArguments) -> int:
         label=arguments.label,
         name=arguments.prefix,
     )
-    if ranked:
-        by, its = ranked
-        initial = load_initial(arguments.initial, model) if arguments.initial else None
-        (order,) = by.run(model, [problem], ranker=its, initial=initial, seed=arguments.seed)
-        found = order.reconstruction(problem, by.name)
-    else:
-        assert attack is not None
-        (found,) = attack.run(model, [problem], seed=arguments.seed, progress=not arguments.json)
+    initial = load_initial(arguments.initial, model) if arguments.initial else None
+    (found,) = attack.run(
+        model,
+        [problem],
+        knowledge=Knowledge(initial=initial, ranker=ranker),
+        seed=arguments.seed,
+        progress=not arguments.json,
+    )
     names: dict[Any, Any] = dict(model.config.id2label or {})
     label = str(names[problem.label])
     if arguments.json:
@@ -102,30 +101,26 @@ def run(arguments: AttackArguments) -> int:
     return 0
 
 
-def choose_ranked(arguments: AttackArguments) -> tuple[RankedAttack, Ranker | None] | None:
-    """The attack that ranks and its ranker, where the arguments ask for one.
+def chosen_attack(arguments: AttackArguments) -> tuple[Attack, Ranker | None]:
+    """The attack that the arguments ask for, and its ranker.
 
     Raises:
-        AttackError: what it needs was not given, or what it does not take was.
+        AttackError: an unknown attack, objective or setting, something that the attack needs and
+            that was not given, or something that it does not take and that was.
     """
     name = arguments.attack
     ranker = Ranker.load(Path(arguments.ranker)) if arguments.ranker else None
     if ranker is not None:
         name = "ranker-initial" if ranker.initial else "ranker"
-    if name not in RANKED:
-        if arguments.initial:
-            raise AttackError(f"--initial: attack {name} does not use the weights before training")
-        return None
-    attack = RANKED[name]
-    if arguments.set or arguments.objective:
-        raise AttackError(f"attack {name} has no objective and no settings: leave --set and "
-                          "--objective out")  # fmt: skip
-    if attack.learned and ranker is None:
+    attack = configure(name, arguments.objective, arguments.set)
+    if "ranker" in attack.needs and ranker is None:
         raise AttackError(f"attack {name} needs --ranker FOLDER: make one with `modiva ranker fit`")
-    if attack.initial and not arguments.initial:
+    if "initial" in attack.needs and not arguments.initial:
         raise AttackError(
             f"attack {name} needs --initial CHECKPOINT: what the target was fine-tuned from"
         )
+    if "initial" not in attack.needs and arguments.initial:
+        raise AttackError(f"--initial: attack {name} does not use the weights before training")
     return attack, ranker
 
 
@@ -141,7 +136,7 @@ def configure(name: str, objective: str | None, settings: Sequence[str]) -> Atta
         key, equals, text = setting.partition("=")
         if not equals:
             raise AttackError(f"--set {setting!r}: write it as name=value")
-        present = attack.settings.get(key)
+        present = getattr(getattr(attack, "search", None), key, None)
         try:
             overrides[key] = text if present is None else type(present)(text)
         except ValueError as error:

@@ -5,33 +5,29 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from attacks.attack import Attack
+from attacks.attack import Attack, SearchAttack
 from attacks.errors import AttackError
 from attacks.objectives import OBJECTIVES, Objective, get_objective
-from attacks.ranker import RANKED
+from attacks.ranker import RANKED_ATTACKS
 from attacks.recipes import ELMAHDY2022, GBDA2021, GCG2023, PARIKH2022
 from attacks.search import Beam, Coordinate, Exhaustive, Gumbel, Random, Relaxed
 from canaries.spaces import suggest
 
 _LOSS = OBJECTIVES["loss"]
-
-ATTACKS: Mapping[str, Attack] = MappingProxyType(
-    {
-        attack.name: attack
-        for attack in (
-            Attack("relaxed", _LOSS, Relaxed()),
-            Attack("gumbel", _LOSS, Gumbel()),
-            Attack("coordinate", _LOSS, Coordinate()),
-            Attack("beam", _LOSS, Beam()),
-            Attack("exhaustive", _LOSS, Exhaustive()),
-            Attack("random", _LOSS, Random()),
-            PARIKH2022,
-            ELMAHDY2022,
-            GBDA2021,
-            GCG2023,
-        )
-    }
+_ALL: tuple[Attack, ...] = (
+    SearchAttack("relaxed", _LOSS, Relaxed()),
+    SearchAttack("gumbel", _LOSS, Gumbel()),
+    SearchAttack("coordinate", _LOSS, Coordinate()),
+    SearchAttack("beam", _LOSS, Beam()),
+    SearchAttack("exhaustive", _LOSS, Exhaustive()),
+    SearchAttack("random", _LOSS, Random()),
+    PARIKH2022,
+    ELMAHDY2022,
+    GBDA2021,
+    GCG2023,
+    *RANKED_ATTACKS,
 )
+ATTACKS: Mapping[str, Attack] = MappingProxyType({attack.name: attack for attack in _ALL})
 
 
 def get_attack(name: str, *, objective: str | Objective | None = None, **overrides: Any) -> Attack:
@@ -43,14 +39,21 @@ def get_attack(name: str, *, objective: str | Objective | None = None, **overrid
         overrides: settings of the search, such as `restarts=32`.
 
     Raises:
-        AttackError: an unknown name, objective or setting, or a setting out of range.
+        AttackError: an unknown name, objective or setting, a setting out of range, or either of
+            them for an attack that has none.
     """
     if name not in ATTACKS:
-        names = [*ATTACKS, *RANKED]
         raise AttackError(
-            f"unknown attack {name!r}{suggest(name, names)}: use one of {', '.join(names)}"
+            f"unknown attack {name!r}{suggest(name, ATTACKS)}: use one of {', '.join(ATTACKS)}"
         )
     attack = ATTACKS[name]
+    if not isinstance(attack, SearchAttack):
+        if objective is not None or overrides:
+            given = [*overrides, *(["objective"] if objective is not None else [])]
+            raise AttackError(
+                f"attack {name} has no objective and no settings: leave {', '.join(given)} out"
+            )
+        return attack
     known = [field.name for field in fields(attack.search)]  # type: ignore[arg-type]
     for setting in overrides:
         if setting not in known:
@@ -63,3 +66,16 @@ def get_attack(name: str, *, objective: str | Objective | None = None, **overrid
         objective=attack.objective if objective is None else get_objective(objective),
         search=replace(attack.search, **overrides),  # type: ignore[type-var]
     )
+
+
+def audited_attack(name: str, objective: str) -> Attack:
+    """An attack as audits run it: a search minimises `objective`, a recipe what its paper does.
+
+    Raises:
+        AttackError: an unknown name or objective.
+    """
+    attack = get_attack(name)
+    if attack.source or not isinstance(attack, SearchAttack):
+        get_objective(objective)
+        return attack
+    return get_attack(name, objective=objective)

@@ -1,19 +1,23 @@
 """The record of what was planted: only scoring opens it, never an attack."""
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from canaries.documents import (
+    check_fields,
+    pattern_of,
+    read_document,
+    spaces_from_json,
+    spaces_to_json,
+    words_of,
+    write_document,
+)
 from canaries.patterns import Pattern, compile_pattern
-from canaries.reading import parse_json, quote
+from canaries.questions import Question
 from canaries.spaces import CanaryError, SecretSpace
-
-FORMAT = "canaries/ledger"
-VERSION = 1
 
 _CANARY_FIELDS: Mapping[str, type] = {
     "id": str,
@@ -70,7 +74,7 @@ class Canary:
 
     @cached_property
     def form(self) -> Pattern:
-        """The pattern, made again from the template and the spaces."""
+        """The pattern, rebuilt from the template and the spaces."""
         spaces = {space.name: space for space in self.spaces}
         return compile_pattern(self.pattern, self.template, spaces=spaces)
 
@@ -99,39 +103,25 @@ class Ledger:
         ids = [canary.id for canary in self.canaries]
         if len(set(ids)) < len(ids):
             raise CanaryError(f"canary ids are not distinct: {', '.join(ids)}")
-        self._spaces()
+        spaces_to_json(canary.form for canary in self.canaries)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What an attacker knows of each canary."""
+        return tuple(Question(canary.id, canary.form, canary.label) for canary in self.canaries)
 
     def save(self, path: str | Path) -> Path:
         """Write the ledger as JSON, whole or not at all."""
-        document = {
-            "format": FORMAT,
-            "version": VERSION,
+        content = {
             "seed": self.seed,
-            "spaces": {name: list(space.options) for name, space in self._spaces().items()},
+            "spaces": spaces_to_json(canary.form for canary in self.canaries),
             "canaries": [
                 {field: getattr(canary, field) for field in _CANARY_FIELDS}
                 | {"spaces": [space.name for space in canary.spaces]}
                 for canary in self.canaries
             ],
         }
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.iterdir():  # of a process that was killed
-            pid = left.name.removeprefix(f".{path.name}.").removesuffix(".part")
-            if left.name == f".{path.name}.{pid}.part" and pid.isdigit() and not _runs(int(pid)):
-                left.unlink(missing_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                json.dump(document, file, ensure_ascii=False, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        return path
+        return write_document(path, "ledger", content)
 
     @classmethod
     def load(cls, path: str | Path) -> "Ledger":
@@ -142,94 +132,29 @@ class Ledger:
                 itself.
             OSError: when it cannot be read.
         """
-        path = Path(path)
+        document = read_document(path, "ledger")
         try:
-            document = parse_json(path.read_bytes())
-        except ValueError as error:
-            raise CanaryError(
-                f"{path} is not a ledger: it is not JSON ({error}); plant again to write one"
-            ) from error
-        try:
-            return cls._from_document(document)
+            check_fields(document, "the ledger", {"seed": int, "spaces": dict, "canaries": list})
+            spaces = spaces_from_json(document["spaces"])
+            canaries = tuple(
+                _canary(entry, number, spaces) for number, entry in enumerate(document["canaries"])
+            )
+            return cls(canaries, document["seed"])
         except CanaryError as error:
             raise CanaryError(f"{path}: {error}") from error
-
-    @classmethod
-    def _from_document(cls, document: Any) -> "Ledger":
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise CanaryError(f"this is not a ledger: its 'format' must be {FORMAT!r}")
-        if document.get("version") != VERSION:
-            raise CanaryError(
-                f"this ledger has version {quote(document.get('version'))}, and version {VERSION} "
-                "is what can be read here: plant again, or use the release that wrote it"
-            )
-        _check(document, "the ledger", {"seed": int, "spaces": dict, "canaries": list})
-        spaces = {
-            name: SecretSpace(name, _words(options, f"space {name!r}"))
-            for name, options in document["spaces"].items()
-        }
-        return cls(
-            tuple(
-                _canary(entry, number, spaces) for number, entry in enumerate(document["canaries"])
-            ),
-            document["seed"],
-        )
-
-    def _spaces(self) -> dict[str, SecretSpace]:
-        spaces: dict[str, SecretSpace] = {}
-        for canary in self.canaries:
-            for space in canary.spaces:
-                if spaces.setdefault(space.name, space) != space:
-                    raise CanaryError(
-                        f"two different spaces are called {space.name!r}: rename one of them"
-                    )
-        return spaces
 
 
 def _canary(entry: Any, number: int, spaces: Mapping[str, SecretSpace]) -> Canary:
     where = f"canary number {number}"
-    _check(entry, where, _CANARY_FIELDS)
-    names = _words(entry["spaces"], f"spaces of {where}")
-    unknown = [name for name in names if name not in spaces]
-    if unknown:
-        raise CanaryError(f"{where} uses spaces that the ledger does not hold: {unknown}")
+    check_fields(entry, where, _CANARY_FIELDS)
+    named = dict.fromkeys(pattern_of(entry, where, spaces).slots)
     return Canary(
         **{field: entry[field] for field in _CANARY_FIELDS}
         | {
-            "spaces": tuple(spaces[name] for name in names),
-            "secret": _words(entry["secret"], f"the secret of {where}"),
+            "spaces": tuple(named),
+            "secret": words_of(entry["secret"], f"the secret of {where}"),
             "controls": tuple(
-                _words(control, f"a control of {where}") for control in entry["controls"]
+                words_of(control, f"a control of {where}") for control in entry["controls"]
             ),
         }
     )
-
-
-def _check(value: Any, where: str, fields: Mapping[str, type]) -> None:
-    """Refuse a JSON object in which a field is missing or of another type."""
-    if not isinstance(value, dict):
-        raise CanaryError(f"{where} is {quote(value)}, which is not a JSON object")
-    for field, kind in fields.items():
-        # bool is an int in Python, and is none here.
-        if not isinstance(value.get(field), kind) or isinstance(value[field], bool):
-            raise CanaryError(
-                f"{where} has {field} = {quote(value.get(field))}: it must be a JSON value of type "
-                f"{kind.__name__}"
-            )
-
-
-def _words(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise CanaryError(f"{where} is {quote(value)}: it must be a list of words")
-    return tuple(value)
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process of this number runs on this machine."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:  # of another user
-        return True
-    return True

@@ -1,15 +1,18 @@
 """Attacks that rank candidates by evidence instead of searching for the lowest objective."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Any
 
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from attacks.attack import Knowledge, Reconstruction, Scored
 from attacks.errors import AttackError
+from attacks.pool import TOP
 from attacks.problem import Completion
-from attacks.ranker.candidates import Described
 from attacks.ranker.fixed import FIXED, fixed_ranker
+from attacks.ranker.margins import NUMBERED, flat_index
 from attacks.ranker.ranker import Ranked, Ranker, rank
 
 
@@ -19,61 +22,87 @@ class RankedAttack:
 
     Args:
         name: as results and the command line call it.
-        learned: it needs a ranker fitted on shadow models; else its weights are fixed.
-        initial: it needs the weights before training.
+        needs: "ranker" where it is fitted on shadow models, "initial" where it uses the weights
+            before training.
     """
 
     name: str
-    learned: bool
-    initial: bool
+    needs: frozenset[str]
+    source = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The weights of a fixed score; those of a learned one are its ranker's."""
+        return {} if "ranker" in self.needs else dict(FIXED[self.name])
 
     def run(
         self,
         model: PreTrainedModel,
         problems: Sequence[Completion],
         *,
-        ranker: Ranker | None = None,
-        initial: PreTrainedModel | None = None,
+        knowledge: Knowledge | None = None,
         seed: int = 0,
-        known: Sequence[dict[bool, Described]] | None = None,
-    ) -> list[Ranked]:
-        """Rank the candidates of every problem of one model, which is left as it was.
+        progress: bool = False,
+    ) -> list[Reconstruction]:
+        """Rank the candidates of every problem of one model; see `Attack.run`."""
+        knowledge = knowledge or Knowledge()
+        ranker = self._ranker(knowledge)
+        initial = knowledge.initial if "initial" in self.needs else None
+        bar = tqdm(problems, desc=self.name, disable=None if progress else True, leave=False)
+        return [
+            self._reconstruction(
+                problem,
+                rank(
+                    ranker,
+                    model,
+                    problem,
+                    initial=initial,
+                    seed=seed,
+                    known=knowledge.described.setdefault(problem.fingerprint, {}),
+                ),
+            )
+            for problem in bar
+        ]
 
-        Args:
-            model: a sequence classifier.
-            problems: built for this model's tokenizer.
-            ranker: for an attack that is learned.
-            initial: the model before training, for an attack that needs it.
-            seed: of every random draw.
-            known: a dict a problem, kept between the attacks on one model (see `rank`).
-
-        Raises:
-            AttackError: what the attack needs is missing or not of this model.
-        """
-        if not self.learned:
-            ranker = fixed_ranker(self.name)
+    def _ranker(self, knowledge: Knowledge) -> Ranker:
+        if "ranker" not in self.needs:
+            return fixed_ranker(self.name)
+        ranker = knowledge.ranker
         if ranker is None:
             raise AttackError(
                 f"attack {self.name} needs a ranker: fit one with `modiva ranker fit`, give its "
                 "folder with --ranker"
             )
-        if ranker.initial != self.initial:
-            knows = "uses" if ranker.initial else "does not use"
+        if ranker.initial != ("initial" in self.needs):
+            uses = "uses" if ranker.initial else "does not use"
             raise AttackError(
-                f"attack {self.name} was given a ranker that {knows} the weights before training: "
+                f"attack {self.name} was given a ranker that {uses} the weights before training: "
                 f"take the attack ranker{'-initial' if ranker.initial else ''}"
             )
-        known = known or [{} for _ in problems]
-        return [
-            rank(ranker, model, one, initial=initial, seed=seed, known=its)
-            for one, its in zip(problems, known, strict=True)
-        ]
+        return ranker
+
+    def _reconstruction(self, problem: Completion, ranked: Ranked) -> Reconstruction:
+        scores = -ranked.utility
+        scored = None
+        if problem.size <= NUMBERED:
+            scored = Scored(flat_index(ranked.choices, problem.sizes), scores)
+        return Reconstruction.of(
+            problem,
+            self.name,
+            self.name,
+            ranked.choices[:TOP].tolist(),
+            scores[:TOP].tolist(),
+            ranked.evaluations,
+            ranked.seconds,
+            scored,
+        )
 
 
-RANKED: Mapping[str, RankedAttack] = MappingProxyType(
-    {
-        **{name: RankedAttack(name, False, fixed_ranker(name).initial) for name in FIXED},
-        "ranker": RankedAttack("ranker", True, False),
-        "ranker-initial": RankedAttack("ranker-initial", True, True),
-    }
+RANKED_ATTACKS = (
+    *(
+        RankedAttack(name, frozenset({"initial"} if fixed_ranker(name).initial else ()))
+        for name in FIXED
+    ),
+    RankedAttack("ranker", frozenset({"ranker"})),
+    RankedAttack("ranker-initial", frozenset({"ranker", "initial"})),
 )

@@ -15,9 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from attacks.attack import Reconstruction
 from attacks.errors import AttackError
-from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
 from attacks.ranker.candidates import Described, Describer, default_pool, describe
 from attacks.ranker.climb import climb
@@ -164,18 +162,6 @@ class Ranked:
     utility: Tensor
     evaluations: int
     seconds: float
-
-    def reconstruction(self, problem: Completion, attack: str) -> Reconstruction:
-        """The best candidates as any attack gives them back; scores are negated utilities."""
-        return Reconstruction.of(
-            problem,
-            attack,
-            attack,
-            self.choices[:TOP].tolist(),
-            (-self.utility[:TOP]).tolist(),
-            self.evaluations,
-            self.seconds,
-        )
 
 
 def rank(

@@ -5,11 +5,11 @@ PrivateNLP 2022, https://arxiv.org/abs/2206.04591. The sentence grows token by t
 beginning is scored by the likelihood of the canary's label, the slots still open left out.
 """
 
-from attacks.attack import Attack
+from attacks.attack import SearchAttack
 from attacks.objectives import OBJECTIVES
 from attacks.search.beam import Beam
 
-ELMAHDY2022 = Attack(
+ELMAHDY2022 = SearchAttack(
     name="elmahdy2022",
     objective=OBJECTIVES["loss"],
     search=Beam(width=32, remaining="absent"),

@@ -5,11 +5,11 @@ loss, kappa 5, Adam with learning rate 0.3, 100 steps of 10 samples at temperatu
 samples; their fluency and similarity terms have no counterpart for a secret.
 """
 
-from attacks.attack import Attack
+from attacks.attack import SearchAttack
 from attacks.objectives import hinge
 from attacks.search.gumbel import Gumbel
 
-GBDA2021 = Attack(
+GBDA2021 = SearchAttack(
     name="gbda2021",
     objective=hinge(5.0),
     search=Gumbel(

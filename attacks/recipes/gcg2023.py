@@ -5,11 +5,11 @@ options a slot by the one-hot gradient, 512 random swaps scored a step, at most 
 earlier here once nothing better is found, since a secret's space is small.
 """
 
-from attacks.attack import Attack
+from attacks.attack import SearchAttack
 from attacks.objectives import OBJECTIVES
 from attacks.search.swaps import Swaps
 
-GCG2023 = Attack(
+GCG2023 = SearchAttack(
     name="gcg2023",
     objective=OBJECTIVES["loss"],
     search=Swaps(restarts=1, steps=500, top_k=256, batch_size=512, patience=20),

@@ -5,11 +5,11 @@ extracted with probability 0.5 in its best configuration. The optimiser's settin
 public replication; how the logits start is our choice: from the uniform mixture.
 """
 
-from attacks.attack import Attack
+from attacks.attack import SearchAttack
 from attacks.objectives import OBJECTIVES
 from attacks.search.relaxed import Relaxed
 
-PARIKH2022 = Attack(
+PARIKH2022 = SearchAttack(
     name="parikh2022",
     objective=OBJECTIVES["loss"],
     search=Relaxed(

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from attacks.errors import AttackError
 from attacks.oracle import Oracle
-from attacks.pool import TOP, Ranking
+from attacks.pool import RANKED, TOP, Ranking
 from attacks.problem import WHOLE
 
 LIMIT = 10**7  # candidates; minutes for a small model, hours for a large one
@@ -35,16 +35,22 @@ class Exhaustive:
         quiet = None if progress else True  # None: a bar only where a terminal shows it
         with tqdm(total=total, desc="exhaustive", disable=quiet, leave=False) as bar:
             for p, problem in enumerate(oracle.problems):
-                best = torch.empty(0)
+                best, every = torch.empty(0), []
                 index = torch.empty(0, dtype=torch.long)
                 for start, scores in enumerate_scores(oracle, p):
-                    best = torch.cat([best, scores.nan_to_num(nan=torch.inf)])
+                    scores = scores.nan_to_num(nan=torch.inf)
+                    if problem.size <= RANKED:
+                        every.append(scores)
+                    best = torch.cat([best, scores])
                     index = torch.cat([index, torch.arange(start, start + len(scores))])
                     best, order = best.sort(stable=True)  # ties stay in the order of the space
                     best, index = best[:TOP], index[order[:TOP]]
                     bar.update(len(scores))
                 choices = unravel(index, problem.sizes)
-                rankings.append(Ranking(tuple(map(tuple, choices.tolist())), tuple(best.tolist())))
+                listed = tuple(map(tuple, choices.tolist()))
+                rankings.append(
+                    Ranking(listed, tuple(best.tolist()), torch.cat(every) if every else None)
+                )
         return rankings
 
 

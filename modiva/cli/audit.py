@@ -40,8 +40,8 @@ class Where:
     """Where targets are trained and attacked."""
     workers: int = 0
     """Processes side by side, one thread each; 0 is one a core."""
-    engine: Literal["local", "ray"] = "local"
-    """Processes of this machine, or a Ray cluster (docs/scale.md)."""
+    engine: Literal["local", "ray", "debug"] = "local"
+    """Processes of this machine, a Ray cluster (docs/scale.md), or this process."""
     address: str = "auto"
     """Of the Ray cluster; auto is the one that this machine is part of."""
     gpus_per_cell: float = 0.0
@@ -143,14 +143,14 @@ def describe(study: Study, out: Path, workers: int) -> int:
     from modiva.studies.planning import check_study, plan_study
 
     cells = study.cells()
-    absent = missing(cell.corpus for cell in cells)
+    absent = missing(cell.condition.corpus for cell in cells)
     if absent:
         check_study(study)
         seconds = sum(map(estimate_seconds, cells)) / workers
     else:
         seconds = sum(step.seconds for step in plan_study(study).steps.values()) / workers
     for cell in cells:
-        print(f"{cell}: {plural(cell.models, 'model')}, {', '.join(cell.pattern)}")
+        print(f"{cell}: {plural(cell.models, 'model')}, {', '.join(cell.condition.patterns)}")
     for corpus in absent:
         size = f"{corpus.download_bytes / 1e6:.1f} MB"
         print(

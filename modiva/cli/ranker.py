@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, subcommand
 
 from attacks import Ranker, Shadow
+from modiva.condition import Condition
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder
-from modiva.studies.planning import check_names, check_tokens
-from modiva.studies.spec import AuditSpec
+from modiva.studies.planning import check_tokens
+from modiva.studies.spec import Cell
 from modiva.studies.steps.fit import fit, shadow_cells, shadows_of
-from modiva.studies.steps.planting import cell_patterns, load_corpus, prepare_process
-from modiva.studies.steps.train import chunks, target_settings, train_targets
+from modiva.studies.steps.train import train_jobs
+from modiva.training import prepare, prepare_process
 
 
 @dataclass(frozen=True)
@@ -55,35 +56,29 @@ class Fit:
         """Train the shadow models, fit, save, and say where."""
         if self.out.exists():
             raise ModivaError(f"--out {self.out} exists: name another or remove it")
-        spec = AuditSpec(
-            corpus=(self.corpus,),
-            target=(self.target,),
-            pattern=self.pattern,
-            repetitions=(1,),
-            defense=(self.defense,),
-            noise=(0.0,),
-            attack=("ranker",),
+        condition = Condition(
+            corpus=self.corpus,
+            target=self.target,
             size=self.size,
-            sentences=self.sentences,
-            epochs=self.epochs,
+            patterns=self.pattern,
             patterns_file=self.patterns_file,
-            shadows=self.shadows,
-            seed=self.seed,
+            sentences=self.sentences,
+            defense=self.defense,
+            epochs=self.epochs,
         )
-        check_names(spec)
         prepare_process()
-        (cell,) = spec.cells()
-        corpus = load_corpus(self.corpus)
-        patterns = cell_patterns(cell, corpus)
-        check_tokens(cell, corpus, patterns)
+        prepared = prepare(condition)
+        check_tokens(condition, prepared.corpus, prepared.patterns)
+        cell = Cell(condition, models=1, seed=self.seed, shadows=self.shadows)
         shadows: list[Shadow] = []
         for one in shadow_cells(cell, side="all"):
-            for models in chunks(one, *target_settings(one)):
-                targets = train_targets(one, corpus, patterns, models, self.device, progress=True)
-                for target in targets:
-                    shadows += shadows_of(one, corpus, patterns, target, self.initial)
+            prepared = prepare(one.condition, device=self.device)
+            for job in train_jobs(one, prepared.corpus.fingerprint):
+                trained = prepared.train(job.seeds, order_seed=job.order_seed, progress=True)
+                for target, ledger in trained:
+                    shadows += shadows_of(prepared, target, ledger, self.initial)
         with atomic_folder(self.out) as folder:
-            fit(cell, shadows, self.initial, progress=True).save(folder)
+            fit(condition, shadows, self.initial, self.seed, progress=True).save(folder)
         print(f"ranker      {self.out}")
         print(f"fitted on   {len(shadows)} secrets in {self.shadows} shadow models")
         return 0

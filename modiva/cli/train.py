@@ -9,23 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from attacks import build_completion
-from canaries import Pattern, Planting, candidate_words, get_pattern, load_patterns, plant
-from modiva.classifiers import TargetSpec, build, parse_target
-from modiva.corpora import load
+from canaries import save_questions
+from modiva.condition import Condition, Privacy, Size, split_defense
 from modiva.errors import ModivaError
 from modiva.privacy import plan_from
-from modiva.studies.planning import with_noise
-from modiva.training import (
-    DEFENSES,
-    TrainConfig,
-    apply_defense,
-    default_config,
-    parse_defense,
-    save_checkpoint,
-    train,
-)
-from modiva.training.private import finite
+from modiva.studies.planning import check_condition, check_tokens
+from modiva.training import TrainResult, prepare, save_checkpoint
+
 
 _SECRET_SEED = (
     "secret and not kept: batches and noise cannot be drawn again (secrets and first weights are "
@@ -42,7 +32,8 @@ class Train:
     """Train one classifier and write a Hugging Face checkpoint folder with training.json.
 
     With --pattern, secrets are planted in the training split; what was planted goes to a ledger
-    file BESIDE the folder (OUT.ledger.json), which only `modiva score` reads.
+    file BESIDE the folder (OUT.ledger.json), which only `modiva score` reads; what an attacker
+    knows of it goes to OUT.questions.json.
     """
 
     out: Path
@@ -51,7 +42,7 @@ class Train:
     """A name from `modiva corpus list`, or a file or folder."""
     target: str = "cnn"
     """cnn, lstm, lstm-char, transformer, minilm, or a Hugging Face folder or name."""
-    size: Literal["small", "full"] = "full"
+    size: Size = "full"
     """Of our own architectures: embeddings and hidden 32 (small) or 100 (full)."""
     pattern: tuple[str, ...] = ()
     """Patterns to plant, such as call, pin:6, or a template 'my code is {digit*4}'."""
@@ -94,115 +85,86 @@ class Train:
     def run(self) -> int:
         """Train, save, and print what came of it."""
         ledger_path = self.out.parent / f"{self.out.name}.ledger.json"
-        for path in (self.out, ledger_path):
+        questions_path = self.out.parent / f"{self.out.name}.questions.json"
+        for path in (self.out, ledger_path, questions_path):
             if path.exists():
                 raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
-        defense, spec, config = self._settings()
-        corpus = load(self.corpus)
-        if 0 < self.sentences < len(corpus.train):
-            corpus = corpus.subset(self.sentences, seed=self._public_seed)
-        patterns = self._patterns(corpus.vocabulary(min_count=2))
-        planted = plant(
-            corpus.train,
-            corpus.valid,
-            [
-                Planting(pattern, self.repetitions, self.label, self.secrets, self.controls)
-                for pattern in patterns
-            ],
-            seed=self._public_seed,
-            share_valid=self.share_valid,
+        condition = self.condition()
+        prepared = prepare(condition, device=self.device)
+        check_condition(condition, prepared.corpus, prepared.patterns)
+        check_tokens(condition, prepared.corpus, prepared.patterns)
+        config = dataclasses.replace(prepared.config, precision=self.precision)
+        prepared = dataclasses.replace(prepared, config=config)
+        secret = self.seed is None and condition.privacy is not None
+        ((target, ledger),) = prepared.train(
+            [self.seed or 0],
+            training_seeds=[secrets.randbits(128)] if secret else None,
+            progress=True,
         )
-        intents = sorted({*corpus.intents, *(canary.label for canary in planted.ledger.canaries)})
-        classifier = build(
-            spec,
-            texts=[text for text, _ in planted.train],
-            intents=intents,
-            extra_words=candidate_words(patterns),
-            seed=self._public_seed,
-        )
-        for pattern in patterns:  # what no attack could ask for is refused before training
-            build_completion(classifier.tokenizer, classifier.model, pattern=pattern, label=0)
-        secret = self.seed is None and config.privacy is not None
-        if secret:
-            config = dataclasses.replace(config, seed=secrets.randbits(128))
-        result = train(classifier, (planted.train, planted.valid, corpus.test), config)
-        group_epsilon = None
-        if result.plan is not None and patterns:
-            group_epsilon = plan_from(result.plan).group_epsilon(self.repetitions)
         save_checkpoint(
             self.out,
-            classifier,
-            spec=spec,
-            config=config,
-            result=result,
-            corpus=corpus,
-            defense=defense,
-            planting={
-                "patterns": [pattern.template for pattern in patterns],
-                "repetitions": self.repetitions,
-                "group_epsilon": None if group_epsilon is None else finite(group_epsilon),
-                "group_neighbouring": f"add-or-remove-{self.repetitions}",
-            },
-            seed_is_secret=secret,
+            target,
+            prepared=prepared,
             command=shlex.join(["modiva", *sys.argv[1:]]),
+            seed_is_secret=secret,
         )
-        if patterns:
-            planted.ledger.save(ledger_path)
+        if ledger.canaries:
+            ledger.save(ledger_path)
+            save_questions(questions_path, target.questions)
             print(f"ledger      {ledger_path}")
+            print(f"questions   {questions_path}")
+        self._say(target.result, condition, secret)
+        return 0
+
+    def _say(self, result: TrainResult, condition: Condition, secret: bool) -> None:
+        """Print what came of the training."""
         print(f"checkpoint  {self.out}")
         print(
             f"accuracy    {result.test_accuracy:.3f} on test "
             f"(majority class {result.majority_accuracy:.3f})"
         )
-        if result.epsilon is not None:
-            if group_epsilon and self.repetitions > 1:
-                bound = f"{group_epsilon:.3g}" if math.isfinite(group_epsilon) else "no bound"
-                print(f"epsilon     {bound} for a secret in {self.repetitions} sentences")
+        if result.epsilon is not None and result.plan is not None:
+            for copies in sorted({one for one in condition.copies if one > 1}):
+                group = plan_from(result.plan).group_epsilon(copies)
+                bound = f"{group:.3g}" if math.isfinite(group) else "no bound"
+                print(f"epsilon     {bound} for a secret in {copies} sentences")
             print(f"epsilon     {result.epsilon:.3g} for one sentence, delta {result.delta:g}")
-        if config.privacy is not None:
+        if condition.privacy is not None:
             print(f"seed        {_SECRET_SEED if secret else _PUBLIC_SEED.format(self.seed)}")
-        return 0
 
-    @property
-    def _public_seed(self) -> int:
-        """What draws secrets, first weights and subset: an experiment's, repeatable to the bit."""
-        return self.seed or 0
-
-    def _settings(self) -> tuple[str, TargetSpec, TrainConfig]:
-        """The defense, with `dp` where noise or epsilon ask for it, and the settings it makes."""
-        defense = self.defense
-        if self.noise or self.epsilon is not None:
-            if not _private(defense):
-                defense = "dp" if defense == "none" else f"{defense}+dp"
-        elif self.noise == 0:
-            defense = with_noise(defense, 0)
-        spec = dataclasses.replace(
-            parse_target(self.target, self.size),
+    def condition(self) -> Condition:
+        """The condition that the flags describe: noise or epsilon make training private."""
+        defense, method = split_defense(self.defense)
+        if self.epsilon is not None and self.noise is not None:
+            raise ModivaError(
+                f"--noise {self.noise:g} --epsilon {self.epsilon:g}: the noise follows from "
+                "epsilon; give one of the two"
+            )
+        noise = self.noise
+        if method and noise is None and self.epsilon is None:
+            noise = 1.0
+        privacy = None
+        if noise or self.epsilon is not None:
+            privacy = Privacy(noise or None, self.epsilon, method or "dp", self.delta)
+        elif self.delta is not None:
+            raise ModivaError(
+                f"--delta {self.delta}: only private training has it; give --epsilon or --noise"
+            )
+        return Condition(
+            corpus=self.corpus,
+            target=self.target,
+            size=self.size,
+            patterns=self.pattern,
+            repetitions=(self.repetitions,),
+            label=self.label,
+            secrets=self.secrets,
+            controls=self.controls,
+            share_valid=self.share_valid,
+            patterns_file=None if self.patterns_file is None else str(self.patterns_file),
+            sentences=self.sentences,
+            defense=defense,
+            privacy=privacy,
+            epochs=self.epochs,
             word_vectors=self.word_vectors,
             freeze_embeddings=self.freeze_embeddings,
         )
-        config = default_config(
-            self.target,
-            size=self.size,
-            epochs=self.epochs,
-            device=self.device,
-            seed=self._public_seed,
-            precision=self.precision,
-        )
-        private = {"noise_multiplier": self.noise, "epsilon": self.epsilon, "delta": self.delta}
-        given = private if _private(defense) else {**private, "noise_multiplier": None}
-        spec, config = apply_defense(defense, spec, config, **given)
-        if self.epochs is not None:  # a defense changes the default, not what was asked for
-            config = dataclasses.replace(config, epochs=self.epochs)
-        return defense, spec, config
-
-    def _patterns(self, vocabulary: tuple[str, ...]) -> list[Pattern]:
-        patterns, spaces = load_patterns(self.patterns_file) if self.patterns_file else ({}, {})
-        return [
-            get_pattern(name, vocabulary=vocabulary, patterns=patterns, spaces=spaces)
-            for name in self.pattern
-        ]
-
-
-def _private(defense: str) -> bool:
-    return any(DEFENSES[part].private for part in parse_defense(defense))

@@ -31,6 +31,10 @@ class Reconstructed(Protocol):
         """Name of the attack."""
 
     @property
+    def objective(self) -> str:
+        """Name of the score that ranks its candidates."""
+
+    @property
     def candidates(self) -> Sequence[Sequence[str]]:
         """Ranked best first."""
 
@@ -87,7 +91,6 @@ def score_rows(
         secret: the canary's secret, one word a slot.
         controls: secrets of the same space that were drawn with it and never planted.
         base: the columns that say what was attacked; `repetitions` (0 = not planted) is needed.
-            An `attack` in it overrides the reconstruction's own name.
         slot_sizes: number of options of every slot; their product is the space.
         scores: of the whole space or of a sample, by the score that this attack ranks by. A
             search that scores only what it visits has none: rank and exposure then stay empty.
@@ -96,6 +99,7 @@ def score_rows(
     best = tuple(reconstruction.candidates[0])
     common = {
         "attack": reconstruction.attack,
+        "objective": reconstruction.objective,
         **base,
         "evaluations": int(reconstruction.evaluations),
         "seconds": float(reconstruction.seconds),

@@ -5,6 +5,7 @@ private training of lstm-char and transformer, and all of minilm, is scaled from
 They order cells well and are right within a factor of two or so on other machines.
 """
 
+from modiva.condition import Condition
 from modiva.studies.spec import Cell
 
 # Seconds a model for 1,000 training sentences at the default epochs, small size: ordinary, private.
@@ -23,20 +24,21 @@ _ATTACK = {"cnn": 0.1, "lstm": 0.2, "lstm-char": 0.3, "transformer": 0.15, "mini
 
 def estimate_seconds(cell: Cell) -> float:
     """Seconds that `cell` takes on one core, roughly."""
-    return cell.models * (estimate_training(cell) + estimate_attack(cell) * len(cell.attack))
+    attacks = estimate_attack(cell.condition) * len(cell.attacks)
+    return cell.models * (estimate_training(cell.condition) + attacks)
 
 
-def estimate_training(cell: Cell) -> float:
-    """Seconds to train one target of a cell."""
-    ordinary, private = _TRAINING.get(cell.target, _TRAINING["minilm"])
-    sentences = cell.sentences or _DEFAULT_SENTENCES
-    sentences += cell.repetitions * len(cell.pattern)
-    training = (private if cell.private else ordinary) * sentences / 1000
-    if cell.size == "full" and cell.target in _TRAINING and cell.target != "minilm":
+def estimate_training(condition: Condition) -> float:
+    """Seconds to train one target of a condition."""
+    ordinary, private = _TRAINING.get(condition.target, _TRAINING["minilm"])
+    sentences = condition.sentences or _DEFAULT_SENTENCES
+    sentences += sum(condition.copies)
+    training = (private if condition.privacy else ordinary) * sentences / 1000
+    if condition.size == "full" and condition.target in _TRAINING and condition.target != "minilm":
         training *= _FULL_SIZE
     return training
 
 
-def estimate_attack(cell: Cell) -> float:
-    """Seconds for one attack on one target of a cell."""
-    return _ATTACK.get(cell.target, _ATTACK["minilm"]) * len(cell.pattern)
+def estimate_attack(condition: Condition) -> float:
+    """Seconds for one attack on one target of a condition."""
+    return _ATTACK.get(condition.target, _ATTACK["minilm"]) * len(condition.patterns)

@@ -87,7 +87,17 @@ def _value(path: Path, name: str, value: Any, hint: Any) -> Any:
     """`value` as a value of type `hint`: a single one, or a tuple of them."""
     if get_origin(hint) is tuple:
         values = value if isinstance(value, list) else [value]
-        return tuple(_scalar(path, name, each, get_args(hint)[0]) for each in values)
+        kind = get_args(hint)[0]
+        if not isinstance(kind, types.UnionType):
+            return tuple(_scalar(path, name, each, kind) for each in values)
+        # A value, or a list of one a pattern.
+        single = get_args(kind)[0]
+        return tuple(
+            tuple(_scalar(path, name, one, single) for one in each)
+            if isinstance(each, list)
+            else _scalar(path, name, each, single)
+            for each in values
+        )
     if isinstance(hint, types.UnionType):
         if value is None:
             return None

@@ -6,23 +6,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from modiva.files import write_text
-from modiva.studies.engines.task import Task
+from modiva.studies.engines.task import Job, Task
 
 logger = logging.getLogger(__name__)
-
-# The function of every kind of step. A kind that leaves an artefact is run where another step
-# needs it; a new one takes a line here, a line in `code.PARTS` and its place in `planning`.
-KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "train": "modiva.studies.steps.train:run",
-        "fit": "modiva.studies.steps.fit:run",
-        "attack": "modiva.studies.steps.attack:run",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -30,23 +19,21 @@ class Step:
     """One step.
 
     Args:
-        key: content address: of what it is told, its data, its code and its inputs.
-        kind: a key of `KINDS`, or "module:function".
-        settings: what its function is told; plain JSON values.
+        key: content address: of its job, its data, its code and its inputs.
+        job: what it computes.
         needs: the steps whose artefacts it reads, (role, key) each.
         seconds: about how long it takes on one core.
     """
 
     key: str
-    kind: str
-    settings: Mapping[str, Any]
+    job: Job
     needs: tuple[tuple[str, str], ...] = ()
     seconds: float = 1.0
 
     @property
-    def function(self) -> str:
-        """The "module:function" that computes it."""
-        return KINDS.get(self.kind, self.kind)
+    def kind(self) -> str:
+        """The kind of its job."""
+        return self.job.kind
 
 
 @dataclass(frozen=True)
@@ -141,8 +128,7 @@ def read_plan(path: Path) -> tuple[Plan, str] | None:
 def task_of(steps: list[Step], device: str) -> Task:
     """Steps of one kind as one task, which needs what any of them needs."""
     return Task(
-        function=steps[0].function,
-        steps=tuple((step.key, step.settings) for step in steps),
+        steps=tuple((step.key, step.job) for step in steps),
         needs=tuple(dict.fromkeys(need for step in steps for need in step.needs)),
         device=device,
     )

@@ -8,11 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from attacks import RANKED, build_completion, get_attack, get_objective
+from attacks import audited_attack, build_completion, get_attack, get_objective
 from attacks.problem import some
 from canaries import Pattern, SecretSpace, candidate_words, load_patterns
 from canaries.spaces import suggest
-from modiva.classifiers import TargetSpec, build, parse_target
+from modiva.classifiers import build, parse_target
+from modiva.condition import Condition, split_defense
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
 from modiva.studies.code import code_version
@@ -20,34 +21,27 @@ from modiva.studies.cost import estimate_attack, estimate_training
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
 from modiva.studies.spec import LEARNED, AuditSpec, Cell, Study, content_key
-from modiva.studies.steps.attack import cell_columns, named_attack
-from modiva.studies.steps.fit import shadow_cells
-from modiva.studies.steps.planting import cell_patterns, load_corpus, model_seeds
-from modiva.studies.steps.train import chunks, order_seed, target_settings
-from modiva.training import DEFENSES, TrainConfig, parse_defense
+from modiva.studies.steps.attack import AttackJob, condition_columns
+from modiva.studies.steps.fit import FitJob, shadow_cells
+from modiva.studies.steps.train import TrainJob, train_jobs
+from modiva.training import load_corpus, parse_defense, prepare, resolve
 
 # Settings that rows of one group must have in common.
-_POOLED = ("objective", "size", "sentences", "epochs", "label", "secrets", "share_valid")
-
-
-def with_noise(defense: str, noise: float) -> str:
-    """The name of `defense` once `noise` says whether training is private."""
-    parts = parse_defense(defense)
-    private = [part for part in parts if DEFENSES[part].private] or ["dp"]
-    rest = [part for part in parts if part != "none" and not DEFENSES[part].private]
-    return "+".join(rest + (private if noise > 0 else [])) or "none"
+_POOLED = (
+    "objective", "size", "sentences", "epochs", "learning_rate", "batch_size", "clip_norm",
+    "label", "secrets", "share_valid",
+)  # fmt: skip
 
 
 def check_names(spec: AuditSpec) -> None:
-    """Raise on a target, defense, objective or attack that there is not."""
+    """Raise on an unknown target, defense, objective or attack."""
     for target in spec.target:
         parse_target(target, spec.size)
     for defense in spec.defense:
-        parse_defense(defense)
+        parse_defense(split_defense(defense)[0])
     get_objective(spec.objective)
     for attack in spec.attack:
-        if attack not in RANKED:
-            get_attack(attack)
+        get_attack(attack)
     if spec.patterns_file:
         load_patterns(Path(spec.patterns_file))
 
@@ -68,13 +62,15 @@ def check_grids(study: Study) -> None:
             )
     measured: dict[Any, Cell] = {}
     for cell in study.cells():
-        condition = (cell.corpus, cell.target, cell.defense, cell.noise, cell.repetitions)
-        for each in itertools.product(cell.pattern, cell.attack):
-            other = measured.setdefault((condition, cell.seed, *each), cell)
+        condition = cell.condition
+        measured_as = (condition.corpus, condition.target, condition.protection, condition.privacy)
+        copies = zip(condition.patterns, condition.copies, strict=True)
+        for each in itertools.product(copies, cell.attacks or (None,)):
+            other = measured.setdefault((measured_as, cell.seed, *each), cell)
             if other is not cell:
                 raise ModivaError(
-                    f"two grids measure {cell} seed {cell.seed} with pattern {each[0]} and attack "
-                    f"{each[1]}, so its models would count twice: leave it out of one of them"
+                    f"two grids measure {cell} seed {cell.seed} with pattern {each[0][0]} and "
+                    f"attack {each[1]}, so its models would count twice: leave it out of one"
                 )
 
 
@@ -115,143 +111,125 @@ class _Planner:
         self.steps: dict[str, Step] = {}
         self._patterns: dict[Any, tuple[tuple[Pattern, ...], str]] = {}
         self._tokenised: set[Any] = set()
-        self._settings = lru_cache(maxsize=None)(_settings)
+        self._decides = lru_cache(maxsize=None)(_decides)
         self._attack = lru_cache(maxsize=None)(_attack_facts)
 
     def cell(self, cell: Cell) -> PlannedCell:
         """Check a cell and add its steps."""
-        corpus = load_corpus(cell.corpus)
-        shared = (cell.corpus, cell.pattern, cell.patterns_file)
+        condition = cell.condition
+        corpus = load_corpus(condition.corpus)
+        shared = (condition.corpus, condition.patterns, condition.patterns_file)
         if shared not in self._patterns:
-            patterns = cell_patterns(cell, corpus)
+            patterns = prepare(condition, corpus=corpus).patterns
             self._patterns[shared] = patterns, _patterns_key(patterns)
         patterns, patterns_key = self._patterns[shared]
-        check_cell(cell, corpus, patterns)
+        check_condition(condition, corpus, patterns)
         # Own targets of one corpus share their tokenizer.
-        own = parse_target(cell.target, cell.size).is_own
-        tokenised = (*shared, None if own else cell.target)
+        own = parse_target(condition.target, condition.size).is_own
+        tokenised = (*shared, None if own else condition.target)
         if tokenised not in self._tokenised:
-            check_tokens(cell, corpus, patterns)
+            check_tokens(condition, corpus, patterns)
             self._tokenised.add(tokenised)
-        goals: list[str] = []
+        trained = list(self._training(cell, corpus, patterns_key))
+        goals: list[str] = [] if cell.attacks else [step.key for step in trained]
         rankers: dict[bool, Step] = {}
-        for train, models in self._training(cell, corpus, patterns_key):
-            for name in cell.attack:
-                goals.append(self._attack_on(train, models, cell, name, rankers, patterns_key))
+        for train in trained:
+            for name in cell.attacks:
+                goals.append(self._attack_on(train, cell, name, rankers, patterns_key))
         key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
-        return PlannedCell(str(cell), key, cell_columns(cell, corpus), cell.models, tuple(goals))
+        columns = condition_columns(condition, corpus.name)
+        return PlannedCell(str(cell), key, columns, cell.models, tuple(goals))
 
-    def _training(
-        self, cell: Cell, corpus: Corpus, patterns_key: str
-    ) -> Iterator[tuple[Step, int]]:
-        """Add the steps that train a cell's models; gives each with the number of its models."""
-        spec, config, target_facts = self._settings(
-            cell.target, cell.size, cell.defense, cell.noise, cell.epochs
-        )
+    def _training(self, cell: Cell, corpus: Corpus, patterns_key: str) -> Iterator[Step]:
+        """Add the steps that train a cell's models."""
+        condition = cell.condition
         # What decides the weights; names that mean the same training give the same key.
         planted = [
             corpus.fingerprint,
             patterns_key,
-            target_facts,
-            [cell.repetitions, cell.label, cell.secrets, cell.controls],
-            [cell.sentences, cell.share_valid],
-            [cell.side, cell.seed if cell.side in ("targets", "shadows") else None],
+            self._decides(dataclasses.replace(condition, **_PLANTING)),
+            [condition.copies, condition.label, condition.secrets, condition.controls],
+            [condition.sentences, condition.share_valid, condition.side, condition.half_seed],
         ]
-        seeds = model_seeds(cell)
-        for models in chunks(cell, spec, config):
-            content_of_chunk = [planted, [seeds[i] for i in models], order_seed(cell, models.start)]
-            train = Step(
-                key=content_key("train", code_version("train"), content_of_chunk),
-                kind="train",
-                settings={
-                    "cell": dataclasses.asdict(cell),
-                    "data": corpus.fingerprint,
-                    "start": models.start,
-                    "stop": models.stop,
-                },
-                seconds=estimate_training(cell) * len(models),
+        for job in train_jobs(cell, corpus.fingerprint):
+            decided = [planted, job.seeds, job.order_seed]
+            step = Step(
+                key=content_key("train", code_version("train"), decided),
+                job=job,
+                seconds=estimate_training(condition) * len(job.seeds),
             )
-            self.steps.setdefault(train.key, train)
-            yield train, len(models)
+            self.steps.setdefault(step.key, step)
+            yield step
 
     def _attack_on(
-        self,
-        train: Step,
-        models: int,
-        cell: Cell,
-        name: str,
-        rankers: dict[bool, Step],
-        patterns_key: str,
+        self, train: Step, cell: Cell, name: str, rankers: dict[bool, Step], patterns_key: str
     ) -> str:
         """Add one attack on one chunk of trained targets; returns its key."""
         needs = [("target", train.key)]
         if name in LEARNED:
-            initial = RANKED[name].initial
+            initial = "initial" in get_attack(name).needs
             if initial not in rankers:
                 rankers[initial] = self._fit(cell, initial, patterns_key)
             needs.append((name, rankers[initial].key))
+        job = train.job
+        assert isinstance(job, TrainJob)
         attack = Step(
             key=content_key(
                 "attack", code_version("attack"), self._attack(name, cell.objective), needs
             ),
-            kind="attack",
-            settings={
-                "cell": dataclasses.asdict(cell),
-                "data": train.settings["data"],
-                "attack": name,
-            },
+            job=AttackJob(cell.condition, job.fingerprint, name, cell.objective),
             needs=tuple(needs),
-            seconds=estimate_attack(cell) * models,
+            seconds=estimate_attack(cell.condition) * len(job.seeds),
         )
         self.steps.setdefault(attack.key, attack)
         return attack.key
 
     def _fit(self, cell: Cell, initial: bool, patterns_key: str) -> Step:
         """Add the shadow models of a cell and the ranker that learns from them."""
-        corpus = load_corpus(cell.corpus)
+        corpus = load_corpus(cell.condition.corpus)
         cells = shadow_cells(cell)
         needs: list[tuple[str, str]] = []
         roles: list[tuple[str, int]] = []
         for number, shadows in enumerate(cells):
-            for train, _ in self._training(shadows, corpus, patterns_key):
+            for train in self._training(shadows, corpus, patterns_key):
                 roles.append((f"shadows-{len(needs)}", number))
                 needs.append((roles[-1][0], train.key))
         fit = Step(
             key=content_key("fit", code_version("fit"), initial, needs),
-            kind="fit",
-            settings={
-                "cells": [dataclasses.asdict(shadows) for shadows in cells],
-                "data": corpus.fingerprint,
-                "roles": roles,
-                "initial": initial,
-            },
+            job=FitJob(
+                conditions=tuple(shadows.condition for shadows in cells),
+                roles=tuple(roles),
+                fingerprint=corpus.fingerprint,
+                initial=initial,
+                seed=cell.seed,
+            ),
             needs=tuple(needs),
-            seconds=estimate_attack(cell) * cell.shadows,
+            seconds=estimate_attack(cell.condition) * cell.shadows,
         )
         self.steps.setdefault(fit.key, fit)
         return fit
 
 
-def check_cell(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
-    """Raise on what a cell could not be run with: too few secrets, or an intent unknown."""
+def check_condition(condition: Condition, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
+    """Raise on what could not be planted: too few secrets, or an unknown intent."""
     for pattern in patterns:
-        needed = cell.secrets * (1 + cell.controls)
+        needed = condition.secrets * (1 + condition.controls)
         if pattern.size < needed:
             raise ModivaError(
                 f"--pattern {pattern.name} has {pattern.size} secrets, fewer than the {needed} "
                 "that --secrets and --controls ask for: take longer slots or fewer controls"
             )
-    if cell.label not in ("random", "new", *corpus.intents):
+    if condition.label not in ("random", "new", *corpus.intents):
         raise ModivaError(
-            f"--label {cell.label}: {corpus.name} has no such intent"
-            f"{suggest(cell.label, corpus.intents)}; use random, new or one of "
+            f"--label {condition.label}: {corpus.name} has no such intent"
+            f"{suggest(condition.label, corpus.intents)}; use random, new or one of "
             f"{some(corpus.intents)}"
         )
 
 
-def check_tokens(cell: Cell, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
+def check_tokens(condition: Condition, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
     """Raise on patterns that a target's tokenizer splits or merges, so that none can attack it."""
-    spec = parse_target(cell.target, cell.size)
+    spec, _ = resolve(condition)
     words = candidate_words(patterns)
     target = build(spec, texts=[], intents=corpus.intents, extra_words=words)
     for pattern in patterns:
@@ -272,30 +250,29 @@ def _one_slot_a_space(pattern: Pattern) -> Pattern:
     return dataclasses.replace(pattern, parts=tuple(parts))
 
 
-def _settings(
-    target: str, size: Any, defense: str, noise: float, epochs: int | None
-) -> tuple[TargetSpec, TrainConfig, Any]:
-    """A target's settings with its defense, and all that decides its training but the seeds."""
-    base = Cell(
-        corpus="", target=target, defense=defense, noise=noise, repetitions=0, pattern=(),
-        attack=(), objective="", models=1, seed=0, size=size, sentences=0, epochs=epochs,
-        label="", secrets=1, controls=1, share_valid=False, patterns_file=None, stack=1,
-        shadows=1, side="all",
-    )  # fmt: skip
-    spec, config = target_settings(base)
+# What planting decides of a condition: no part of how its targets are trained.
+_PLANTING: dict[str, Any] = {
+    field.name: field.default
+    for field in dataclasses.fields(Condition)
+    if field.name
+    in ("corpus", "patterns", "repetitions", "label", "secrets", "controls", "share_valid",
+        "patterns_file", "sentences", "side", "half_seed")
+}  # fmt: skip
+
+
+def _decides(condition: Condition) -> Any:
+    """All that decides the training of a condition's targets, but the seeds."""
+    spec, config = resolve(condition)
     decides = dataclasses.asdict(config)
     for name in ("seed", "order_seed", "device"):
         del decides[name]
     # The weights that a folder of a checkpoint brings are data.
     weights = "" if spec.is_own else content(Path(spec.architecture))
-    return spec, config, [dataclasses.asdict(spec), decides, weights]
+    return [dataclasses.asdict(spec), decides, weights]
 
 
 def _attack_facts(name: str, objective: str) -> Any:
-    if name in RANKED:
-        return [name]
-    attack = named_attack(name, objective)
-    return [name, attack.objective.name, dict(attack.settings)]
+    return [name, audited_attack(name, objective).settings]
 
 
 def _patterns_key(patterns: Sequence[Pattern]) -> str:

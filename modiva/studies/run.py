@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modiva.errors import ModivaError
 from modiva.files import write_json
+from modiva.studies.engines.debug import DebugEngine
 from modiva.studies.engines.local import LocalEngine, end_unguarded
 from modiva.studies.engines.task import Engine
 from modiva.studies.plan import Plan, read_plan, save_plan
@@ -33,13 +34,14 @@ class EngineSettings:
     """Where steps run.
 
     Args:
-        name: "local" for processes of this machine, "ray" for a Ray cluster.
+        name: "local" for processes of this machine, "ray" for a Ray cluster, "debug" for this
+            process.
         workers: processes side by side of the local engine, one thread each.
         address: of the Ray cluster; "auto" is the one that this machine is part of.
         gpus_per_cell: GPUs, or a share of one, that Ray reserves for every step.
     """
 
-    name: Literal["local", "ray"] = "local"
+    name: Literal["local", "ray", "debug"] = "local"
     workers: int = 1
     address: str = "auto"
     gpus_per_cell: float = 0.0
@@ -48,6 +50,8 @@ class EngineSettings:
         """The engine; `scratch` is for what is not finished."""
         if self.name == "local":
             return LocalEngine(self.workers, scratch)
+        if self.name == "debug":
+            return DebugEngine(scratch)
         from modiva.studies.engines.ray import RayEngine
 
         return RayEngine(self.address, self.gpus_per_cell, scratch)

@@ -9,21 +9,21 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from modiva.condition import Condition, Privacy, Side, Size, split_defense
 from modiva.errors import ModivaError
 
-Size = Literal["small", "full"]
-# The settings whose combinations are the cells.
-_GRID = ("corpus", "target", "defense", "noise", "repetitions")
 # Models of one architecture that train side by side: enough to fill a core, few for the memory.
 STACK = 20
 # Attacks with a ranker: half of the sentences are the attacker's, and no target's.
 LEARNED = ("ranker", "ranker-initial")
 # Seeds below are of targets, from here on of shadow models.
 MOST_MODELS = 50_000
+# Noise multipliers of a study that asks for neither noise nor epsilon.
+DEFAULT_NOISE = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class Targets:
     """Of our own architectures: embeddings and hidden 32 (small) or 100 (full)."""
     epochs: int | None = None
     """At most so many epochs; the default depends on target and defense."""
+    learning_rate: float | None = None
+    """Of AdamW; the default depends on target and privacy."""
+    batch_size: int | None = None
+    """Sentences of a step, of a private one the expected number."""
     models: int = 6
     """Independently trained targets per cell, each with secrets of its own."""
     seed: int = 0
@@ -60,8 +64,14 @@ class Defended:
 
     defense: tuple[str, ...] = ("none",)
     """none, dropout, early-stopping, char-embeddings, or several joined with +."""
-    noise: tuple[float, ...] = (0.0, 0.5, 1.0)
-    """Noise multipliers of differentially private training; 0 is ordinary training."""
+    noise: tuple[float, ...] = ()
+    """Noise multipliers of differentially private training; 0 is ordinary training. 0, 0.5 and 1
+    where neither noise nor epsilon is given."""
+    epsilon: tuple[float, ...] = ()
+    """Privacy budgets per example, to each of which the noise is calibrated; beside ordinary
+    training where no noise is given."""
+    clip_norm: float | None = None
+    """L2 bound on the gradients of private training; 1 if not given."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,9 @@ class Planted:
     """call, pin:6, color, phone, ..., or a template such as 'my code is {digit*4}'."""
     patterns_file: str | None = None
     """YAML file of own patterns and word lists."""
-    repetitions: tuple[int, ...] = (1, 10, 100)
-    """How often each canary stands in the training split; 0 plants nothing: the floor."""
+    repetitions: tuple[int | str, ...] = (1, 10, 100)
+    """How often each canary stands in the training split; 0 plants nothing: the floor. "1,100"
+    gives each pattern a number of its own."""
     label: str = "random"
     """The canaries' intent: random (for every model), new, or a given one."""
     secrets: int = 1
@@ -89,7 +100,7 @@ class Attacked:
     """How the trained targets are attacked."""
 
     attack: tuple[str, ...] = ("parikh2022", "coordinate")
-    """Searches and recipes, see docs/attacks.md."""
+    """Attacks, see docs/attacks.md; an empty list in a study file trains without attacking."""
     objective: str = "loss"
     """What the searches minimise; a recipe has its own."""
     shadows: int = 40
@@ -98,7 +109,7 @@ class Attacked:
 
 @dataclass(frozen=True)
 class AuditSpec(Attacked, Planted, Defended, Targets, Data):
-    """A grid: every combination of corpus, target, defense, noise and repetitions is one cell.
+    """A grid: every combination of corpus, target, defense, privacy and repetitions is one cell.
 
     All patterns are planted in the same model, one canary each, with a label drawn at random for
     every model. Every cell trains `models` targets; models of the same index share their secrets
@@ -107,20 +118,24 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
     """
 
     def __post_init__(self) -> None:
-        for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "attack"):
-            values = getattr(self, name)
-            if not values:
+        for name in ("corpus", "target", "repetitions", "defense"):
+            if not getattr(self, name):
                 raise ModivaError(f"--{name} is empty: give at least one value")
+        if self.attack and not self.pattern:
+            raise ModivaError("--pattern is empty: give at least one value")
+        for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "epsilon",
+                     "attack"):  # fmt: skip
+            values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ModivaError(f"--{name} {' '.join(map(str, values))} names a value twice")
-        for repetitions in self.repetitions:
-            if repetitions < 0:
-                raise ModivaError(f"--repetitions {repetitions}: must be 0 (not planted) or more")
         for noise in self.noise:
             if not (math.isfinite(noise) and noise >= 0):
                 raise ModivaError(
                     f"--noise {noise}: a noise multiplier is 0 (not private) or a positive number"
                 )
+        for epsilon in self.epsilon:
+            if not (math.isfinite(epsilon) and epsilon > 0):
+                raise ModivaError(f"--epsilon {epsilon}: a privacy budget is a positive number")
         for name, least in (
             ("models", 1),
             ("secrets", 1),
@@ -136,35 +151,64 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
                 raise ModivaError(f"--{name} {getattr(self, name)}: {MOST_MODELS} at most")
         if not 1 <= self.stack <= STACK:
             raise ModivaError(f"--stack {self.stack}: must be 1 to {STACK}")
-        if self.epochs is not None and self.epochs < 1:
-            raise ModivaError(f"--epochs {self.epochs}: must be 1 or more")
+        list(self.conditions())  # which checks the values of all of them
 
-    def cells(self) -> tuple["Cell", ...]:
-        """Expand the grid.
+    def privacies(self) -> Iterator[Privacy | None]:
+        """The values of the privacy axis: of noise, then of epsilon; None is ordinary training."""
+        noise = self.noise or ((0.0,) if self.epsilon else DEFAULT_NOISE)
+        for value in noise:
+            yield Privacy(noise_multiplier=value, clip_norm=self.clip_norm) if value else None
+        for value in self.epsilon:
+            yield Privacy(epsilon=value, clip_norm=self.clip_norm)
 
-        A positive noise multiplier means private training, so `dp` is added to a defense that is
-        not private; a noise multiplier of 0 means none, and `dp` or `edp` is taken from it.
-        `--defense none dp --noise 0 1` is thus two cells, not four.
+    def conditions(self) -> Iterator[Condition]:
+        """Every combination, some of them more than once.
+
+        A defense spelled with a private method, such as "dropout+edp", says which method the
+        private ones of its combinations have; its ordinary one is the defense without it.
         """
-        from modiva.studies.planning import with_noise
-
-        one_a_cell = {f.name for f in dataclasses.fields(Cell)} - {*_GRID, "side"}
-        shared = {name: getattr(self, name) for name in one_a_cell}
-        shared["side"] = "targets" if {*LEARNED} & {*self.attack} else "all"
-        cells: dict[Cell, None] = {}  # a dict keeps the order and drops what was named twice
-        for corpus, target, defense, noise, repetitions in itertools.product(
-            self.corpus, self.target, self.defense, self.noise, self.repetitions
+        side: Side = "targets" if {*LEARNED} & {*self.attack} else "all"
+        for corpus, target, spelling, privacy, repetitions in itertools.product(
+            self.corpus, self.target, self.defense, self.privacies(), self.repetitions
         ):
-            cell = Cell(
+            defense, method = split_defense(spelling)
+            if privacy is not None and method is not None:
+                privacy = dataclasses.replace(privacy, method=method)
+            yield Condition(
                 corpus=corpus,
                 target=target,
-                defense=with_noise(defense, noise),
-                noise=noise,
-                repetitions=repetitions,
-                **shared,
+                size=self.size,
+                patterns=self.pattern,
+                repetitions=_numbers(repetitions),
+                label=self.label,
+                secrets=self.secrets,
+                controls=self.controls,
+                share_valid=self.share_valid,
+                patterns_file=self.patterns_file,
+                sentences=self.sentences,
+                side=side,
+                half_seed=0 if side == "all" else self.seed,
+                defense=defense,
+                privacy=privacy,
+                epochs=self.epochs,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
             )
-            cells[cell] = None
-        return tuple(cells)
+
+    def cells(self) -> tuple["Cell", ...]:
+        """Every condition once, with what the study asks of it, in the order of the grid."""
+        return tuple(
+            Cell(
+                condition=condition,
+                models=self.models,
+                seed=self.seed,
+                attacks=self.attack,
+                objective=self.objective,
+                shadows=self.shadows,
+                stack=self.stack,
+            )
+            for condition in dict.fromkeys(self.conditions())
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The specification as plain JSON values."""
@@ -173,44 +217,39 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
 
 @dataclass(frozen=True)
 class Cell:
-    """One condition: `models` independently trained targets, attacked and scored."""
+    """One condition, and what a study asks of it.
 
-    corpus: str
-    target: str
-    defense: str
-    noise: float
-    repetitions: int
-    pattern: tuple[str, ...]
-    attack: tuple[str, ...]
-    objective: str
+    Args:
+        condition: of its targets.
+        models: independently trained targets.
+        seed: of the study; seeds of models follow from it.
+        attacks: by name; none trains without attacking.
+        objective: of the searches that are no paper's.
+        shadows: shadow models that learned attacks learn from.
+        stack: models that train side by side at most.
+    """
+
+    condition: Condition
     models: int
-    seed: int
-    size: Size
-    sentences: int
-    epochs: int | None
-    label: str
-    secrets: int
-    controls: int
-    share_valid: bool
-    patterns_file: str | None
-    stack: int
-    shadows: int
-    side: str  # whose sentences its models train on: "all", "targets" or "shadows"
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Cell":
-        """The cell whose `dataclasses.asdict` went through JSON."""
-        lists = {name: tuple(values[name]) for name in ("pattern", "attack")}
-        return cls(**{**values, **lists})
+    seed: int = 0
+    attacks: tuple[str, ...] = ()
+    objective: str = "loss"
+    shadows: int = 40
+    stack: int = STACK
 
     @property
-    def private(self) -> bool:
-        """Whether its targets are trained with differential privacy."""
-        return self.noise > 0
+    def model_seeds(self) -> list[int]:
+        """Seeds of the models: the same in every cell of a study, so that cells are paired.
+
+        Shadow models have seeds of their own, which no target has.
+        """
+        first = self.seed * 2 * MOST_MODELS
+        if self.condition.side == "shadows":
+            first += MOST_MODELS + 100 * self.condition.repetitions[0]
+        return [first + index for index in range(self.models)]
 
     def __str__(self) -> str:
-        noise = f" noise {self.noise:g}" if self.private else ""
-        return f"{self.corpus} {self.target} {self.defense}{noise} R={self.repetitions}"
+        return str(self.condition)
 
 
 @dataclass(frozen=True)
@@ -239,6 +278,16 @@ class Study:
         if len(self.grids) == 1:
             return self.grids[0].as_dict()
         return {"grids": [grid.as_dict() for grid in self.grids]}
+
+
+def _numbers(repetitions: int | str) -> tuple[int, ...]:
+    """The numbers of a value of the axis of repetitions: one, or one a pattern."""
+    try:
+        return tuple(int(number) for number in str(repetitions).split(","))
+    except ValueError:
+        raise ModivaError(
+            f"--repetitions {repetitions}: give whole numbers, or such as 1,100 for one a pattern"
+        ) from None
 
 
 def content_key(*parts: Any) -> str:

@@ -1,4 +1,4 @@
-"""Training: one classifier or a stack of them, privately or not, with defenses by name."""
+"""Training: from a condition to targets, one or a stack of them, privately or not."""
 
 from modiva.training.checkpoint import save_checkpoint
 from modiva.training.config import (
@@ -9,33 +9,44 @@ from modiva.training.config import (
     TrainConfig,
     TrainResult,
 )
-from modiva.training.defaults import default_config
-from modiva.training.defenses import (
-    DEFENSES,
-    Defense,
-    apply_defense,
-    defense_names,
-    parse_defense,
-    register_defense,
-)
+from modiva.training.defenses import DEFENSES, Defense, parse_defense, register_defense
 from modiva.training.loop import train
+from modiva.training.resolve import resolve
+from modiva.training.seeds import resolve_device
 from modiva.training.stack import train_stack
+from modiva.training.target import (
+    Prepared,
+    Target,
+    load_corpus,
+    load_ledgers,
+    load_targets,
+    prepare,
+    prepare_process,
+    save_targets,
+)
 
 __all__ = [
     "DEFENSES",
     "Defense",
     "EpochRecord",
     "Microbatches",
+    "Prepared",
     "PrivacySettings",
     "Splits",
+    "Target",
     "TrainConfig",
     "TrainResult",
-    "apply_defense",
-    "default_config",
-    "defense_names",
+    "load_corpus",
+    "load_ledgers",
+    "load_targets",
     "parse_defense",
+    "prepare",
+    "prepare_process",
     "register_defense",
+    "resolve",
+    "resolve_device",
     "save_checkpoint",
+    "save_targets",
     "train",
     "train_stack",
 ]

@@ -1,40 +1,33 @@
 """The checkpoint folder: Hugging Face format, and training.json to make it again."""
 
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
 
 import modiva
-from canaries.planting import Planting
-from modiva.classifiers import Classifier, TargetSpec, write_into
+from modiva.classifiers import write_into
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder, write_json
-from modiva.training.config import TrainConfig, TrainResult
+from modiva.privacy import plan_from
+from modiva.training.private import finite
 
 if TYPE_CHECKING:
-    from modiva.corpora import Corpus
+    from modiva.training.target import Prepared, Target
 
 TRAINING_FILE = "training.json"
 
 
 def save_checkpoint(
     folder: Path | str,
-    classifier: Classifier,
+    target: "Target",
     *,
-    spec: TargetSpec,
-    config: TrainConfig,
-    result: TrainResult,
-    corpus: "Corpus",
-    defense: str = "none",
-    planting: Sequence[Planting] | Mapping[str, Any] | None = None,
-    command: str | Sequence[str] | None = None,
+    prepared: "Prepared",
+    command: str | None = None,
     seed_is_secret: bool = False,
-    extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint and its training.json, both or neither.
 
@@ -44,11 +37,11 @@ def save_checkpoint(
 
     Args:
         folder: must not exist.
-        corpus: the corpus BEFORE planting; its name and fingerprint are kept.
-        planting: the plantings, or a summary of them without secrets.
-        command: what made it, as a line or as words.
-        seed_is_secret: leave the training's seed out of the file, which then says so.
-        extra: further facts, kept under "extra".
+        target: what `prepared` trained.
+        prepared: its condition, with the corpus BEFORE planting, whose name and fingerprint are
+            kept.
+        command: what made it, as a line.
+        seed_is_secret: the training had a seed of its own, which is not kept; the file says so.
 
     Raises:
         ModivaError: `folder` exists.
@@ -56,17 +49,34 @@ def save_checkpoint(
     folder = Path(folder)
     if folder.exists():
         raise ModivaError(f"{folder} exists already: name another folder or remove it")
+    condition, corpus = prepared.condition, prepared.corpus
+    plan = target.result.plan
     facts = {
-        "command": command if isinstance(command, str | None) else list(command),
-        "seed": None if seed_is_secret else config.seed,
+        "command": command,
+        "seed": None if seed_is_secret else target.model_seed,
         "seed_is_secret": seed_is_secret,
-        "target": asdict(spec),
-        "defense": defense,
-        "config": asdict(config) | ({"seed": None} if seed_is_secret else {}),
+        "condition": condition.as_dict(),
+        "target": asdict(prepared.spec),
+        "defense": condition.protection,
+        "config": {name: value for name, value in asdict(prepared.config).items() if name != "seed"},
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
-        "sentences": {split: len(getattr(corpus, split)) for split in ("train", "valid", "test")},
-        "planting": _planting_summary(planting),
-        **asdict(result),
+        "sentences": {
+            "train": target.sentences,
+            "valid": len(corpus.valid),
+            "test": len(corpus.test),
+        },
+        "planting": {
+            "patterns": [pattern.template for pattern in prepared.patterns],
+            "repetitions": list(condition.copies),
+            "group_epsilon": [
+                None if plan is None else finite(plan_from(plan).group_epsilon(copies))
+                for copies in condition.copies
+            ],
+            "group_neighbouring": [f"add-or-remove-{copies}" for copies in condition.copies],
+        }
+        if prepared.patterns
+        else None,
+        **asdict(target.result),
         "versions": {
             "modiva": modiva.__version__,
             "torch": torch.__version__,
@@ -74,25 +84,8 @@ def save_checkpoint(
             "python": sys.version.split()[0],
         },
         "threads": torch.get_num_threads(),
-        "extra": dict(extra or {}),
     }
     with atomic_folder(folder) as temporary:
-        write_into(classifier, temporary)
+        write_into(target.classifier, temporary)
         write_json(temporary / TRAINING_FILE, facts)
     return folder
-
-
-def _planting_summary(planting: Any) -> Any:
-    if planting is None or isinstance(planting, Mapping):
-        return dict(planting) if planting else None
-    return [
-        {
-            "pattern": one.pattern.name,
-            "template": one.pattern.template,
-            "repetitions": one.repetitions,
-            "label": one.label,
-            "count": one.count,
-            "controls": one.controls,
-        }
-        for one in planting
-    ]

@@ -61,7 +61,7 @@ def test_a_write_that_fails_leaves_the_old_ledger(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("canaries.ledger.os.fsync", full)
+    monkeypatch.setattr("canaries.documents.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         Ledger((), 0).save(path)
     assert path.read_bytes() == before
@@ -74,8 +74,8 @@ def test_a_write_that_fails_leaves_the_old_ledger(
         (b"", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b'{"format": "canaries/led', "not JSON"),
-        (b"[]", "not a ledger"),
-        (b'{"seed": 0, "canaries": []}', "not a ledger"),
+        (b"[]", "not a ledger file"),
+        (b'{"seed": 0, "canaries": []}', "not a ledger file"),
         (b'{"format": "canaries/ledger", "version": 2}', "version 2.*version 1"),
         (b'{"format": "canaries/ledger", "version": 1}', "seed = None.*int"),
     ],

@@ -192,4 +192,5 @@ def _knock(address: str) -> None:
 
 def _versions(task: Task) -> str:
     """The version of all code that a study's steps are made of."""
-    return code_version("plan") if task.function.startswith("modiva.") else task.function
+    module = type(task.steps[0][1]).__module__
+    return code_version("plan") if module.startswith("modiva.") else module

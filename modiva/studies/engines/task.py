@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import importlib
 import os
 import re
 import shutil
@@ -38,19 +37,28 @@ class Context:
     shared: dict[str, Any] = field(default_factory=dict)
 
 
+class Job(Protocol):
+    """What a step computes: a frozen dataclass of its arguments, called with a context."""
+
+    @property
+    def kind(self) -> str:
+        """A key of `modiva.studies.code.PARTS`: the code that it is made of."""
+
+    def __call__(self, context: Context) -> Rows:
+        """Leave an artefact in `context.out`, or measure, and return the rows."""
+
+
 @dataclass(frozen=True)
 class Task:
     """Steps of one kind that read the same artefacts, run in one process one after the other.
 
     Args:
-        function: "module:name" of the kind, called as (settings, context) -> rows.
-        steps: key and settings of every step.
+        steps: key and job of every step.
         needs: role and key of every artefact.
         device: "auto", "cpu" or "cuda".
     """
 
-    function: str
-    steps: tuple[tuple[str, Mapping[str, Any]], ...]
+    steps: tuple[tuple[str, Job], ...]
     needs: tuple[tuple[str, str], ...] = ()
     device: str = "auto"
 
@@ -95,15 +103,13 @@ class Engine(AbstractContextManager["Engine"], Protocol):
 def perform(task: Task, inputs: Mapping[str, Path], scratch: Path) -> Iterator[Outcome]:
     """Run the steps of a task in this process; an error ends its own step only."""
     shared: dict[str, Any] = {}
-    for key, settings in task.steps:
+    for key, job in task.steps:
         started = time.perf_counter()
         # A name of its own: a worker that died may have left another attempt behind.
         out = scratch / f"{key}-{os.urandom(6).hex()}"
         try:
-            module, _, name = task.function.partition(":")
-            run = getattr(importlib.import_module(module), name)
             out.mkdir()
-            rows = run(settings, Context(inputs, out, task.device, shared))
+            rows = job(Context(inputs, out, task.device, shared))
             files = {path: _sha256(out / path) for path in sorted(_files(out))}
         except Exception as error:
             shutil.rmtree(out, ignore_errors=True)

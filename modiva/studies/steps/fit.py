@@ -5,82 +5,106 @@ an attacker, so the shadow models have it in turn 3, 10, 30, 100 times and once.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from attacks import Ranker, Shadow, build_completion, fit_ranker
-from attacks.labels import BY_NAME
-from canaries import Pattern
-from modiva.corpora import Corpus
+from canaries import Ledger
+from modiva.condition import Condition, Side
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.spec import Cell
-from modiva.studies.steps.initial import initial_model
-from modiva.studies.steps.planting import cell_patterns, prepare_process
-from modiva.studies.steps.train import Target, checked_corpus, load_targets
-from modiva.training.seeds import resolve_device
+from modiva.training import (
+    Prepared,
+    Target,
+    load_ledgers,
+    load_targets,
+    prepare,
+    prepare_process,
+    resolve_device,
+)
 
 REPETITIONS = (3, 10, 30, 100, 1)  # the most useful first, for those who train few
 
 
-def shadow_cells(cell: Cell, side: str = "shadows") -> list[Cell]:
+@dataclass(frozen=True)
+class FitJob:
+    """A ranker to fit.
+
+    Args:
+        conditions: of the shadow models.
+        roles: the inputs that hold shadow models, each with the number of its condition.
+        fingerprint: of the corpus that the study was planned with.
+        initial: whether the ranker may use the weights before training.
+        seed: of every random draw.
+    """
+
+    conditions: tuple[Condition, ...]
+    roles: tuple[tuple[str, int], ...]
+    fingerprint: str
+    initial: bool
+    seed: int
+    kind = "fit"
+
+    def __call__(self, context: Context) -> Rows:
+        """Fit the ranker on the shadow models of the inputs and leave it in `context.out`."""
+        prepare_process()
+        shadows: list[Shadow] = []
+        for role, number in self.roles:
+            prepared = prepare(self.conditions[number], fingerprint=self.fingerprint)
+            folder = context.inputs[role]
+            for target, ledger in zip(load_targets(folder), load_ledgers(folder), strict=True):
+                target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
+                shadows += shadows_of(prepared, target, ledger, self.initial)
+        fit(self.conditions[0], shadows, self.initial, self.seed).save(context.out)
+        return []
+
+
+def shadow_cells(cell: Cell, side: Side = "shadows") -> list[Cell]:
     """The cells whose models are the shadow models of `cell`, whatever its own repetitions."""
     cells = []
     for number, repetitions in enumerate(REPETITIONS):
         models = (cell.shadows + len(REPETITIONS) - 1 - number) // len(REPETITIONS)
         if models:
-            cells.append(
-                dataclasses.replace(
-                    cell,
-                    repetitions=repetitions,
-                    models=models,
-                    attack=(),
-                    objective="margin",
-                    secrets=1,
-                    controls=1,
-                    share_valid=False,
-                    side=side,
-                )
+            condition = dataclasses.replace(
+                cell.condition,
+                repetitions=(repetitions,),
+                secrets=1,
+                controls=1,
+                share_valid=False,
+                side=side,
             )
+            cells.append(dataclasses.replace(cell, condition=condition, models=models, attacks=()))
     return cells
 
 
-def run(settings: Mapping[str, Any], context: Context) -> Rows:
-    """Fit a ranker on the shadow models of the inputs and leave it in `context.out`."""
-    prepare_process()
-    shadows: list[Shadow] = []
-    cells = [Cell.from_dict(values) for values in settings["cells"]]
-    for role, number in settings["roles"]:
-        cell = cells[number]
-        corpus = checked_corpus(cell, settings["data"])
-        patterns = cell_patterns(cell, corpus)
-        for target in load_targets(context.inputs[role]):
-            target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
-            shadows += shadows_of(cell, corpus, patterns, target, settings["initial"])
-    fit(cells[0], shadows, settings["initial"]).save(context.out)
-    return []
-
-
-def fit(cell: Cell, shadows: Sequence[Shadow], initial: bool, progress: bool = False) -> Ranker:
+def fit(
+    condition: Condition,
+    shadows: Sequence[Shadow],
+    initial: bool,
+    seed: int,
+    progress: bool = False,
+) -> Ranker:
     """Fit a ranker and say in it what it was fitted on."""
-    facts = {
-        "corpus": cell.corpus,
-        "target": cell.target,
-        "size": cell.size,
-        "defense": cell.defense,
-        "noise_multiplier": cell.noise,
-        "patterns": list(cell.pattern),
+    facts: dict[str, Any] = {
+        "corpus": condition.corpus,
+        "target": condition.target,
+        "size": condition.size,
+        "defense": condition.protection,
+        "noise_multiplier": condition.noise_multiplier,
+        "patterns": list(condition.patterns),
         "problems": len(shadows),
         "initial": initial,
     }
-    return fit_ranker(shadows, facts=facts, seed=cell.seed, progress=progress)
+    return fit_ranker(shadows, facts=facts, seed=seed, progress=progress)
 
 
 def shadows_of(
-    cell: Cell, corpus: Corpus, patterns: Sequence[Pattern], target: Target, initial: bool
+    prepared: Prepared, target: Target, ledger: Ledger, initial: bool
 ) -> Iterator[Shadow]:
-    """One shadow problem a secret that the attacker planted in its own model."""
+    """One shadow problem a secret that the attacker planted in a model of their own."""
     model, tokenizer = target.classifier.model, target.classifier.tokenizer
-    before = initial_model(cell, corpus, patterns, target) if initial else None
-    for pattern, canary in zip(patterns, target.ledger.canaries, strict=True):
-        problem = build_completion(tokenizer, model, pattern=pattern, label=BY_NAME + canary.label)
+    before = prepared.initial_model(target) if initial else None
+    for question, canary in zip(target.questions, ledger.canaries, strict=True):
+        problem = build_completion(tokenizer, model, pattern=question.pattern, label=question.label)
         yield Shadow(model, problem, problem.choices(canary.secret), before)

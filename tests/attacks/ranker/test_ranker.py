@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from attacks import AttackError
-from attacks.command import AttackArguments, choose_ranked
-from attacks.ranker import FIXED, RANKED, Ranker, Shadow, fit_ranker, rank
+from attacks import ATTACKS, AttackError, Knowledge
+from attacks.command import AttackArguments, chosen_attack
+from attacks.ranker import Ranker, Shadow, fit_ranker
 from attacks.ranker import shadows as shadows_module
 from attacks.ranker import weights as weights_module
 from attacks.ranker.fit import conditional_logit
+from attacks.ranker.fixed import FIXED
 from attacks.ranker.initial import interpolate, margin_oracle
+from attacks.ranker.ranker import rank
 from attacks.ranker.replay import replay_features
 from attacks.ranker.usual import Usual, problem_key
 from attacks.ranker.weights import SHARES, lower_layers, weight_features
@@ -160,11 +162,12 @@ def test_what_a_ranked_attack_lacks_is_said(tokenizer, make_bert, tmp_path):
     model = make_bert(tokenizer)
     problem = code(tokenizer, model)
     with pytest.raises(AttackError, match="modiva ranker fit"):
-        RANKED["ranker"].run(model, [problem])
+        ATTACKS["ranker"].run(model, [problem])
     with pytest.raises(AttackError, match="--initial"):
-        RANKED["movement"].run(model, [problem])
+        ATTACKS["movement"].run(model, [problem])
+    with_initial = Ranker({"margin": 1.0}, initial=True)
     with pytest.raises(AttackError, match="ranker-initial"):
-        RANKED["ranker"].run(model, [problem], ranker=Ranker({"margin": 1.0}, initial=True))
+        ATTACKS["ranker"].run(model, [problem], knowledge=Knowledge(ranker=with_initial))
     with pytest.raises(AttackError, match="holds no"):
         Ranker.load(tmp_path)
     Ranker({"margin": 1.0}).save(tmp_path)
@@ -188,7 +191,7 @@ def test_initial_weights_of_another_architecture_are_refused(tokenizer, make_wor
     model = make_bert(tokenizer)
     other = make_bert(make_word_level(["call", *map(str, range(10))]))
     with pytest.raises(AttackError, match="architecture"):
-        RANKED["movement"].run(model, [code(tokenizer, model)], initial=other)
+        ATTACKS["movement"].run(model, [code(tokenizer, model)], knowledge=Knowledge(initial=other))
 
 
 @pytest.mark.parametrize("name", sorted(FIXED))
@@ -196,17 +199,17 @@ def test_every_fixed_score_ranks_the_whole_space(tokenizer, make_bert, name):
     before = make_bert(tokenizer, 3)
     model = train_on(tokenizer, before, "3 1 4", steps=5)
     problem = code(tokenizer, model)
-    initial = before if RANKED[name].initial else None
-    (order,) = RANKED[name].run(model, [problem], initial=initial)
-    assert len(order.choices) == problem.size
-    assert order.utility[0] > order.utility[-1]  # the score tells candidates apart
+    (found,) = ATTACKS[name].run(model, [problem], knowledge=Knowledge(initial=before))
+    assert len(found.scored.numbers) == problem.size
+    assert found.scored.scores[0] < found.scored.scores[-1]  # the score tells candidates apart
 
 
 def test_rows_that_moved_name_the_words_of_the_secret(tokenizer, make_bert):
     before = make_bert(tokenizer, 3)
     model = train_on(tokenizer, before, "3 1 4")
-    (order,) = RANKED["movement"].run(model, [code(tokenizer, model)], initial=before)
-    assert set(order.choices[0].tolist()) == {3, 1, 4}
+    knowledge = Knowledge(initial=before)
+    (found,) = ATTACKS["movement"].run(model, [code(tokenizer, model)], knowledge=knowledge)
+    assert set(found.candidates[0]) == {"3", "1", "4"}
     assert input_vectors(model, torch.tensor([1])).shape == (1, 16)
 
 
@@ -214,18 +217,16 @@ def test_command_line_choices_are_checked():
     def arguments(**more):
         return AttackArguments(checkpoint="x", slots="digit", label="0", **more)
 
-    assert choose_ranked(arguments(attack="coordinate")) is None
-    chosen = choose_ranked(arguments(attack="contrast"))
-    assert chosen is not None
-    assert chosen[0].name == "contrast"
+    assert chosen_attack(arguments(attack="contrast"))[0].name == "contrast"
     for more, match in (
         ({"attack": "ranker"}, "--ranker"),
         ({"attack": "movement"}, "--initial"),
         ({"attack": "coordinate", "initial": "base"}, "does not use"),
-        ({"attack": "contrast", "set": ("restarts=2",)}, "--set"),
+        ({"attack": "contrast", "set": ("restarts=2",)}, "no settings"),
+        ({"attack": "contrast", "objective": "loss"}, "no objective"),
     ):
         with pytest.raises(AttackError, match=match):
-            choose_ranked(arguments(**more))
+            chosen_attack(arguments(**more))
 
 
 def test_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_bert):

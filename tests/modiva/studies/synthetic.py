@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from modiva.studies.plan import Plan, PlannedCell, Step
@@ -17,37 +18,55 @@ def _spin(seconds):
         pass
 
 
-def train(settings, context):
-    """Leave "weights" that are a function of the seed."""
-    if settings.get("fails") and Path(settings["fails"]).exists():
-        raise RuntimeError("this target does not train")
-    _spin(settings["work"])
-    weights = hashlib.sha512(str(settings["seed"]).encode()).digest() * 8
-    (context.out / "model").mkdir()
-    (context.out / "model" / "weights").write_bytes(weights)
-    (context.out / "facts.txt").write_text(str(settings["seed"]))
-    return []
+@dataclass(frozen=True)
+class Train:
+    """Leaves "weights" that are a function of the seed."""
+
+    seed: int
+    work: float
+    fails: str | None = None
+    kind = "train"
+
+    def __call__(self, context):
+        if self.fails and Path(self.fails).exists():
+            raise RuntimeError("this target does not train")
+        _spin(self.work)
+        weights = hashlib.sha512(str(self.seed).encode()).digest() * 8
+        (context.out / "model").mkdir()
+        (context.out / "model" / "weights").write_bytes(weights)
+        (context.out / "facts.txt").write_text(str(self.seed))
+        return []
 
 
-def attack(settings, context):
-    """Rows that are a function of the weights and the attack."""
-    if settings.get("dies") and not Path(settings["dies"]).exists():
-        Path(settings["dies"]).write_text("once")
-        os.kill(os.getpid(), 9)
-    _spin(settings["work"])
-    weights = (context.inputs["target"] / "model" / "weights").read_bytes()
-    digest = hashlib.sha256(weights + settings["attack"].encode()).digest()
-    return [
-        {
-            "attack": settings["attack"],
-            "model_seed": settings["seed"],
-            "secret": f"{byte:03d}",
-            "exact": byte % 2,
-            "exposure": byte / 7,
-            "epsilon": None if settings["seed"] % 2 else 1.5,
-        }
-        for byte in digest[: settings["rows"]]
-    ]
+@dataclass(frozen=True)
+class Attack:
+    """Measures rows that are a function of the weights and the attack."""
+
+    attack: str
+    seed: int
+    work: float
+    rows: int
+    dies: str | None = None
+    kind = "attack"
+
+    def __call__(self, context):
+        if self.dies and not Path(self.dies).exists():
+            Path(self.dies).write_text("once")
+            os.kill(os.getpid(), 9)
+        _spin(self.work)
+        weights = (context.inputs["target"] / "model" / "weights").read_bytes()
+        digest = hashlib.sha256(weights + self.attack.encode()).digest()
+        return [
+            {
+                "attack": self.attack,
+                "model_seed": self.seed,
+                "secret": f"{byte:03d}",
+                "exact": byte % 2,
+                "exposure": byte / 7,
+                "epsilon": None if self.seed % 2 else 1.5,
+            }
+            for byte in digest[: self.rows]
+        ]
 
 
 class Plans:
@@ -62,13 +81,13 @@ class Plans:
         cells, work, rows, attacks, version, settings = self._made
         steps, planned = {}, []
         # What the attack "learned" needs beside the target; it may fail by itself.
-        told = {"seed": cells, "work": work, "fails": settings.get("breaks")}
-        ranker = Step(content_key("train", "ranker"), "synthetic:train", told)
+        fit = Train(cells, work, settings.get("breaks"))
+        ranker = Step(content_key("train", "ranker"), fit)
         if "learned" in attacks:
             steps[ranker.key] = ranker
         for seed in range(cells):
-            told = {"seed": seed, "work": work, "rows": rows, **settings}
-            trained = Step(content_key("train", seed), "synthetic:train", told)
+            job = Train(seed, work, settings.get("fails"))
+            trained = Step(content_key("train", seed), job)
             steps[trained.key] = trained
             goals = []
             for name in attacks:
@@ -77,7 +96,8 @@ class Plans:
                     needs += ((name, ranker.key),)
                 key = content_key("attack", name, version, rows, needs)
                 goals.append(key)
-                steps[key] = Step(key, "synthetic:attack", {**told, "attack": name}, needs)
+                measure = Attack(name, seed, work, rows, settings.get("dies"))
+                steps[key] = Step(key, measure, needs)
             columns = {"target": f"t{seed % 3}", "repetitions": seed}
             planned.append(PlannedCell(f"cell {seed}", f"c{seed}", columns, 1, tuple(goals)))
         goals = {key for cell in planned for key in cell.goals}

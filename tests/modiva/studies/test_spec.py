@@ -5,23 +5,52 @@ import dataclasses
 import pytest
 
 from attacks.errors import AttackError
+from modiva.condition import Privacy
 from modiva.errors import ModivaError
 from modiva.studies import AuditSpec, Study, estimate_seconds, planning
 from modiva.studies.code import code_version
 from modiva.studies.planning import check_names, plan_study
 from modiva.studies.sources import signature
-from modiva.studies.steps.planting import load_corpus
+from modiva.training import load_corpus
+
+
+def condition_of(cell):
+    return cell.condition
 
 
 def test_noise_decides_whether_a_cell_is_private_and_duplicates_fall_together():
     spec = AuditSpec(defense=("none", "dp", "dropout"), noise=(0.0, 1.0), target=("cnn",))
-    defenses = [(cell.defense, cell.noise) for cell in spec.cells() if cell.repetitions == 1]
-    assert defenses == [("none", 0.0), ("dp", 1.0), ("dropout", 0.0), ("dropout+dp", 1.0)]
+    found = [(c.protection, c.noise_multiplier) for c in map(condition_of, spec.cells())
+             if c.repetitions == (1,)]  # fmt: skip
+    assert found == [("none", 0.0), ("dp", 1.0), ("dropout", 0.0), ("dropout+dp", 1.0)]
 
 
 def test_edp_is_private_training_of_its_own():
     spec = AuditSpec(defense=("edp",), noise=(0.0, 1.0), target=("cnn",), repetitions=(1,))
-    assert [(cell.defense, cell.noise) for cell in spec.cells()] == [("none", 0.0), ("edp", 1.0)]
+    found = [(c.protection, c.noise_multiplier) for c in map(condition_of, spec.cells())]
+    assert found == [("none", 0.0), ("edp", 1.0)]
+
+
+def test_epsilon_is_an_axis_of_its_own_beside_ordinary_training():
+    spec = AuditSpec(target=("cnn",), repetitions=(1,), epsilon=(1.0, 8.0))
+    assert [c.privacy for c in map(condition_of, spec.cells())] == [
+        None, Privacy(epsilon=1.0), Privacy(epsilon=8.0)
+    ]  # fmt: skip
+    spec = AuditSpec(target=("cnn",), repetitions=(1,), noise=(2.0,), epsilon=(1.0,))
+    assert [c.privacy for c in map(condition_of, spec.cells())] == [
+        Privacy(noise_multiplier=2.0), Privacy(epsilon=1.0)
+    ]  # fmt: skip
+
+
+def test_patterns_may_have_repetitions_of_their_own():
+    spec = AuditSpec(target=("cnn",), noise=(0.0,), repetitions=(5, (1, 100)))
+    assert [c.copies for c in map(condition_of, spec.cells())] == [(5, 5), (1, 100)]
+
+
+def test_a_study_may_train_without_attacking():
+    plan = validate(dataclasses.replace(SMALL, attack=(), pattern=()))
+    assert {step.kind for step in plan.steps.values()} == {"train"}
+    assert plan.goals == set(plan.steps)
 
 
 def test_every_combination_is_one_cell():
@@ -119,6 +148,7 @@ def test_the_code_of_an_attack_is_no_part_of_a_training(monkeypatch):
         ({"repetitions": (-1,)}, "-1"),
         ({"noise": (-0.5,)}, "-0.5"),
         ({"noise": (float("nan"),)}, "nan"),
+        ({"epsilon": (0.0,)}, "--epsilon 0.0"),
         ({"models": 0}, "--models 0"),
         ({"controls": 0}, "--controls 0"),
         ({"epochs": 0}, "--epochs 0"),

@@ -1,0 +1,187 @@
+"""A condition: all that decides how a target comes to be, and nothing else.
+
+Studies, training and the command line speak of the same object. How many models are trained under
+a condition, and by what they are attacked, belongs to the study. Nothing here imports PyTorch.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from modiva.errors import ModivaError
+
+Size = Literal["small", "full"]
+Side = Literal["all", "targets", "shadows"]
+Method = Literal["dp", "edp", "loop"]
+
+NONE = "none"  # the defense that changes nothing
+METHODS: tuple[Method, ...] = ("dp", "edp", "loop")
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """Differentially private training: by its noise or by its epsilon, exactly one of the two.
+
+    Args:
+        noise_multiplier: standard deviation of the noise over the clip norm, above 0.
+        epsilon: privacy budget per example; the noise is calibrated to it.
+        method: "dp" clips every example's gradient in one backward pass (DP-SGD), "loop" does the
+            same one example at a time, and "edp" clips the means of micro-batches with decaying
+            noise (eDP-SGD, Dupuy et al. 2022).
+        delta: of the (epsilon, delta) statement; None takes 1e-5.
+        clip_norm: L2 bound on what is clipped; None takes 1.
+
+    Raises:
+        ModivaError: a value out of range, or both or neither of noise and epsilon.
+    """
+
+    noise_multiplier: float | None = None
+    epsilon: float | None = None
+    method: Method = "dp"
+    delta: float | None = None
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.noise_multiplier is None) == (self.epsilon is None):
+            raise ModivaError(
+                f"noise_multiplier={self.noise_multiplier}, epsilon={self.epsilon}: private "
+                "training takes exactly one of the two; give the other as None"
+            )
+        for name in ("noise_multiplier", "epsilon", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ModivaError(f"{name}={value}: give a positive number")
+        if self.delta is not None and not 0 < self.delta < 1:
+            raise ModivaError(f"delta={self.delta}: give a number between 0 and 1, such as 1e-5")
+        if self.method not in METHODS:
+            raise ModivaError(f"method={self.method!r}: choose one of {', '.join(METHODS)}")
+
+    def __str__(self) -> str:
+        if self.epsilon is not None:
+            return f"{self.method} epsilon {self.epsilon:g}"
+        return f"{self.method} noise {self.noise_multiplier:g}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How one kind of target comes to be: its sentences, what is planted, and how it is trained.
+
+    Args:
+        corpus: a name from `modiva corpus list`, or a file or folder.
+        target: an architecture's name, or a Hugging Face folder or name.
+        size: of our own architectures: 32 wide (small) or 100 wide (full).
+        patterns: what is planted, such as "call", "pin:6" or a template; may be empty.
+        repetitions: copies of each canary in the training split: one number for all patterns, or
+            one a pattern; 0 plants nothing.
+        label: the canaries' intent: "random" (for every model), "new", or a given one.
+        secrets: canaries of every pattern.
+        controls: secrets drawn with each canary and never planted.
+        share_valid: plant the same share in the validation split too.
+        patterns_file: YAML file of own patterns and word lists.
+        sentences: at most so many training sentences, drawn for each model; 0 is the whole split.
+        side: whose sentences: all, or one of two halves, the targets' or the attacker's (shadows).
+        half_seed: decides which sentence is in which half; nothing where `side` is all.
+        defense: names that training without privacy knows, joined by "+".
+        privacy: None, or how training is made private.
+        epochs: at most so many; None takes the default of target, defense and privacy.
+        learning_rate: of AdamW; None takes the default.
+        batch_size: sentences of a step, of a private one the expected number; None takes the
+            default.
+        word_vectors: GloVe-format file for the embeddings of our own architectures.
+        freeze_embeddings: keep the embeddings as they are.
+
+    Raises:
+        ModivaError: a value out of range.
+    """
+
+    corpus: str = "home-assistant"
+    target: str = "cnn"
+    size: Size = "full"
+    patterns: tuple[str, ...] = ()
+    repetitions: tuple[int, ...] = (1,)
+    label: str = "random"
+    secrets: int = 1
+    controls: int = 5
+    share_valid: bool = False
+    patterns_file: str | None = None
+    sentences: int = 0
+    side: Side = "all"
+    half_seed: int = 0
+    defense: str = NONE
+    privacy: Privacy | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    batch_size: int | None = None
+    word_vectors: str | None = None
+    freeze_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("secrets", 1), ("controls", 0), ("sentences", 0), ("half_seed", 0)):
+            if getattr(self, name) < least:
+                raise ModivaError(f"--{name} {getattr(self, name)}: must be {least} or more")
+        for repetitions in self.repetitions:
+            if repetitions < 0:
+                raise ModivaError(f"--repetitions {repetitions}: must be 0 (not planted) or more")
+        if len(self.repetitions) not in (1, len(self.patterns)):
+            raise ModivaError(
+                f"--repetitions names {len(self.repetitions)} numbers for {len(self.patterns)} "
+                "patterns: give one number, or one a pattern"
+            )
+        if self.epochs is not None and self.epochs < 1:
+            raise ModivaError(f"--epochs {self.epochs}: must be 1 or more")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ModivaError(f"--batch-size {self.batch_size}: must be 1 or more")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise ModivaError(f"--learning-rate {self.learning_rate}: must be above 0")
+
+    @property
+    def copies(self) -> tuple[int, ...]:
+        """Repetitions of each pattern's canaries, one number a pattern."""
+        if len(self.repetitions) == len(self.patterns):
+            return self.repetitions
+        return self.repetitions * len(self.patterns)
+
+    @property
+    def noise_multiplier(self) -> float | None:
+        """The noise that was asked for: 0 without privacy, None where it follows from epsilon."""
+        return 0.0 if self.privacy is None else self.privacy.noise_multiplier
+
+    @property
+    def protection(self) -> str:
+        """Defense and private method as tables name them, such as "dropout+dp"."""
+        return join_defense(self.defense, None if self.privacy is None else self.privacy.method)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The condition as plain JSON values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    def __str__(self) -> str:
+        noise = "" if self.privacy is None else f" {str(self.privacy).partition(' ')[2]}"
+        copies = ",".join(map(str, self.repetitions))
+        return f"{self.corpus} {self.target} {self.protection}{noise} R={copies}"
+
+
+def split_defense(text: str) -> tuple[str, Method | None]:
+    """Take the private method out of a spelling such as "dropout+dp".
+
+    Returns:
+        The names of the other defenses, joined, "none" where there is no other; and the method.
+
+    Raises:
+        ModivaError: two ways of private training.
+    """
+    names = list(dict.fromkeys(name.strip() for name in text.split("+")))
+    methods = [method for method in METHODS if method in names]
+    if len(methods) > 1:
+        raise ModivaError(
+            f"{text!r} trains privately in {len(methods)} ways: keep one of {', '.join(methods)}"
+        )
+    rest = [name for name in names if name not in METHODS and name != NONE]
+    return "+".join(rest) if rest else NONE, methods[0] if methods else None
+
+
+def join_defense(defense: str, method: Method | None) -> str:
+    """The spelling that `split_defense` takes apart."""
+    names = [name for name in defense.split("+") if name != NONE]
+    return "+".join([*names, *([method] if method else [])]) or NONE

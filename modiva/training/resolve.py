@@ -1,0 +1,42 @@
+"""From a condition to the settings of its training: the defaults, then what was chosen."""
+
+from dataclasses import replace
+from typing import Any
+
+from modiva.classifiers import TargetSpec, parse_target
+from modiva.condition import Condition
+from modiva.training.config import TrainConfig
+from modiva.training.defaults import ordinary_settings, private_settings, private_spec
+from modiva.training.defenses import parse_defense
+
+
+def resolve(condition: Condition, **run: Any) -> tuple[TargetSpec, TrainConfig]:
+    """What a condition's targets are and how they are trained.
+
+    The defaults of the target are changed by its defenses and by private training; what the
+    condition gives replaces them, whatever it is.
+
+    Args:
+        condition: of the target.
+        run: further fields of `TrainConfig` (seed, order_seed, device, precision).
+
+    Raises:
+        ModivaError: an unknown target or defense, or a defense that this target cannot have.
+    """
+    spec = replace(
+        parse_target(condition.target, condition.size),
+        word_vectors=condition.word_vectors,
+        freeze_embeddings=condition.freeze_embeddings,
+    )
+    settings = ordinary_settings(spec)
+    for defense in parse_defense(condition.defense):
+        spec, settings = defense.apply(spec, settings)
+    if condition.privacy is not None:
+        private = private_settings(spec, condition.privacy, condition.batch_size)
+        spec, settings = private_spec(spec), settings | private
+    chosen = {
+        name: value
+        for name in ("epochs", "learning_rate", "batch_size")
+        if (value := getattr(condition, name)) is not None
+    }
+    return spec, TrainConfig(**{**settings, **chosen, **run})

@@ -1,0 +1,286 @@
+"""From a condition to trained targets: draw the sentences, plant, build, train; and keep them."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from canaries import (
+    Ledger,
+    Pattern,
+    Planted,
+    Planting,
+    Question,
+    candidate_words,
+    get_pattern,
+    load_patterns,
+    load_questions,
+    plant,
+    save_questions,
+)
+from modiva.classifiers import Classifier, TargetSpec, build, load, write_into
+from modiva.condition import Condition
+from modiva.corpora import Corpus
+from modiva.corpora import load as load_from
+from modiva.errors import ModivaError
+from modiva.training.config import EpochRecord, TrainConfig, TrainResult
+from modiva.training.resolve import resolve
+from modiva.training.stack import train_stack
+
+TARGETS_FILE = "targets.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One trained target and what an attacker knows of it; what was planted is kept apart.
+
+    Args:
+        classifier: model and tokenizer.
+        result: of its training.
+        questions: what an attacker knows of each canary.
+        sentences: of its training split, canaries included.
+        model_seed: of its sentences, secrets, weights, batches and noise.
+    """
+
+    classifier: Classifier
+    result: TrainResult
+    questions: tuple[Question, ...]
+    sentences: int
+    model_seed: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A condition with all that it names: its sentences, patterns and settings.
+
+    Args:
+        condition: what was asked for.
+        corpus: all its sentences, in three splits.
+        patterns: one a name in the condition.
+        spec: of the targets.
+        config: of their training; seeds are given by `train`.
+    """
+
+    condition: Condition
+    corpus: Corpus
+    patterns: tuple[Pattern, ...]
+    spec: TargetSpec
+    config: TrainConfig
+
+    @functools.cached_property
+    def pool(self) -> Corpus:
+        """The corpus with the training sentences that the targets may have."""
+        return one_side(self.condition, self.corpus)
+
+    def plant(self, seed: int) -> Planted:
+        """Draw the training sentences of one target and plant its own secrets among them."""
+        condition, data = self.condition, self.pool
+        if 0 < condition.sentences < len(data.train):
+            data = data.subset(condition.sentences, seed=seed)
+        plantings = [
+            Planting(pattern, copies, condition.label, condition.secrets, condition.controls)
+            for pattern, copies in zip(self.patterns, condition.copies, strict=True)
+        ]
+        return plant(
+            data.train, data.valid, plantings, seed=seed, share_valid=condition.share_valid
+        )
+
+    def build(self, planted: Planted, seed: int) -> Classifier:
+        """A target before training."""
+        labels = (canary.label for canary in planted.ledger.canaries)
+        return build(
+            self.spec,
+            texts=[text for text, _ in planted.train],
+            intents=sorted({*self.corpus.intents, *labels}),
+            extra_words=candidate_words(self.patterns),
+            seed=seed,
+        )
+
+    def train(
+        self,
+        seeds: Sequence[int],
+        *,
+        order_seed: int | None = None,
+        training_seeds: Sequence[int] | None = None,
+        progress: bool = False,
+    ) -> list[tuple[Target, Ledger]]:
+        """Train one target a seed, side by side where that is possible, each with its ledger.
+
+        Args:
+            seeds: of the targets.
+            order_seed: of the order of batch lengths, which targets of one stack share; None
+                takes the first seed.
+            training_seeds: of batches, dropout and noise; None takes `seeds`. Privacy holds
+                against those who do not know them.
+            progress: show a bar.
+
+        Raises:
+            CanaryError, ModivaError: what cannot be planted, built or trained, and the remedy.
+        """
+        planted = [self.plant(seed) for seed in seeds]
+        classifiers = [self.build(one, seed) for one, seed in zip(planted, seeds, strict=True)]
+        results = train_stack(
+            classifiers,
+            [(one.train, one.valid, self.corpus.test) for one in planted],
+            dataclasses.replace(
+                self.config, order_seed=seeds[0] if order_seed is None else order_seed
+            ),
+            seeds=seeds if training_seeds is None else training_seeds,
+            progress=progress,
+        )
+        return [
+            (Target(classifier, result, one.ledger.questions, len(one.train), seed), one.ledger)
+            for classifier, result, one, seed in zip(
+                classifiers, results, planted, seeds, strict=True
+            )
+        ]
+
+    def initial_model(self, target: Target) -> PreTrainedModel:
+        """The model that `target` was before training, as far as an attacker may know it.
+
+        Of a pretrained target the encoder is public. Its head, drawn for its classes, is not: it
+        takes the trained values.
+        """
+        initial = self.build(self.plant(target.model_seed), target.model_seed).model
+        if not self.spec.is_own:
+            inside = {id(parameter) for parameter in initial.base_model.parameters()}
+            final = dict(target.classifier.model.named_parameters())
+            for name, parameter in initial.named_parameters():
+                if id(parameter) not in inside:
+                    parameter.data = final[name].data.clone()
+        return initial.to(target.classifier.model.device).eval()  # type: ignore[arg-type]
+
+
+def prepare(
+    condition: Condition,
+    *,
+    corpus: Corpus | None = None,
+    fingerprint: str | None = None,
+    device: str = "auto",
+) -> Prepared:
+    """Load what a condition names.
+
+    Args:
+        condition: of the targets.
+        corpus: its sentences; None loads what `condition.corpus` names.
+        fingerprint: of the whole corpus, which it must have.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        CanaryError, ModivaError: what is unknown or does not fit, and the remedy.
+    """
+    corpus = load_corpus(condition.corpus) if corpus is None else corpus
+    if fingerprint is not None and corpus.fingerprint != fingerprint:
+        raise ModivaError(
+            f"corpus {condition.corpus} is not the one that the study was planned with: it "
+            "changed, or this machine has another under this name; run again, from a folder that "
+            "all share"
+        )
+    spec, config = resolve(condition, device=device)
+    patterns = condition_patterns(condition, corpus)
+    return Prepared(condition, corpus, patterns, spec, config)
+
+
+@functools.lru_cache(maxsize=4)
+def load_corpus(name: str) -> Corpus:
+    """Load a corpus once a process."""
+    return load_from(name)
+
+
+def prepare_process() -> None:
+    """Make a process compute as all others do: one thread, and no slow denormal numbers."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+def condition_patterns(condition: Condition, corpus: Corpus) -> tuple[Pattern, ...]:
+    """The patterns of a condition; word slots take their options from the whole corpus's words."""
+    file = condition.patterns_file
+    patterns, spaces = load_patterns(file) if file else ({}, {})
+    vocabulary = corpus.vocabulary(min_count=2)
+    return tuple(
+        get_pattern(name, vocabulary=vocabulary, patterns=patterns, spaces=spaces)
+        for name in condition.patterns
+    )
+
+
+def one_side(condition: Condition, corpus: Corpus) -> Corpus:
+    """The corpus with the part of the training split that a condition's targets may have.
+
+    Where shadow models are trained, a text is either the targets' or the attacker's, by its hash.
+
+    Raises:
+        ModivaError: a side has no sentence.
+    """
+    if condition.side == "all":
+        return corpus
+    mine = condition.side == "targets"
+    seed = condition.half_seed
+    train = tuple(e for e in corpus.train if (_half(e[0], seed) == 0) == mine)
+    if not train:
+        raise ModivaError(
+            f"corpus {corpus.name} has {len(corpus.train)} training sentences: too few to keep "
+            "some for the attacker's shadow models; take an attack that needs none"
+        )
+    return dataclasses.replace(corpus, train=train)
+
+
+def _half(text: str, seed: int) -> int:
+    return hashlib.sha256(f"{seed}:{text}".encode()).digest()[0] % 2
+
+
+def save_targets(trained: Sequence[tuple[Target, Ledger]], folder: Path) -> None:
+    """Write targets into an existing folder.
+
+    model-0/          the checkpoint: Hugging Face format, safetensors
+    questions-0.json  what an attacker knows of its canaries
+    ledger-0.json     what was planted; only scoring reads it
+    targets.json      seed, size of the training split and training result of every model
+    """
+    facts = []
+    for number, (target, ledger) in enumerate(trained):
+        model = folder / f"model-{number}"
+        model.mkdir()
+        write_into(target.classifier, model)
+        save_questions(folder / f"questions-{number}.json", target.questions)
+        ledger.save(folder / f"ledger-{number}.json")
+        facts.append(
+            {
+                "model_seed": target.model_seed,
+                "sentences": target.sentences,
+                "result": dataclasses.asdict(target.result),
+            }
+        )
+    (folder / TARGETS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def load_targets(folder: Path) -> Iterator[Target]:
+    """Read the targets of a folder, one after the other; this opens no ledger."""
+    facts = json.loads((folder / TARGETS_FILE).read_text(encoding="utf-8"))
+    for number, fact in enumerate(facts):
+        classifier = load(folder / f"model-{number}")
+        # A safetensors file puts weights at any address, and matrix products round by alignment:
+        # a copy lies where a freshly trained weight does, so that both give the same bits.
+        for parameter in classifier.model.parameters():
+            parameter.data = parameter.data.clone()
+        result = dict(fact["result"])
+        result["history"] = tuple(EpochRecord(**epoch) for epoch in result["history"])
+        yield Target(
+            classifier,
+            TrainResult(**result),
+            load_questions(folder / f"questions-{number}.json"),
+            fact["sentences"],
+            fact["model_seed"],
+        )
+
+
+def load_ledgers(folder: Path) -> list[Ledger]:
+    """Read the ledgers of a folder of targets, in their order."""
+    facts = json.loads((folder / TARGETS_FILE).read_text(encoding="utf-8"))
+    return [Ledger.load(folder / f"ledger-{number}.json") for number in range(len(facts))]
