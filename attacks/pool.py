@@ -9,7 +9,6 @@ from torch import Tensor
 from attacks.oracle import Oracle
 
 TOP = 100  # candidates that a reconstruction lists
-RANKED = 2**20  # candidates up to which the scores of a whole space are kept
 
 Choices = tuple[int, ...]
 
@@ -21,8 +20,7 @@ class Ranking:
     Args:
         choices: option indices, one tuple of the problem's slots a candidate.
         scores: the objective of each; lower is better.
-        every: scores (N,) of the whole space in mixed radix, where the search looked at all of it
-            and N is at most `RANKED`.
+        every: scores (N,) of the whole space in mixed radix, where the search looked at all of it.
     """
 
     choices: tuple[Choices, ...]

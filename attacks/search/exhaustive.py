@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from attacks.errors import AttackError
 from attacks.oracle import Oracle
-from attacks.pool import RANKED, TOP, Ranking
+from attacks.pool import TOP, Ranking
 from attacks.problem import WHOLE
 
 LIMIT = 10**7  # candidates; minutes for a small model, hours for a large one
@@ -39,8 +39,7 @@ class Exhaustive:
                 index = torch.empty(0, dtype=torch.long)
                 for start, scores in enumerate_scores(oracle, p):
                     scores = scores.nan_to_num(nan=torch.inf)
-                    if problem.size <= RANKED:
-                        every.append(scores)
+                    every.append(scores)
                     best = torch.cat([best, scores])
                     index = torch.cat([index, torch.arange(start, start + len(scores))])
                     best, order = best.sort(stable=True)  # ties stay in the order of the space
@@ -48,9 +47,7 @@ class Exhaustive:
                     bar.update(len(scores))
                 choices = unravel(index, problem.sizes)
                 listed = tuple(map(tuple, choices.tolist()))
-                rankings.append(
-                    Ranking(listed, tuple(best.tolist()), torch.cat(every) if every else None)
-                )
+                rankings.append(Ranking(listed, tuple(best.tolist()), torch.cat(every)))
         return rankings
 
 

@@ -90,12 +90,9 @@ def _value(path: Path, name: str, value: Any, hint: Any) -> Any:
         kind = get_args(hint)[0]
         if not isinstance(kind, types.UnionType):
             return tuple(_scalar(path, name, each, kind) for each in values)
-        # A value, or a list of one a pattern.
-        single = get_args(kind)[0]
+        # A number, or numbers joined by commas, one a pattern.
         return tuple(
-            tuple(_scalar(path, name, one, single) for one in each)
-            if isinstance(each, list)
-            else _scalar(path, name, each, single)
+            each if isinstance(each, str) else _scalar(path, name, each, get_args(kind)[0])
             for each in values
         )
     if isinstance(hint, types.UnionType):

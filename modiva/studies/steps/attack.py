@@ -149,15 +149,18 @@ def score_target(
             canary.controls,
             _base(prepared, target, canary),
             slot_sizes=[len(slot) for slot in pattern.slots],
-            scores=space_scores(scored, pattern)
-            if scored is not None and pattern.size <= ENUMERATED
-            else None,
+            scores=None if scored is None else space_scores(scored, pattern),
         )
     return rows
 
 
-def space_scores(scored: Scored, pattern: Pattern) -> SpaceScores:
-    """Scores of the whole space; what the attack did not look at is last, tied."""
+def space_scores(scored: Scored, pattern: Pattern) -> SpaceScores | None:
+    """Scores of the whole space; what the attack did not look at is last, tied.
+
+    None where it looked at a part of a space that is too large to list.
+    """
+    if pattern.size > max(ENUMERATED, len(scored.numbers)):
+        return None
     every = np.full(pattern.size, np.inf)
     every[scored.numbers.numpy()] = scored.scores.numpy()
     return SpaceScores(every, pattern.index)

@@ -43,7 +43,7 @@ def test_epsilon_is_an_axis_of_its_own_beside_ordinary_training():
 
 
 def test_patterns_may_have_repetitions_of_their_own():
-    spec = AuditSpec(target=("cnn",), noise=(0.0,), repetitions=(5, (1, 100)))
+    spec = AuditSpec(target=("cnn",), noise=(0.0,), repetitions=(5, "1,100"))
     assert [c.copies for c in map(condition_of, spec.cells())] == [(5, 5), (1, 100)]
 
 
@@ -146,6 +146,8 @@ def test_the_code_of_an_attack_is_no_part_of_a_training(monkeypatch):
     ("settings", "named"),
     [
         ({"repetitions": (-1,)}, "-1"),
+        ({"repetitions": ("1,many",)}, "1,many"),
+        ({"repetitions": ("1,2,3",)}, "3 numbers for 2 patterns"),
         ({"noise": (-0.5,)}, "-0.5"),
         ({"noise": (float("nan"),)}, "nan"),
         ({"epsilon": (0.0,)}, "--epsilon 0.0"),
