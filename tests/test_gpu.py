@@ -3,16 +3,17 @@
 They have not been run on the machines that this project is developed on, which have none.
 """
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
-from attacks import ATTACKS, build_completion, get_attack, score_space
+from attacks import ATTACKS, Knowledge, Ranker, build_completion, get_attack, score_space
 from canaries import get_pattern
 from modiva.classifiers import build, parse_target
 from modiva.privacy import PerExampleClipper, ReferenceClipper
-from modiva.studies.cells import run_cell
-from modiva.studies.spec import AuditSpec
+from modiva.studies import AuditSpec, EngineSettings, run_study
 
 pytestmark = [
     pytest.mark.gpu,
@@ -42,9 +43,12 @@ def test_scores_on_cuda_are_those_of_the_cpu(classifier):
 
 @pytest.mark.parametrize("name", list(ATTACKS))
 def test_every_attack_runs_on_cuda(classifier, name):
-    model, tokenizer = classifier.model, classifier.tokenizer
+    initial = copy.deepcopy(classifier.model).to("cuda")
+    model, tokenizer = classifier.model.to("cuda"), classifier.tokenizer
     problem = build_completion(tokenizer, model, pattern=get_pattern("call:2"), label="phone")
-    (found,) = get_attack(name).run(model, [problem], device="cuda")
+    attack = get_attack(name)
+    ranker = Ranker({"margin": 1.0}, initial="initial" in attack.needs)
+    (found,) = attack.run(model, [problem], knowledge=Knowledge(initial=initial, ranker=ranker))
     assert found.candidates
 
 
@@ -65,10 +69,11 @@ def test_clipped_sums_on_cuda_are_the_oracle_s(classifier):
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_a_whole_cell_runs_on_cuda(noise):
+def test_a_whole_cell_runs_on_cuda(noise, tmp_path):
     spec = AuditSpec(
         target=("lstm",), pattern=("call:3",), repetitions=(20,), noise=(noise,), models=2,
         sentences=200, epochs=2, attack=("coordinate",), controls=1,
     )  # fmt: skip
-    rows, _ = run_cell(spec.cells()[0], "cuda")
-    assert len(rows) == 2 * 2
+    engine = EngineSettings("debug")
+    result = run_study(spec, tmp_path / "out", engine, device="cuda", progress=False)
+    assert len(result.frame()) == 2 * 2

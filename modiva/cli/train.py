@@ -16,7 +16,6 @@ from modiva.privacy import plan_from
 from modiva.studies.planning import check_condition, check_tokens
 from modiva.training import TrainResult, prepare, save_checkpoint
 
-
 _SECRET_SEED = (
     "secret and not kept: batches and noise cannot be drawn again (secrets and first weights are "
     "those of seed 0)"

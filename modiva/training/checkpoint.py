@@ -58,7 +58,9 @@ def save_checkpoint(
         "condition": condition.as_dict(),
         "target": asdict(prepared.spec),
         "defense": condition.protection,
-        "config": {name: value for name, value in asdict(prepared.config).items() if name != "seed"},
+        "config": {
+            name: value for name, value in asdict(prepared.config).items() if name != "seed"
+        },
         "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint},
         "sentences": {
             "train": target.sentences,

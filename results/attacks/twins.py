@@ -28,9 +28,10 @@ from attacks.ranker.margins import Margins
 from attacks.vectors import input_vectors
 from canaries import Planting, candidate_words, get_pattern, plant
 from modiva.classifiers import Classifier, build, parse_target
+from modiva.condition import Condition
 from modiva.corpora import Corpus, load
 from modiva.measure import student_interval, wilson
-from modiva.training import default_config, train_stack
+from modiva.training import resolve, train_stack
 
 PATTERN = get_pattern("call")
 SENTENCES, REPETITIONS, STACK, INITIAL_SEED = 800, 10, 20, 1234
@@ -67,7 +68,7 @@ def train_twins(corpus: Corpus, target: str, label: str, seeds: list[int]) -> li
         planting = Planting(PATTERN, REPETITIONS, label, controls=1)
         plants.append(plant(data.train, data.valid, [planting], seed=seed))
         classifiers.append(untrained(corpus, target))
-    config = default_config(target, size="small", device="cpu")
+    _, config = resolve(Condition(target=target, size="small"), device="cpu")
     splits = [(planted.train, (), corpus.test[:300]) for planted in plants]
     config = replace(config, order_seed=seeds[0])
     train_stack(classifiers, splits, config, seeds=seeds, progress=False)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attacks import RANKED, build_completion, get_attack, score_space
+from attacks import ATTACKS, Knowledge, build_completion, get_attack, score_space
 from attacks.__main__ import main
 from attacks.checkpoint import load_checkpoint, load_initial
 from attacks.errors import AttackError
@@ -53,7 +53,7 @@ def test_a_model_in_half_precision_is_refused(tokenizer, make_bert):
     with pytest.raises(AttackError, match=r"model\.float\(\)"):
         get_attack("coordinate").run(half, [problem])
     with pytest.raises(AttackError, match=r"model\.float\(\)"):
-        RANKED["movement"].run(model, [problem], initial=half)
+        ATTACKS["movement"].run(model, [problem], knowledge=Knowledge(initial=half))
     with torch.autocast("cpu", torch.bfloat16), pytest.raises(AttackError, match="autocast"):
         score_space(model, problem)
 

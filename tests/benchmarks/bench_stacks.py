@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from modiva.classifiers import Classifier, build, parse_target
-from modiva.training import Splits, default_config, train, train_stack
+from modiva.condition import Condition
+from modiva.training import Splits, resolve, train, train_stack
 
 INTENTS = 7
 
@@ -67,7 +68,8 @@ def main() -> None:
     seeds = list(range(args.models))
     print(f"{'target':12} {'alone s/model':>22} {'stacked s/model':>22} {'ratio':>6}")
     for target in args.targets:
-        config = default_config(target, size="small", epochs=args.epochs, device="cpu")
+        condition = Condition(target=target, size="small", epochs=args.epochs)
+        _, config = resolve(condition, device="cpu")
         times: dict[str, list[float]] = {"alone": [], "stacked": []}
         for _ in range(args.rounds):
             classifiers = make(target, datas)

@@ -8,8 +8,9 @@ from attacks import build_completion
 from attacks.problem import Completion
 from canaries import Pattern, Planting, candidate_words, get_pattern, plant
 from modiva.classifiers import Classifier, build, parse_target
+from modiva.condition import Condition
 from modiva.corpora import Corpus, load
-from modiva.training import default_config, train_stack
+from modiva.training import resolve, train_stack
 
 SENTENCES = 800
 REPETITIONS = 10
@@ -52,7 +53,7 @@ def train_planted(
     """Train small targets on 800 sentences each, with one secret of each kind planted 10 times."""
     corpus, patterns = corpus_and_patterns(folder, kinds)
     plantings = [Planting(p, REPETITIONS, controls=0) for p in patterns.values()]
-    config = default_config(target, size="small", device="cpu")
+    _, config = resolve(Condition(target=target, size="small"), device="cpu")
     found = []
     for start in range(first_seed, first_seed + models, STACK):
         seeds = range(start, min(start + STACK, first_seed + models))

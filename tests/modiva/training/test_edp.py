@@ -6,10 +6,10 @@ import torch
 from scipy import stats
 from torch.nn import functional as F
 
-from modiva.classifiers import parse_target
+from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
 from modiva.privacy import plan_from
-from modiva.training import Microbatches, PrivacySettings, TrainConfig, apply_defense, train
+from modiva.training import Microbatches, PrivacySettings, TrainConfig, resolve, train
 from modiva.training.batches import encode_split
 from modiva.training.private import PrivateSteps
 
@@ -147,11 +147,11 @@ def test_it_learns_with_little_noise():
     assert result.test_accuracy > 0.85
 
 
-def test_the_defense_by_name_trains_to_its_epsilon():
+def test_the_method_by_name_trains_to_its_epsilon():
     splits = make_splits(300)
     classifier = make_classifier(splits)
-    config = replace(CONFIG, epochs=4, privacy=None)
-    _, config = apply_defense("edp", parse_target("cnn", "small"), config, epsilon=8.0)
+    privacy = Privacy(epsilon=8.0, method="edp")
+    _, config = resolve(Condition(size="small", epochs=4, privacy=privacy), device="cpu")
     result = train(classifier, splits, config, progress=False)
     assert 7.9 < result.epsilon <= 8
     assert result.plan["sensitivity"] == 2

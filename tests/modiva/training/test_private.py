@@ -6,15 +6,15 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from modiva.classifiers import Classifier, TargetSpec, build, save
+from modiva.classifiers import Classifier, build, save
+from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
 from modiva.privacy import PerExampleClipper, ReferenceClipper, plan_from
 from modiva.training import (
     PrivacySettings,
     TrainConfig,
-    apply_defense,
-    default_config,
     private,
+    resolve,
     train,
 )
 from modiva.training.batches import encode_split
@@ -257,9 +257,7 @@ def test_a_frozen_encoder_is_run_once_and_its_head_is_trained_all_the_same(split
     encoder = BertModel(BertConfig(vocab_size=60, intermediate_size=8, **sizes))
     tokenizer = make_classifier(splits).tokenizer
     folder = save(Classifier(encoder, tokenizer), tmp_path / "encoder")
-    spec, config = apply_defense(
-        "dp", TargetSpec(str(folder)), default_config(str(folder)), noise_multiplier=0.5
-    )
+    spec, config = resolve(Condition(target=str(folder), privacy=Privacy(noise_multiplier=0.5)))
     classifier = build(spec, texts=[], intents=sorted(WORDS))
     split = encode_split(classifier, splits.train)
     steps = PrivateSteps(classifier.model.train(), split, config)
