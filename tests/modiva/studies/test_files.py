@@ -102,7 +102,7 @@ def test_the_studies_of_the_repository_load(file):
         ("models: many\n", "'many'"),
         ("models: yes\n", "True"),
         ("models: 2.5\n", "2.5"),
-        ("repetitions: [1, ten]\n", "'ten'"),
+        ("repetitions: [1, ten]\n", "--repetitions ten"),
         ("size: huge\n", "small, full"),
         ("share_valid: 1\n", "true or false"),
         ("target: [cnn\n", "not a YAML"),

@@ -38,7 +38,8 @@ def test_a_checkpoint_says_how_to_make_it_again_and_holds_no_secret(made, tmp_pa
     assert training["epsilon"] is None
     assert training["plan"] is None
     assert training["test_accuracy"] == target.result.test_accuracy
-    assert training["planting"] == {"patterns": ["my pin code is {digit*4}"], "repetitions": [5]}
+    assert training["planting"]["patterns"] == ["my pin code is {digit*4}"]
+    assert training["planting"]["repetitions"] == [5]
     assert set(training["versions"]) >= {"modiva", "torch", "transformers"}
     for canary in ledger.canaries:
         for secret in (canary.secret, *canary.controls):
