@@ -16,7 +16,14 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
-from attacks import RANKED, AttackError, Oracle, build_completion, get_attack, get_objective
+from attacks import (
+    AttackError,
+    Knowledge,
+    Oracle,
+    build_completion,
+    get_attack,
+    get_objective,
+)
 from attacks.ranker.gradients import slot_gradients
 from canaries.patterns import parse_slots
 
@@ -179,7 +186,7 @@ def test_a_model_of_characters_hashes_is_scored_but_not_mixed():
     with pytest.raises(AttackError, match="CanineForSequenceClassification cannot be given"):
         get_attack("gcg2023").run(model, [problem])
     with pytest.raises(AttackError, match="CanineForSequenceClassification"):
-        RANKED["movement"].run(model, [problem], initial=tiny("canine"), seed=0)
+        get_attack("movement").run(model, [problem], knowledge=Knowledge(initial=tiny("canine")))
 
 
 def test_a_model_whose_sentences_see_each_other_takes_them_one_by_one(bert, tokenizer):
