@@ -1,6 +1,7 @@
 """Fixtures that every test shares."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ def corpora() -> Path:
             f"no real corpora at {folder}: set MODIVA_CORPORA to the folder that holds them"
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _denormal_numbers() -> Iterator[None]:
+    """Steps that run in this process flush denormal numbers, which other tests draw."""
+    import torch
+
+    yield
+    torch.set_flush_denormal(False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
