@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit test lint bench lock clean clean-runs
+.PHONY: help env audit test test-fast check bench lock clean clean-runs
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,10 +29,13 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 audit: env  ## the main job: plant, train, invert, measure on the default corpus; prints where the report is
 	$(MODIVA) audit
 
-test: env lint  ## the whole suite, offline, with lint and the import contracts
+test: env  ## the whole test suite, offline
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
-lint: env  ## ruff, formatting, types and the direction of imports
+test-fast: env  ## the tests that are not marked slow
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
+
+check: env  ## ruff, formatting, strict types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
