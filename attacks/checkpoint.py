@@ -92,8 +92,8 @@ def load_initial(folder_or_name: str, target: PreTrainedModel) -> PreTrainedMode
             f"{some(sorted(taken.fresh))}"
         )
     model.load_state_dict({k: final[k] if k in taken.fresh else v for k, v in state.items()})
-    initial = _in_own_memory(model).eval()
-    return initial.to(target.device)
+    _in_own_memory(model).eval().to(target.device)
+    return model
 
 
 def _in_own_memory(model: PreTrainedModel) -> PreTrainedModel:

@@ -37,7 +37,9 @@ def input_vectors(model: PreTrainedModel, ids: Tensor) -> Tensor:
                           "attack needs: use exhaustive, coordinate or random")  # fmt: skip
     with torch.no_grad():
         found = table(ids.to(model.device))
-    return found[0] if isinstance(found, tuple) else found  # quantised tables give a scale too
+    # Quantised tables give a scale too.
+    vectors: Tensor = found[0] if isinstance(found, tuple) else found
+    return vectors
 
 
 def check_precision(model: PreTrainedModel) -> None:

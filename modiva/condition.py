@@ -154,7 +154,8 @@ class Condition:
 
     def as_dict(self) -> dict[str, Any]:
         """The condition as plain JSON values."""
-        return json.loads(json.dumps(asdict(self)))
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     def __str__(self) -> str:
         noise = "" if self.privacy is None else f" {str(self.privacy).partition(' ')[2]}"

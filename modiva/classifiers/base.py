@@ -31,7 +31,7 @@ class TargetClassifier(PreTrainedModel):
         self.encoder = encoder
         self.head_dropout = nn.Dropout(config.head_dropout)
         self.head = nn.Linear(pooled_size, config.num_labels or 2)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]  # of transformers
 
     def _init_weights(self, module: nn.Module) -> None:
         # PyTorch's own initialisation, not the 0.02 of pretrained transformers: these are trained
@@ -50,7 +50,8 @@ class TargetClassifier(PreTrainedModel):
 
     def input_vectors(self, ids: torch.Tensor) -> torch.Tensor:
         """Give the input vectors of token ids: (B, ...) -> (B, ..., input_size)."""
-        return self.embedding(ids)
+        vectors: torch.Tensor = self.embedding(ids)
+        return vectors
 
     def forward(
         self,

@@ -93,5 +93,5 @@ def _build_own(spec: TargetSpec, vocabulary: dict[str, int], labels: dict[str, A
         vectors, found = load_word_vectors(spec.word_vectors, vocabulary, spec.embedding_dim)
         with torch.no_grad():
             model.embedding.words.weight[found] = vectors[found]
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]  # of transformers
     return Classifier(model, word_tokenizer(vocabulary))

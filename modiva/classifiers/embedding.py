@@ -39,8 +39,8 @@ class CharacterCnn(nn.Module):
         vectors = vectors.masked_fill(padding, 0.0)
         windows = shifted_windows(vectors, self.kernel_size)  # (B, W, L, k * C)
         features = self.convolution(windows.flatten(1, 2)).unflatten(1, windows.shape[1:3])
-        # Zero is neutral under the maximum because relu follows it.
-        pooled = features.masked_fill(padding, 0.0).amax(dim=2).relu()  # (B, W, char_filters)
+        # Zero is neutral under the maximum because relu follows it. pooled: (B, W, char_filters)
+        pooled: torch.Tensor = features.masked_fill(padding, 0.0).amax(dim=2).relu()
         return pooled.reshape(*ids.shape, -1)
 
 
@@ -55,7 +55,7 @@ class InputEmbedding(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Give the input vectors of words: ids (B, ...) -> (B, ..., input_size)."""
-        vectors = self.words(ids)
+        vectors: torch.Tensor = self.words(ids)
         if self.characters is None:
             return vectors
         return torch.cat((vectors, self.characters(ids)), dim=-1)

@@ -42,9 +42,11 @@ class LstmEncoder(nn.Module):
         for layer in self.layers[:-1]:
             vectors = self.dropout(torch.cat(layer(vectors, mask), dim=-1))
         ahead, back = self.layers[-1](vectors, mask)
+        states: torch.Tensor
         if self.pooling == "last":
             # Masked steps carry the state on: the last place holds the state after the last word.
-            return self.dropout(torch.cat((ahead[:, -1], back[:, 0]), dim=-1))
+            states = self.dropout(torch.cat((ahead[:, -1], back[:, 0]), dim=-1))
+            return states
         states = self.dropout(torch.cat((ahead, back), dim=-1))  # (B, T, 2H)
         if mask is not None:
             # States are in (-1, 1) before dropout scales them: a floor below all, and finite where

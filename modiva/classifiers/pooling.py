@@ -24,7 +24,9 @@ def filtered_maximum(vectors: Tensor, padding: Tensor, weight: Tensor) -> Tensor
         (..., B, F); the lowest finite number where a sentence has no word. Filters whose response
         is equal at several times share the gradient among these, as `torch.amax` does.
     """
-    maximum: Tensor = _FilteredMaximum.apply(vectors, padding, weight)[0]
+    # torch gives `Function.apply` no types.
+    found = _FilteredMaximum.apply(vectors, padding, weight)  # type: ignore[no-untyped-call]
+    maximum: Tensor = found[0]
     return maximum
 
 
@@ -58,7 +60,7 @@ class _FilteredMaximum(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int, ...], *inputs: Tensor) -> tuple[Any, tuple[int, ...]]:
         stacked = [value.movedim(dim, 0) for value, dim in zip(inputs, in_dims, strict=True)]
-        return _FilteredMaximum.apply(*stacked), (0, 0, 0)
+        return _FilteredMaximum.apply(*stacked), (0, 0, 0)  # type: ignore[no-untyped-call]
 
 
 def _fold(parts: Tensor) -> Tensor:

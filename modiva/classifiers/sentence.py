@@ -63,7 +63,7 @@ class SentenceClassifier(PreTrainedModel):
         self.encoder.requires_grad_(False)
         self.dropout = nn.Dropout(config.head_dropout)
         self.head = nn.Linear(config.hidden_size, config.num_labels or 2)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]  # of transformers
 
     def _init_weights(self, module: nn.Module) -> None:
         if module is getattr(self, "head", None):

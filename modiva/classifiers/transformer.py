@@ -32,7 +32,8 @@ class SelfAttention(nn.Module):
             # A finite floor: a sentence without words stays finite too.
             scores = scores.masked_fill(~mask[:, None, None, :], torch.finfo(scores.dtype).min)
         mixed = self.dropout(scores.softmax(dim=-1)) @ value  # (B, heads, T, H / heads)
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        attended: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return attended
 
 
 class EncoderLayer(nn.Module):
@@ -51,7 +52,8 @@ class EncoderLayer(nn.Module):
         """Transform states (B, T, H)."""
         states = states + self.dropout(self.attention(self.attention_norm(states), mask))
         hidden = torch.nn.functional.gelu(self.expand(self.network_norm(states)))
-        return states + self.dropout(self.contract(hidden))
+        states = states + self.dropout(self.contract(hidden))
+        return states
 
 
 class TransformerEncoder(nn.Module):
@@ -79,7 +81,7 @@ class TransformerEncoder(nn.Module):
             )
         # Expanded to the batch, so that the gradient of a position is known for each example.
         positions = torch.arange(length, device=vectors.device).expand(batch, length)
-        states = self.projection(vectors) + self.positions(positions)  # (B, T, H)
+        states: torch.Tensor = self.projection(vectors) + self.positions(positions)  # (B, T, H)
         for layer in self.layers:
             states = layer(states, mask)
         states = self.norm(states)

@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        command = _parse(arguments)
-        return command.run()
+        code: int = _parse(arguments).run()
+        return code
     except BrokenPipeError:
         # The reader of our output left, as head does: that is no error of the input.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

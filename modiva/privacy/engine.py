@@ -7,6 +7,7 @@ ever formed. Source: Bu et al. 2022 (arXiv 2210.00038), with norms computed duri
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -87,7 +88,7 @@ class PerExampleClipper:
             for unit in self._units.values()
             for parameter in unit.trainable.values()
         }
-        self._use: ParameterUse | None = ParameterUse(owners, self._running)
+        self._use: AbstractContextManager[object] | None = ParameterUse(owners, self._running)
         self._generation = 0
         self._batch: int | None = None  # the size that the forward pass was given
         self._losses: int | None = None  # the number of losses, while they are differentiated
@@ -209,7 +210,7 @@ class PerExampleClipper:
             if first.requires_grad:
                 changed = first.view_as(first)
             else:  # detached: the caller's own tensor must not come to require a gradient
-                changed = _Source.apply(first.detach(), self._tracer)
+                changed = _Source.apply(first.detach(), self._tracer)  # type: ignore[no-untyped-call]
         if unit.rule.watch == "input":
             self._records[unit.name] = _Record(args, kwargs, self._kept(changed))
             self._watch(unit, changed)
@@ -233,7 +234,7 @@ class PerExampleClipper:
         replaced = None
         if unit.rule.watch == "output":
             if not output.requires_grad:
-                output = replaced = _Source.apply(output, self._tracer)
+                output = replaced = _Source.apply(output, self._tracer)  # type: ignore[no-untyped-call]
             record = self._records[unit.name] = _Record(args, kwargs, self._kept(output))
             self._watch(unit, output)
         else:

@@ -259,4 +259,5 @@ def _log_masses(places: Array) -> Array:
     large = np.where(places[1:] <= 0, left[1:], right[:-1])
     small = np.where(places[1:] <= 0, left[:-1], right[1:])
     with np.errstate(divide="ignore"):
-        return large + np.log(-np.expm1(np.minimum(small - large, 0)))
+        masses: Array = large + np.log(-np.expm1(np.minimum(small - large, 0)))
+    return masses

@@ -282,7 +282,7 @@ def _undertrained(cells: list[dict[str, Any]]) -> list[str]:
     return list(found.values())
 
 
-def _successes(measure: Mapping[str, Any]) -> int:
+def _successes(measure: Mapping[str, float]) -> int:
     return round(measure["mean"] * measure["n"])
 
 

@@ -212,7 +212,8 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
 
     def as_dict(self) -> dict[str, Any]:
         """The specification as plain JSON values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from canaries.spaces import suggest
-from modiva.classifiers import TargetSpec
-from modiva.classifiers.spec import OWN_ARCHITECTURES
+from modiva.classifiers import OWN_ARCHITECTURES, TargetSpec
 from modiva.condition import METHODS, NONE
 from modiva.errors import ModivaError
 from modiva.training.defaults import Settings

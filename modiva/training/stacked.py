@@ -91,7 +91,8 @@ class ModelStack:
     def _one(self, state: Any, ids: Tensor, mask: Tensor) -> Tensor:
         inputs = {"input_ids": ids, "attention_mask": mask}
         output = torch.func.functional_call(self.skeleton, state, (), inputs)
-        return output.logits
+        logits: Tensor = output.logits
+        return logits
 
     def trainable(self) -> list[Tensor]:
         """The stacked parameters that are not frozen, each (m, ...)."""
@@ -102,7 +103,8 @@ class ModelStack:
         state: tuple[dict[str, Tensor], ...] = (self.parameters, self.buffers)
         if rows is not None and len(rows) < len(self.rows):
             state = tuple({k: v[rows] for k, v in part.items()} for part in state)
-        return self._forward(state, ids, mask)
+        logits: Tensor = self._forward(state, ids, mask)
+        return logits
 
     def weights(self, row: int) -> dict[str, Tensor]:
         """A copy of one row's weights, by the names of a state dict."""

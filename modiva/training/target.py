@@ -154,7 +154,8 @@ class Prepared:
             for name, parameter in initial.named_parameters():
                 if id(parameter) not in inside:
                     parameter.data = final[name].data.clone()
-        return initial.to(target.classifier.model.device).eval()  # type: ignore[arg-type]
+        initial.eval().to(target.classifier.model.device)
+        return initial
 
 
 def prepare(

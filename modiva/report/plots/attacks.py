@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from modiva.measure import summarise
 from modiva.report.plots import panels
@@ -93,7 +94,7 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
 
 def _marks(
     sheet: panels.Sheet,
-    axis: panels.Axes,
+    axis: Axes,
     groups: list[panels.Group],
     attacks: list[str],
     panel: str,

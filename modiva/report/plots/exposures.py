@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from modiva.report.plots import panels
 from modiva.report.plots.style import CONTROL, INK, MUTED, PALETTE, Drawing
@@ -78,9 +79,7 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
     return Drawing("exposure", title, figure, note, f"{title}. {' '.join(spoken)}")
 
 
-def _box(
-    axis: panels.Axes, x: float, values: np.ndarray[Any, Any], width: float, color: str
-) -> None:
+def _box(axis: Axes, x: float, values: np.ndarray[Any, Any], width: float, color: str) -> None:
     style = {"color": color, "linewidth": 1.0}
     axis.boxplot(
         [values],
@@ -103,7 +102,7 @@ def _box(
         axis.plot(x + shuffled, values, ".", color=color, markersize=2.2, alpha=0.75, zorder=4)
 
 
-def _references(sheet: panels.Sheet, axis: panels.Axes, frame: pd.DataFrame) -> None:
+def _references(sheet: panels.Sheet, axis: Axes, frame: pd.DataFrame) -> None:
     """Draw what a never-seen secret has on average, and all the bits there are."""
     never: Any = {"color": INK, "linewidth": 0.8, "linestyle": (0, (1, 2))}
     axis.axhline(NULL_BITS, zorder=2, **never)

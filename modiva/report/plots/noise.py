@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
 from modiva.measure import summarise
@@ -97,7 +98,7 @@ def _places(noises: Sequence[float]) -> dict[float, float]:
 
 
 def _noise_axes(
-    sheet: panels.Sheet, stack: Sequence[panels.Axes], places: Mapping[float, float]
+    sheet: panels.Sheet, stack: Sequence[Axes], places: Mapping[float, float]
 ) -> tuple[float, float] | None:
     """Give all axes of a column the same noise, named under the lowest; return the break."""
     label = "noise multiplier σ of DP-SGD" + ("\n(0: not private)" if 0 in places else "")
@@ -116,7 +117,7 @@ def _noise_axes(
 
 def _extraction(
     sheet: panels.Sheet,
-    axis: panels.Axes,
+    axis: Axes,
     part: pd.DataFrame,
     repetitions: Sequence[int],
     places: Mapping[float, float],
@@ -147,7 +148,7 @@ def _extraction(
 
 def _accuracy(
     sheet: panels.Sheet,
-    axis: panels.Axes,
+    axis: Axes,
     part: pd.DataFrame,
     places: Mapping[float, float],
     gap: tuple[float, float] | None,
@@ -184,7 +185,7 @@ def _bounded(measure: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def _bounds(
-    axis: panels.Axes,
+    axis: Axes,
     part: pd.DataFrame,
     bounds: Sequence[int],
     places: Mapping[float, float],

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from modiva.measure import bounded_interval, models
 from modiva.report.plots import panels
@@ -81,7 +82,7 @@ def _measures(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _chance(
-    sheet: panels.Sheet, axis: panels.Axes, part: pd.DataFrame, places: list[float]
+    sheet: panels.Sheet, axis: Axes, part: pd.DataFrame, places: list[float]
 ) -> list[float]:
     """Draw what guessing reaches at each position, averaged over the patterns, and return it."""
     if "slot_sizes" not in part:
