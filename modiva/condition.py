@@ -5,11 +5,11 @@ a condition, and by what they are attacked, belongs to the study. Nothing here i
 """
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from modiva.errors import ModivaError
+from modiva.validate import at_least, positive, require
 
 Size = Literal["small", "full"]
 Side = Literal["all", "targets", "shadows"]
@@ -48,12 +48,9 @@ class Privacy:
                 f"noise_multiplier={self.noise_multiplier}, epsilon={self.epsilon}: private "
                 "training takes exactly one of the two; give the other as None"
             )
-        for name in ("noise_multiplier", "epsilon", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ModivaError(f"{name}={value}: give a positive number")
-        if self.delta is not None and not 0 < self.delta < 1:
-            raise ModivaError(f"delta={self.delta}: give a number between 0 and 1, such as 1e-5")
+        positive(self, "noise_multiplier", "epsilon", "clip_norm")
+        delta = self.delta
+        require(delta is None or 0 < delta < 1, "delta", delta, "in (0, 1), such as 1e-5")
         if self.method not in METHODS:
             raise ModivaError(f"method={self.method!r}: choose one of {', '.join(METHODS)}")
 
@@ -117,23 +114,14 @@ class Condition:
     freeze_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("secrets", 1), ("controls", 0), ("sentences", 0), ("half_seed", 0)):
-            if getattr(self, name) < least:
-                raise ModivaError(f"--{name} {getattr(self, name)}: must be {least} or more")
-        for repetitions in self.repetitions:
-            if repetitions < 0:
-                raise ModivaError(f"--repetitions {repetitions}: must be 0 (not planted) or more")
+        at_least(self, 1, "secrets", "epochs", "batch_size", flags=True)
+        at_least(self, 0, "controls", "sentences", "half_seed", "repetitions", flags=True)
+        positive(self, "learning_rate", flags=True)
         if len(self.repetitions) not in (1, len(self.patterns)):
             raise ModivaError(
                 f"--repetitions names {len(self.repetitions)} numbers for {len(self.patterns)} "
                 "patterns: give one number, or one a pattern"
             )
-        if self.epochs is not None and self.epochs < 1:
-            raise ModivaError(f"--epochs {self.epochs}: must be 1 or more")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ModivaError(f"--batch-size {self.batch_size}: must be 1 or more")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise ModivaError(f"--learning-rate {self.learning_rate}: must be above 0")
 
     @property
     def copies(self) -> tuple[int, ...]:

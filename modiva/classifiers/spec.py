@@ -9,6 +9,7 @@ from canaries.spaces import suggest
 from modiva.classifiers.configuration import POOLINGS
 from modiva.classifiers.registry import OWN_ARCHITECTURES
 from modiva.errors import ModivaError
+from modiva.validate import at_least, require
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,10 @@ class TargetSpec:
     freeze_encoder: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("embedding_dim", "hidden_size", "layers"):
-            if getattr(self, name) < 1:
-                raise ModivaError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        at_least(self, 1, "embedding_dim", "hidden_size", "layers")
         for name in ("embedding_dropout", "encoder_dropout", "head_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ModivaError(f"{name} is {getattr(self, name)}: it must be in [0, 1)")
+            value = getattr(self, name)
+            require(0 <= value < 1, name, value, "in [0, 1)")
         if self.pooling not in POOLINGS:
             raise ModivaError(
                 f"unknown pooling {self.pooling!r}: it is one of {', '.join(POOLINGS)}"

@@ -12,7 +12,6 @@ import tyro
 
 from modiva.cli.publish import publish
 from modiva.counts import plural
-from modiva.errors import ModivaError
 from modiva.studies import (
     AuditSpec,
     EngineSettings,
@@ -23,6 +22,7 @@ from modiva.studies import (
 )
 from modiva.studies.run import free_folder
 from modiva.studies.spec import Attacked, Data, Defended, Planted, Targets
+from modiva.validate import at_least
 
 DEFAULT_FOLDER = Path("results/runs/audit")
 
@@ -53,10 +53,7 @@ class Where:
 
     def check(self) -> None:
         """Raise on a value out of range."""
-        if self.workers < 0:
-            raise ModivaError(f"--workers {self.workers}: must be 0 (one a core) or more")
-        if self.gpus_per_cell < 0:
-            raise ModivaError(f"--gpus-per-cell {self.gpus_per_cell}: must be 0 or more")
+        at_least(self, 0, "workers", "gpus_per_cell", flags=True)
 
     def execute(self, study: Study, out: Path, command: str, change: bool) -> int:
         """Run a study and write its results; 1 if a cell failed."""

@@ -1,7 +1,5 @@
 """What both clipping engines check of a model and of its losses before they use them."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -10,13 +8,6 @@ from modiva.errors import ModivaError
 
 # Added to norms by automatic clipping, so that a gradient of zero stays zero: its authors' value.
 STABILITY = 0.01
-
-
-def require_positive(name: str, value: float) -> float:
-    """Return `value`, or raise unless it is above 0 and finite."""
-    if not 0 < value < math.inf:
-        raise ModivaError(f"{name}={value} is not allowed: it must be above 0 and finite")
-    return float(value)
 
 
 def trainable_of(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from modiva.errors import ModivaError
-from modiva.privacy.checks import check_losses, clip_weights, require_positive, trainable_of
+from modiva.privacy.checks import check_losses, clip_weights, trainable_of
 from modiva.privacy.coverage import Unit, clippable_units
 from modiva.privacy.rules import Cache, Call, Contribution
 from modiva.privacy.usage import ParameterUse
+from modiva.validate import positive
 
 
 class _Source(torch.autograd.Function):
@@ -76,7 +77,8 @@ class PerExampleClipper:
 
     def __init__(self, model: nn.Module, clip_norm: float, automatic: bool = False) -> None:
         self.model = model
-        self.clip_norm = require_positive("clip_norm", clip_norm)
+        self.clip_norm = clip_norm
+        positive(self, "clip_norm")
         self.automatic = automatic
         self.trainable = trainable_of(model)
         self._units = {unit.name: unit for unit in clippable_units(model)}

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from modiva.errors import ModivaError
-from modiva.privacy.checks import STABILITY, check_losses, require_positive, trainable_of
+from modiva.privacy.checks import STABILITY, check_losses, trainable_of
 from modiva.privacy.rules import accumulate
+from modiva.validate import positive
 
 
 class MicrobatchClipper:
@@ -46,7 +47,8 @@ class MicrobatchClipper:
     ) -> None:
         self.model = model
         self.automatic = automatic
-        self.clip_norm = require_positive("clip_norm", clip_norm)
+        self.clip_norm = clip_norm
+        positive(self, "clip_norm")
         self.trainable = trainable_of(model)
         layers: dict[str, list[int]] = {}
         for i, name in enumerate(self.trainable):

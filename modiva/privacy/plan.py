@@ -9,6 +9,7 @@ from scipy import optimize
 
 from modiva.errors import ModivaError
 from modiva.privacy.accounting import composed_epsilon, phases_of
+from modiva.validate import at_least, positive, require
 
 NEIGHBOURING = "add-or-remove-one"
 # calibrate() looks for a noise multiplier in this range.
@@ -47,22 +48,20 @@ class PrivacyPlan:
     sensitivity: int = 1
 
     def __post_init__(self) -> None:
-        _require(self.dataset_size >= 1, "dataset_size", self.dataset_size, "at least 1")
-        _require(0 < self.sampling_rate <= 1, "sampling_rate", self.sampling_rate, "in (0, 1]")
-        _require(self.steps >= 1, "steps", self.steps, "at least 1")
-        _require(0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "above 0 and finite")
-        _require(0 < self.delta < 1, "delta", self.delta, "in (0, 1), such as 1e-5")
-        _require(self.neighbouring == NEIGHBOURING, "neighbouring", self.neighbouring, NEIGHBOURING)
-        _require(self.sensitivity in (1, 2), "sensitivity", self.sensitivity, "1 or 2 (clip norms)")
+        at_least(self, 1, "dataset_size", "steps")
+        positive(self, "clip_norm")
+        require(0 < self.sampling_rate <= 1, "sampling_rate", self.sampling_rate, "in (0, 1]")
+        require(0 < self.delta < 1, "delta", self.delta, "in (0, 1), such as 1e-5")
+        require(self.neighbouring == NEIGHBOURING, "neighbouring", self.neighbouring, NEIGHBOURING)
+        require(self.sensitivity in (1, 2), "sensitivity", self.sensitivity, "1 or 2 (clip norms)")
         if isinstance(self.noise_multiplier, tuple):
-            _require(
+            require(
                 len(self.noise_multiplier) == self.steps,
                 "noise_multiplier",
                 f"a schedule of {len(self.noise_multiplier)}",
                 f"one number or one for each of the {self.steps} steps",
             )
-        for noise in self.noise_multipliers:
-            _require(0 <= noise < math.inf, "noise_multiplier", noise, "0 or more and finite")
+        at_least(self, 0, "noise_multiplier")
 
     @property
     def noise_multipliers(self) -> tuple[float, ...]:
@@ -91,7 +90,7 @@ class PrivacyPlan:
 
     def group_epsilon(self, repetitions: int) -> float:
         """Return epsilon for a secret that `repetitions` examples hold (0 for none of them)."""
-        _require(repetitions >= 0, "repetitions", repetitions, "0 or more")
+        require(repetitions >= 0, "repetitions", repetitions, "0 or more")
         if repetitions == 0:
             return 0.0
         phases = phases_of(self.effective_noise_multipliers)
@@ -168,7 +167,7 @@ def calibrate(
     Raises:
         ModivaError: when a value is out of range, or no noise in [0.05, 1000] gives this epsilon.
     """
-    _require(0 < epsilon < math.inf, "epsilon", epsilon, "above 0 and finite")
+    require(0 < epsilon < math.inf, "epsilon", epsilon, "above 0 and finite")
 
     def plan(noise: float) -> PrivacyPlan:
         noises = noise if noise_schedule is None else tuple(noise * s for s in noise_schedule)
@@ -204,8 +203,3 @@ def calibrate(
 
 def _finite(epsilon: float) -> float | None:
     return epsilon if math.isfinite(epsilon) else None
-
-
-def _require(valid: bool, name: str, value: object, allowed: str) -> None:
-    if not valid:
-        raise ModivaError(f"{name}={value!r} is not allowed: it must be {allowed}")

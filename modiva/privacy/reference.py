@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from modiva.errors import ModivaError
-from modiva.privacy.checks import check_losses, clip_weights, require_positive, trainable_of
+from modiva.privacy.checks import check_losses, clip_weights, trainable_of
+from modiva.validate import positive
 
 
 class ReferenceClipper:
@@ -26,7 +27,8 @@ class ReferenceClipper:
 
     def __init__(self, model: nn.Module, clip_norm: float, automatic: bool = False) -> None:
         self.model = model
-        self.clip_norm = require_positive("clip_norm", clip_norm)
+        self.clip_norm = clip_norm
+        positive(self, "clip_norm")
         self.automatic = automatic
         self.trainable = trainable_of(model)
 

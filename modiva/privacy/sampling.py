@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from modiva.errors import ModivaError
+from modiva.validate import require
 
 # Noise is drawn in pieces that stay in the cache, so it needs no memory of the model's size.
 PIECE = 1 << 18
@@ -37,8 +37,7 @@ def add_noise_(parameters: Iterable[nn.Parameter], std: float, generator: torch.
         std: noise multiplier times clip norm, 0 or more.
         generator: used for nothing else, so that nothing else reveals the noise.
     """
-    if not 0 <= std < math.inf:
-        raise ModivaError(f"std={std} is not allowed: noise needs a finite std of 0 or more")
+    require(0 <= std < math.inf, "std", std, "0 or more and finite")
     stream = _NoiseStream(std, generator)
     with torch.no_grad():
         for parameter in parameters:

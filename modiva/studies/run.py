@@ -20,6 +20,7 @@ from modiva.studies.schedule import Schedule
 from modiva.studies.sources import signature
 from modiva.studies.spec import AuditSpec, Study, content_key
 from modiva.studies.store import Store
+from modiva.validate import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,8 +155,7 @@ def run_plan(
     """`run_study` for anything with `settings`, `signature` and `make()`, which gives a plan."""
     end_unguarded()
     started = time.perf_counter()
-    if engine.workers < 1:
-        raise ModivaError(f"--workers {engine.workers}: must be 1 or more")
+    require(engine.workers >= 1, "--workers", engine.workers, "1 or more")
     out = Path(out)
     home = Store(out if store is None else store)
     try:

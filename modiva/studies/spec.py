@@ -8,13 +8,13 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from modiva.condition import Condition, Privacy, Side, Size, split_defense
 from modiva.errors import ModivaError
+from modiva.validate import at_least, positive, require
 
 # Models of one architecture that train side by side: enough to fill a core, few for the memory.
 STACK = 20
@@ -128,29 +128,12 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ModivaError(f"--{name} {' '.join(map(str, values))} names a value twice")
-        for noise in self.noise:
-            if not (math.isfinite(noise) and noise >= 0):
-                raise ModivaError(
-                    f"--noise {noise}: a noise multiplier is 0 (not private) or a positive number"
-                )
-        for epsilon in self.epsilon:
-            if not (math.isfinite(epsilon) and epsilon > 0):
-                raise ModivaError(f"--epsilon {epsilon}: a privacy budget is a positive number")
-        for name, least in (
-            ("models", 1),
-            ("secrets", 1),
-            ("controls", 1),
-            ("seed", 0),
-            ("sentences", 0),
-            ("shadows", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ModivaError(f"--{name} {getattr(self, name)}: must be {least} or more")
-        for name in ("models", "shadows"):
-            if getattr(self, name) > MOST_MODELS:
-                raise ModivaError(f"--{name} {getattr(self, name)}: {MOST_MODELS} at most")
-        if not 1 <= self.stack <= STACK:
-            raise ModivaError(f"--stack {self.stack}: must be 1 to {STACK}")
+        positive(self, "epsilon", flags=True)
+        at_least(self, 0, "noise", "seed", "sentences", flags=True)
+        at_least(self, 1, "models", "secrets", "controls", "shadows", flags=True)
+        for name, most in (("models", MOST_MODELS), ("shadows", MOST_MODELS), ("stack", STACK)):
+            value = getattr(self, name)
+            require(1 <= value <= most, f"--{name}", value, f"1 to {most}")
         list(self.conditions())  # which checks the values of all of them
 
     def privacies(self) -> Iterator[Privacy | None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from modiva.errors import ModivaError
+from modiva.validate import at_least, positive, require
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("float32", "bfloat16")
@@ -64,8 +65,7 @@ class Microbatches:
     per_layer: bool = True
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ModivaError(f"size={self.size} of a micro-batch: give 1 sentence or more")
+        require(self.size >= 1, "size of a micro-batch", self.size, "1 or more")
 
 
 @dataclass(frozen=True)
@@ -105,23 +105,13 @@ class PrivacySettings:
                 f"noise_multiplier={self.noise_multiplier}, epsilon={self.epsilon}: private "
                 "training takes exactly one of the two; give the other as None"
             )
-        if self.noise_multiplier is not None and not 0 <= self.noise_multiplier < float("inf"):
-            raise ModivaError(f"noise_multiplier={self.noise_multiplier}: give a number >= 0")
-        if self.epsilon is not None and not 0 < self.epsilon < float("inf"):
-            raise ModivaError(f"epsilon={self.epsilon}: give a positive number, such as 3")
-        _require_positive("clip_norm", self.clip_norm)
-        if self.batch_size is not None:
-            _require_positive("batch_size", self.batch_size)
+        at_least(self, 0, "noise_multiplier")
+        positive(self, "epsilon", "clip_norm", "batch_size")
         if self.clipping not in CLIPPINGS:
             raise ModivaError(f"clipping={self.clipping!r}: choose one of {', '.join(CLIPPINGS)}")
-        if not 0 < self.noise_decay <= 1:
-            raise ModivaError(
-                f"noise_decay={self.noise_decay}: give a number above 0, and 1 for constant noise"
-            )
-        if not 0 < self.delta < 1:
-            raise ModivaError(
-                f"delta={self.delta}: give a number between 0 and 1, well under 1 / sentences"
-            )
+        decay, delta = self.noise_decay, self.delta
+        require(0 < decay <= 1, "noise_decay", decay, "in (0, 1]; 1 is constant noise")
+        require(0 < delta < 1, "delta", delta, "in (0, 1), well under 1 / sentences")
 
 
 @dataclass(frozen=True)
@@ -158,15 +148,9 @@ class TrainConfig:
     privacy: PrivacySettings | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate"):
-            _require_positive(name, getattr(self, name))
-        if not self.weight_decay >= 0:
-            raise ModivaError(f"weight_decay={self.weight_decay}: give a number >= 0")
-        if self.patience is not None and self.patience < 1:
-            raise ModivaError(
-                f"patience={self.patience}: give the number of epochs (>= 1), or None for no "
-                "early stopping"
-            )
+        positive(self, "epochs", "batch_size", "learning_rate")
+        at_least(self, 0, "weight_decay")
+        at_least(self, 1, "patience")
         if self.device not in DEVICES:
             raise ModivaError(f"device={self.device!r}: choose one of {', '.join(DEVICES)}")
         if self.precision not in PRECISIONS:
@@ -213,8 +197,3 @@ class TrainResult:
     epsilon: float | None = None
     delta: float | None = None
     plan: dict[str, Any] | None = None
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise ModivaError(f"{name}={value}: give a positive number")

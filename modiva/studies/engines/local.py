@@ -13,6 +13,7 @@ from typing import Any
 
 from modiva.errors import ModivaError
 from modiva.studies.engines.task import ATTEMPTS, Engine, Outcome, Task, perform
+from modiva.validate import require
 
 _WORKER = "modiva-worker"  # name of the processes
 # Exit code of a worker that would start a study while it imports the program's own script.
@@ -52,8 +53,7 @@ class LocalEngine(Engine):
         Raises:
             ModivaError: fewer than one worker.
         """
-        if workers < 1:
-            raise ModivaError(f"--workers {workers}: must be 1 or more")
+        require(workers >= 1, "--workers", workers, "1 or more")
         self._size, self._scratch = workers, scratch
         self._workers: list[_Worker] = []
         self._context = multiprocessing.get_context("spawn")

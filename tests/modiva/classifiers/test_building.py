@@ -68,7 +68,7 @@ def test_an_unknown_name_is_answered_with_the_names(name, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hidden_size": 0}, "hidden_size is 0"),
+        ({"hidden_size": 0}, "hidden_size=0: must be 1 or more"),
         ({"embedding_dropout": 1.0}, r"in \[0, 1\)"),
         ({"pooling": "mean"}, "max, last"),
         ({"architecture": "transformer", "hidden_size": 5}, "even"),
