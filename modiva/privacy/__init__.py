@@ -1,15 +1,43 @@
-"""Differentially private training: exact per-example clipping, its plan and its accounting."""
+"""Differentially private training: exact per-example clipping, its plan and its accounting.
+
+Plans, accounting and bounds do not import PyTorch; what clips and draws is imported when used.
+"""
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from modiva.privacy.accounting import epsilon
-from modiva.privacy.engine import PerExampleClipper
-from modiva.privacy.memory import retain_freed_memory
-from modiva.privacy.microbatch import MicrobatchClipper
-from modiva.privacy.plan import PrivacyPlan, calibrate, plan_from
-from modiva.privacy.reference import ReferenceClipper
-from modiva.privacy.rules import Call, Contribution, Rule, register_rule
-from modiva.privacy.sampling import add_noise_, poisson_batches
+from modiva.privacy.bounds import Bounds, TradeOff
+from modiva.privacy.calibration import calibrate, least_noise
+from modiva.privacy.plan import EPOCHS, PrivacyPlan, plan_from, sampling_rate_of, steps_an_epoch
+
+if TYPE_CHECKING:
+    from modiva.privacy.engine import PerExampleClipper
+    from modiva.privacy.memory import retain_freed_memory
+    from modiva.privacy.microbatch import MicrobatchClipper
+    from modiva.privacy.reference import ReferenceClipper
+    from modiva.privacy.rules import Call, Contribution, Rule, register_rule
+    from modiva.privacy.sampling import add_noise_, poisson_batches
+
+_WITH_TORCH = MappingProxyType(
+    {
+        "Call": "rules",
+        "Contribution": "rules",
+        "MicrobatchClipper": "microbatch",
+        "PerExampleClipper": "engine",
+        "ReferenceClipper": "reference",
+        "Rule": "rules",
+        "add_noise_": "sampling",
+        "poisson_batches": "sampling",
+        "register_rule": "rules",
+        "retain_freed_memory": "memory",
+    }
+)
 
 __all__ = [
+    "EPOCHS",
+    "Bounds",
     "Call",
     "Contribution",
     "MicrobatchClipper",
@@ -17,11 +45,21 @@ __all__ = [
     "PrivacyPlan",
     "ReferenceClipper",
     "Rule",
+    "TradeOff",
     "add_noise_",
     "calibrate",
     "epsilon",
+    "least_noise",
     "plan_from",
     "poisson_batches",
     "register_rule",
     "retain_freed_memory",
+    "sampling_rate_of",
+    "steps_an_epoch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"modiva.privacy.{_WITH_TORCH[name]}"), name)

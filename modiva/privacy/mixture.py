@@ -130,6 +130,12 @@ class Losses:
         # What lies beyond either end is less than a tail; at the harmless end too it is infinite.
         return cls(first, probabilities, interval, 2 * tail)
 
+    @property
+    def values(self) -> Array:
+        """The losses (n,) themselves."""
+        places = np.arange(len(self.probabilities), dtype=np.float64)
+        return (self.first + places) * self.interval
+
     def log_moment(self, order: float) -> float:
         """Return log E exp(order * loss / interval) of the finite losses."""
         places = self.first + np.arange(len(self.probabilities))
@@ -160,14 +166,28 @@ def mixture_epsilon(mixtures: Sequence[Mixture], delta: float) -> float:
             return min(found, last)
 
 
+def compose(
+    mixtures: Sequence[Mixture], added: bool, interval: float, tail: float, cut: float
+) -> Losses:
+    """Return the loss of all the steps of all `mixtures` together, on multiples of `interval`.
+
+    Args:
+        mixtures: the steps.
+        added: whether the group is what is added or removed (see `Losses.of`).
+        interval: spacing of the grid.
+        tail: probability that may be cut off at either end of one step.
+        cut: probability that may be cut off at either end of the sum.
+    """
+    parts = [Losses.of(mixture, added, interval, tail) for mixture in mixtures]
+    return _sum_of(parts, [mixture.steps for mixture in mixtures], cut)
+
+
 def _epsilon(
     mixtures: Sequence[Mixture], delta: float, added: bool, interval: float, tail: float
 ) -> float:
-    steps = [mixture.steps for mixture in mixtures]
-    parts = [Losses.of(mixture, added, interval, tail) for mixture in mixtures]
-    composed = _compose(parts, steps, CUT * delta)
+    composed = compose(mixtures, added, interval, tail, CUT * delta)
     probabilities, infinite = composed.probabilities, composed.infinite
-    losses = (composed.first + np.arange(len(probabilities))) * interval
+    losses = composed.values
     start = int(np.searchsorted(losses, 0.0, side="right"))
 
     def above(place: int) -> tuple[float, float]:
@@ -197,7 +217,7 @@ def _epsilon(
     return min(max(exact, 0.0), max(float(losses[high]), 0.0))
 
 
-def _compose(parts: Sequence[Losses], steps: Sequence[int], cut: float) -> Losses:
+def _sum_of(parts: Sequence[Losses], steps: Sequence[int], cut: float) -> Losses:
     """Return the sum of `steps` draws of each part, by one Fourier transform."""
     total = sum(steps)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from modiva.classifiers import TargetSpec
 from modiva.condition import Privacy
+from modiva.privacy import EPOCHS
 from modiva.training.config import Microbatches, PrivacySettings
 
 Settings = dict[str, Any]  # fields of TrainConfig
@@ -17,8 +18,7 @@ Settings = dict[str, Any]  # fields of TrainConfig
 OWN_EPOCHS = 12
 NARROW, NARROW_RATE, WIDE_RATE = 50, 1e-2, 3e-3
 PRETRAINED: Settings = {"epochs": 8, "learning_rate": 1e-4}
-# A private model needs many large noisy steps.
-PRIVATE_EPOCHS, PRIVATE_RATE = 40, 5e-3
+PRIVATE_RATE = 5e-3
 PRIVATE_RATES = {"cnn": 1e-2, "lstm": 1e-2}
 PRIVATE_PRETRAINED_RATE = 3e-3
 # eDP-SGD: halves the noise in 34 epochs. Faster decay costs epsilon in the last epochs: at 0.95 an
@@ -56,7 +56,7 @@ def private_settings(spec: TargetSpec, privacy: Privacy, batch_size: int | None)
             "clipping": "automatic",
         }
     return {
-        "epochs": PRIVATE_EPOCHS,
+        "epochs": EPOCHS,
         "learning_rate": rate,
         "privacy": PrivacySettings(**chosen),
     }
