@@ -1,15 +1,23 @@
-"""White-box extraction attacks on any Hugging Face sequence classifier."""
+"""White-box extraction attacks on any Hugging Face sequence classifier.
 
-from attacks.attack import Attack, Knowledge, Reconstruction, Scored
+Importing this package alone loads no PyTorch: its names are looked up when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from attacks.errors import AttackError
-from attacks.objectives import OBJECTIVES, Objective, get_objective
-from attacks.oracle import Oracle
-from attacks.problem import Completion
-from attacks.ranker import Ranker, Shadow, fit_ranker
-from attacks.registry import ATTACKS, audited_attack, get_attack
-from attacks.scoring import score_choices, score_space
-from attacks.tokenise import build_completion
-from attacks.vectors import input_vectors
+
+if TYPE_CHECKING:
+    from attacks.attack import Attack, Knowledge, Reconstruction, Scored
+    from attacks.objectives import OBJECTIVES, Objective, get_objective
+    from attacks.oracle import Oracle
+    from attacks.problem import Completion
+    from attacks.ranker import Ranker, Shadow, fit_ranker
+    from attacks.registry import ATTACKS, audited_attack, get_attack
+    from attacks.scoring import score_choices, score_space
+    from attacks.tokenise import build_completion
+    from attacks.vectors import input_vectors
 
 __all__ = [
     "ATTACKS",
@@ -33,3 +41,24 @@ __all__ = [
     "score_choices",
     "score_space",
 ]
+# Where they are, as above.
+_MODULES = (
+    "attack",
+    "objectives",
+    "oracle",
+    "problem",
+    "ranker",
+    "registry",
+    "scoring",
+    "tokenise",
+    "vectors",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """The name, from the first module that has it."""
+    if name in __all__:
+        for module in _MODULES:
+            if hasattr(found := import_module(f"attacks.{module}"), name):
+                return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from attacks.command import AttackArguments, run
+from attacks.arguments import AttackArguments
 from attacks.errors import AttackError
 from canaries.reading import one_line
 from canaries.spaces import CanaryError
@@ -17,6 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # an encoding may lack signs of a candidate
         sys.stdout.reconfigure(errors="backslashreplace")
     parsed = tyro.cli(AttackArguments, args=arguments, prog="python -m attacks")
+    from attacks.command import run  # PyTorch: seconds that help needs not
+
     try:
         return run(parsed)
     except (AttackError, CanaryError, OSError) as error:

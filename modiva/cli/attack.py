@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from attacks.command import AttackArguments, run
+from attacks.arguments import AttackArguments
 
 
 @dataclass(frozen=True)
@@ -15,4 +15,6 @@ class Attack(AttackArguments):
 
     def run(self) -> int:
         """Attack and print the ranked candidates."""
+        from attacks.command import run
+
         return run(self)

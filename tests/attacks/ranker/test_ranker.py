@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from attacks import ATTACKS, AttackError, Knowledge
-from attacks.command import AttackArguments, chosen_attack
+from attacks.arguments import AttackArguments
+from attacks.command import chosen_attack
 from attacks.ranker import Ranker, Shadow, fit_ranker
 from attacks.ranker import shadows as shadows_module
 from attacks.ranker import weights as weights_module

@@ -1,0 +1,46 @@
+"""What the attack command takes; importing this loads no PyTorch, so that help is quick."""
+
+from dataclasses import dataclass
+
+import tyro
+
+
+@dataclass(frozen=True)
+class AttackArguments:
+    """Extract a secret from a trained text classifier.
+
+    The attacker knows the weights, the tokenizer, the words around the secret, what each of its
+    slots may hold, and the label. Prints candidate secrets, the likeliest first.
+    """
+
+    checkpoint: tyro.conf.Positional[str]
+    """Folder (or Hugging Face hub name) of a sequence classifier with safetensors weights."""
+    slots: str
+    """What the secret consists of: "digit*4", "color", "month digit*2", "word*3", ..."""
+    label: str
+    """The class of the sentence that holds the secret: a name or an index; name:5 and index:5 tell
+    the two apart where names are numbers."""
+    prefix: str = ""
+    """Known words before the secret."""
+    suffix: str = ""
+    """Known words after the secret."""
+    attack: str = "coordinate"
+    """coordinate, exhaustive, relaxed, gumbel, beam, random; a paper's: parikh2022, elmahdy2022,
+    gbda2021, gcg2023; or one that ranks: contrast, standardised, alignment, rows, movement,
+    movement-gain, ranker, ranker-initial."""
+    ranker: str | None = None
+    """Folder of a ranker (`modiva ranker fit`); chooses the attack that it is for."""
+    initial: str | None = None
+    """Checkpoint that the target was fine-tuned from, for attacks that use the first weights."""
+    objective: str | None = None
+    """loss, margin or hinge; the attack's own by default."""
+    set: tuple[str, ...] = ()
+    """Settings of the search, such as restarts=32."""
+    top: int = 10
+    """Candidates printed (100 are kept at most)."""
+    json: bool = False
+    """Print JSON instead of a table."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    seed: int = 0
+    """Of every random draw."""
