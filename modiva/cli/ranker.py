@@ -6,15 +6,10 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, subcommand
 
-from attacks import Ranker, Shadow
 from modiva.condition import Condition
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder
-from modiva.studies.planning import check_tokens
 from modiva.studies.spec import Cell
-from modiva.studies.steps.fit import fit, shadow_cells, shadows_of
-from modiva.studies.steps.train import train_jobs
-from modiva.training import prepare, prepare_process
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,12 @@ class Fit:
 
     def run(self) -> int:
         """Train the shadow models, fit, save, and say where."""
+        from attacks import Shadow
+        from modiva.studies.planning import check_tokens
+        from modiva.studies.steps.fit import fit, shadow_cells, shadows_of
+        from modiva.studies.steps.train import train_jobs
+        from modiva.training import prepare, prepare_process
+
         if self.out.exists():
             raise ModivaError(f"--out {self.out} exists: name another or remove it")
         condition = Condition(
@@ -95,6 +96,8 @@ class Show:
 
     def run(self) -> int:
         """Print facts and the largest weights, of standardised features."""
+        from attacks import Ranker
+
         ranker = Ranker.load(self.folder)
         for name, value in ranker.facts.items():
             print(f"{name:<18}{value}")

@@ -7,14 +7,10 @@ from typing import Any
 import numpy as np
 from tyro.conf import Positional
 
-from attacks import build_completion, score_space
-from attacks.checkpoint import load_checkpoint
-from attacks.vocabulary import slot_spaces
 from canaries import Ledger, Pattern
 from canaries.reading import parse_json, quote
 from modiva.counts import plural
 from modiva.errors import ModivaError
-from modiva.measure import exposure_in_space, hamming, multiset_match, rank_in_space
 
 Secret = tuple[str, ...]
 
@@ -74,6 +70,11 @@ class Score:
         self, found: dict[str, Any], secrets: list[Secret], pattern: Pattern | None = None
     ) -> None:
         """Print where secrets stand among all of their space under the attack's objective."""
+        from attacks import build_completion, score_space
+        from attacks.checkpoint import load_checkpoint
+        from attacks.vocabulary import slot_spaces
+        from modiva.measure import exposure_in_space, rank_in_space
+
         assert self.checkpoint is not None
         model, tokenizer = load_checkpoint(self.checkpoint)
         problem = build_completion(
@@ -95,6 +96,8 @@ class Score:
 
 
 def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
+    from modiva.measure import hamming, multiset_match
+
     best = guesses[0]
     place = f"place {guesses.index(secret) + 1}" if secret in guesses else "not"
     place += f" among the {plural(len(guesses), 'candidate')}"

@@ -7,14 +7,13 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from canaries import save_questions
 from modiva.condition import Condition, Privacy, Size, split_defense
 from modiva.errors import ModivaError
-from modiva.privacy import plan_from
-from modiva.studies.planning import check_condition, check_tokens
-from modiva.training import TrainResult, prepare, save_checkpoint
+
+if TYPE_CHECKING:
+    from modiva.training import TrainResult
 
 _SECRET_SEED = (
     "secret and not kept: batches and noise cannot be drawn again (secrets and first weights are "
@@ -83,6 +82,10 @@ class Train:
 
     def run(self) -> int:
         """Train, save, and print what came of it."""
+        from canaries import save_questions
+        from modiva.studies.planning import check_condition, check_tokens
+        from modiva.training import prepare, save_checkpoint
+
         ledger_path = self.out.parent / f"{self.out.name}.ledger.json"
         questions_path = self.out.parent / f"{self.out.name}.questions.json"
         for path in (self.out, ledger_path, questions_path):
@@ -115,8 +118,10 @@ class Train:
         self._say(target.result, condition, secret)
         return 0
 
-    def _say(self, result: TrainResult, condition: Condition, secret: bool) -> None:
+    def _say(self, result: "TrainResult", condition: Condition, secret: bool) -> None:
         """Print what came of the training."""
+        from modiva.privacy import plan_from
+
         print(f"checkpoint  {self.out}")
         print(
             f"accuracy    {result.test_accuracy:.3f} on test "
