@@ -6,6 +6,7 @@ import operator
 import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import make_dataclass
 from functools import reduce
 from importlib import import_module
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import tyro
 from tyro.conf import subcommand
 
+from attacks import AttackError
 from canaries import CanaryError
 from canaries.reading import one_line
 from canaries.spaces import suggest
@@ -21,16 +23,43 @@ from modiva import __version__
 from modiva.cli.terminal import prepare_output
 from modiva.errors import ModivaError
 
-# Where each command is: only the one that is asked for is imported, since most load PyTorch.
-COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+# Module and class of each command, and the first line of its docstring: only the one that is asked
+# for is imported, and none for the list of them all.
+COMMANDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
-        "audit": ("modiva.cli.audit", "Audit"),
-        "train": ("modiva.cli.train", "Train"),
-        "attack": ("modiva.cli.attack", "Attack"),
-        "score": ("modiva.cli.score", "Score"),
-        "corpus": ("modiva.cli.corpus", "CorpusCommand"),
-        "ranker": ("modiva.cli.ranker", "RankerCommand"),
-        "study": ("modiva.cli.study", "StudyCommand"),
+        "audit": (
+            "modiva.cli.audit",
+            "Audit",
+            "Plant secrets, train targets with and without defenses, attack them, report what "
+            "came out.",
+        ),
+        "train": (
+            "modiva.cli.train",
+            "Train",
+            "Train one classifier and write a Hugging Face checkpoint folder with training.json.",
+        ),
+        "attack": (
+            "modiva.cli.attack",
+            "Attack",
+            "Extract a secret from a trained text classifier.",
+        ),
+        "score": (
+            "modiva.cli.score",
+            "Score",
+            "Score the output of `modiva attack --json`, against a ledger or a secret that you "
+            "know.",
+        ),
+        "corpus": ("modiva.cli.corpus", "CorpusCommand", "List, show or fetch corpora."),
+        "ranker": (
+            "modiva.cli.ranker",
+            "RankerCommand",
+            "Rankers: candidates ordered by all that the weights say of them.",
+        ),
+        "study": (
+            "modiva.cli.study",
+            "StudyCommand",
+            "Run grids that stand in files, say how far they are, and write what came of them.",
+        ),
     }
 )
 
@@ -50,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output left, as head does: that is no error of the input.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except _bad_input() as error:
+    except (ModivaError, CanaryError, AttackError, OSError) as error:
         print(f"modiva: {one_line(str(error))}{_remedy(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -67,7 +96,14 @@ def _parse(arguments: list[str]) -> Any:
         if rest and not rest[0].startswith("-") and (actions := _actions(_command(name))):
             _known(f"{name} command", rest[0], actions)
         return tyro.cli(_command(name), prog=f"modiva {name}", args=rest, config=config)
-    kinds = [Annotated[_command(name), subcommand(name)] for name in COMMANDS]
+    listed = arguments in ([], ["-h"], ["--help"])  # the list of commands, and none of them
+    kinds = [
+        Annotated[
+            make_dataclass(name, ()) if listed else _command(name),
+            subcommand(name, description=summary),
+        ]
+        for name, (_, _, summary) in COMMANDS.items()
+    ]
     union: Any = reduce(operator.or_, kinds)
     return tyro.cli(
         union,
@@ -82,7 +118,7 @@ def _parse(arguments: list[str]) -> Any:
 
 
 def _command(name: str) -> Any:
-    module, kind = COMMANDS[name]
+    module, kind, _ = COMMANDS[name]
     return getattr(import_module(module), kind)
 
 
@@ -97,13 +133,6 @@ def _known(kind: str, name: str, names: Collection[str]) -> None:
         raise ModivaError(
             f"unknown {kind} {name!r}{suggest(name, names)}: use one of {', '.join(names)}"
         )
-
-
-def _bad_input() -> tuple[type[Exception], ...]:
-    """The errors that users can mend; of attacks only where their package was needed at all."""
-    attacks = sys.modules.get("attacks.errors")
-    own = (ModivaError, CanaryError, OSError)
-    return own if attacks is None else (*own, attacks.AttackError)
 
 
 def _remedy(error: Exception) -> str:

@@ -1,0 +1,92 @@
+"""Starting is quick: help, lists and states load none of the libraries that take seconds."""
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from modiva.cli import COMMANDS
+
+SLOW = ("torch", "transformers", "pandas", "scipy", "matplotlib")
+REPORTING = f"""
+import sys
+from modiva.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as ended:
+    code = ended.code
+print(*(name for name in {SLOW} if name in sys.modules), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def slow_libraries(program: str, *arguments: str, cwd: Path) -> tuple[str, list[str]]:
+    """What a program printed, and the slow libraries that it says it loaded."""
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ended.stdout, ended.stderr.split()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        *([name, "--help"] for name in COMMANDS),
+        ["study", "status", "--help"],
+        ["ranker", "fit", "--help"],
+        ["corpus", "list"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_only_tells_loads_no_slow_library(arguments, tmp_path):
+    told, loaded = slow_libraries(REPORTING, *arguments, cwd=tmp_path)
+    assert told
+    assert loaded == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_the_commands_say(name):
+    module, kind, summary = COMMANDS[name]
+    paragraph, *_ = inspect.getdoc(getattr(import_module(module), kind)).split("\n\n")
+    assert summary == paragraph.replace("\n", " ")
+
+
+def test_help_lists_every_command_with_its_summary(tmp_path):
+    told, _ = slow_libraries(REPORTING, "--help", cwd=tmp_path)
+    listed = " ".join(told.replace("│", " ").split())
+    for name, (_, _, summary) in COMMANDS.items():
+        assert f"• {name} {summary}" in listed
+
+
+def test_python_m_modiva_is_the_script(tmp_path):
+    told = [
+        subprocess.run(
+            [sys.executable, *command, "--help"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for command in (["-m", "modiva"], ["-c", "from modiva.cli import main; main()"])
+    ]
+    assert told[0] == told[1]
+
+
+def test_the_names_of_attacks_are_there_when_they_are_used(tmp_path):
+    program = (
+        "import sys, attacks\n"
+        f"print(*(name for name in {SLOW} if name in sys.modules), file=sys.stderr)\n"
+        "print(*(name for name in attacks.__all__ if hasattr(attacks, name)), sep='\\n')"
+    )
+    told, loaded = slow_libraries(program, cwd=tmp_path)
+    assert loaded == []
+    assert told.split() == import_module("attacks").__all__
