@@ -57,7 +57,7 @@ class Train:
     share_valid: bool = False
     """Plant the same share in the validation split too."""
     defense: str = "none"
-    """none, dropout, early-stopping, char-embeddings, dp, edp, or several joined with +."""
+    """none, dropout, early-stopping, char-embeddings, dp, edp, loop, or several joined with +."""
     noise: float | None = None
     """Noise multiplier of private training; 0 is ordinary training."""
     epsilon: float | None = None

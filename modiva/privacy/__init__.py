@@ -13,8 +13,16 @@ from modiva.privacy.calibration import calibrate, least_noise
 from modiva.privacy.plan import EPOCHS, PrivacyPlan, plan_from, sampling_rate_of, steps_an_epoch
 
 if TYPE_CHECKING:
+    from modiva.privacy.clipper import (
+        BaseClipper,
+        Clipper,
+        ClipperFactory,
+        Clipping,
+        Microbatches,
+    )
     from modiva.privacy.engine import PerExampleClipper
     from modiva.privacy.memory import retain_freed_memory
+    from modiva.privacy.methods import CLIPPERS
     from modiva.privacy.microbatch import MicrobatchClipper
     from modiva.privacy.reference import ReferenceClipper
     from modiva.privacy.rules import Call, Contribution, Rule, register_rule
@@ -22,9 +30,15 @@ if TYPE_CHECKING:
 
 _WITH_TORCH = MappingProxyType(
     {
+        "CLIPPERS": "methods",
+        "BaseClipper": "clipper",
         "Call": "rules",
+        "Clipper": "clipper",
+        "ClipperFactory": "clipper",
+        "Clipping": "clipper",
         "Contribution": "rules",
         "MicrobatchClipper": "microbatch",
+        "Microbatches": "clipper",
         "PerExampleClipper": "engine",
         "ReferenceClipper": "reference",
         "Rule": "rules",
@@ -36,11 +50,17 @@ _WITH_TORCH = MappingProxyType(
 )
 
 __all__ = [
+    "CLIPPERS",
     "EPOCHS",
+    "BaseClipper",
     "Bounds",
     "Call",
+    "Clipper",
+    "ClipperFactory",
+    "Clipping",
     "Contribution",
     "MicrobatchClipper",
+    "Microbatches",
     "PerExampleClipper",
     "PrivacyPlan",
     "ReferenceClipper",

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -18,11 +17,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from modiva.errors import ModivaError
-from modiva.privacy.checks import check_losses, clip_weights, trainable_of
+from modiva.privacy.checks import check_losses, clip_weights
+from modiva.privacy.clipper import BaseClipper
 from modiva.privacy.coverage import Unit, clippable_units
 from modiva.privacy.rules import Cache, Call, Contribution
 from modiva.privacy.usage import ParameterUse
-from modiva.validate import positive
 
 
 class _Source(torch.autograd.Function):
@@ -51,7 +50,7 @@ class _Record:
     contribution: Contribution | None = None
 
 
-class PerExampleClipper:
+class PerExampleClipper(BaseClipper):
     """Clips each example's gradient to `clip_norm` and leaves the sum in `.grad`.
 
     Use: make it, run the model's forward pass with gradients enabled, call `backward` with the
@@ -73,14 +72,8 @@ class PerExampleClipper:
         ModivaError: naming the layer and the remedy, for anything it could not clip exactly.
     """
 
-    sensitivity = 1  # how many clip norms one example can move the sum in `.grad`
-
     def __init__(self, model: nn.Module, clip_norm: float, automatic: bool = False) -> None:
-        self.model = model
-        self.clip_norm = clip_norm
-        positive(self, "clip_norm")
-        self.automatic = automatic
-        self.trainable = trainable_of(model)
+        super().__init__(model, clip_norm, automatic)
         self._units = {unit.name: unit for unit in clippable_units(model)}
         self._records: dict[str, _Record] = {}
         self._cache: Cache = {}
@@ -109,11 +102,6 @@ class PerExampleClipper:
             ]
         for parameter in self.parameters:
             parameter.requires_grad_(False)
-
-    @property
-    def parameters(self) -> tuple[nn.Parameter, ...]:
-        """The trainable parameters, in the order of `model.named_parameters()`."""
-        return tuple(self.trainable.values())
 
     def backward(self, losses: Tensor) -> Tensor:
         """Add the sum of clipped gradients to every `.grad` and return the norms (B,).
@@ -149,6 +137,7 @@ class PerExampleClipper:
         finally:
             self._losses = None
             self._forget()
+        self.count(norms, self.clip_norm)
         return norms
 
     def close(self) -> None:
@@ -159,17 +148,6 @@ class PerExampleClipper:
         self._forget()
         for parameter in self.parameters:
             parameter.requires_grad_(True)
-
-    def __enter__(self) -> "PerExampleClipper":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # Forward pass
 

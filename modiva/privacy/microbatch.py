@@ -1,20 +1,26 @@
 """Clips the mean gradient of a micro-batch as one, layer by layer (Dupuy et al. 2022, eDP-SGD)."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from modiva.errors import ModivaError
-from modiva.privacy.checks import STABILITY, check_losses, trainable_of
+from modiva.privacy.checks import STABILITY, check_losses
+from modiva.privacy.clipper import BaseClipper
 from modiva.privacy.rules import accumulate
-from modiva.validate import positive
 
 
-class MicrobatchClipper:
+class MicrobatchClipper(BaseClipper):
     """Clips each micro-batch's mean gradient and leaves the sum over micro-batches in `.grad`.
 
-    Use: for each micro-batch, `accumulate` the losses of its chunks, then `clip`.
+    Use: for each micro-batch, `backward` with the losses of its chunks, then `finish`.
+
+    Every example of a batch is assigned to one of `count` micro-batches, independently and
+    uniformly at random. Cutting the batch into equal parts instead would let one example shift all
+    the others' places, and then every mean would change.
 
     Formal guarantee: adding or removing one example of one micro-batch moves the sum in `.grad` by
     at most 2 * clip_norm in L2 norm (up to floating point), provided that every other example stays
@@ -31,12 +37,14 @@ class MicrobatchClipper:
             holds the parameters.
         automatic: scale every mean by C_l / (norm_l + 0.01) and not only the long ones down, so
             that there is no C to choose (automatic clipping, see `clip_weights`).
+        count: micro-batches of a batch; fixed, hence public.
+        generator: of the assignment.
 
     Raises:
         ModivaError: a clip norm out of range, batch normalisation, or nothing to train.
     """
 
-    sensitivity = 2  # how many clip norms one example can move the sum in `.grad`
+    sensitivity = 2
 
     def __init__(
         self,
@@ -44,12 +52,11 @@ class MicrobatchClipper:
         clip_norm: float,
         per_layer: bool = True,
         automatic: bool = False,
+        count: int = 1,
+        generator: torch.Generator | None = None,
     ) -> None:
-        self.model = model
-        self.automatic = automatic
-        self.clip_norm = clip_norm
-        positive(self, "clip_norm")
-        self.trainable = trainable_of(model)
+        super().__init__(model, clip_norm, automatic)
+        self.per_layer, self.microbatches, self.generator = per_layer, count, generator
         layers: dict[str, list[int]] = {}
         for i, name in enumerate(self.trainable):
             layers.setdefault(name.rpartition(".")[0] if per_layer else "", []).append(i)
@@ -58,13 +65,23 @@ class MicrobatchClipper:
         self.clip_norms = tuple(clip_norm * math.sqrt(size / sum(sizes)) for size in sizes)
         self._sums: list[Tensor] = []
         self._examples = 0
+        self._empty = 0
 
-    @property
-    def parameters(self) -> tuple[nn.Parameter, ...]:
-        """The trainable parameters, in the order of `model.named_parameters()`."""
-        return tuple(self.trainable.values())
+    def parts(self, examples: int) -> Iterable[Tensor]:
+        """The micro-batches of a batch that are not empty."""
+        places = self.assign(examples)
+        for number in range(self.microbatches):
+            part = (places == number).nonzero().flatten()
+            if len(part):
+                yield part
+            else:
+                self._empty += 1
 
-    def accumulate(self, losses: Tensor) -> None:
+    def assign(self, examples: int) -> Tensor:
+        """Draw each example's micro-batch (B,), independently of the others'."""
+        return torch.randint(self.microbatches, (examples,), generator=self.generator)
+
+    def backward(self, losses: Tensor) -> None:
         """Take the losses (B,) of a chunk of the present micro-batch, `reduction="none"`.
 
         Raises:
@@ -90,7 +107,7 @@ class MicrobatchClipper:
         self._sums = [a + b for a, b in zip(self._sums, used, strict=True)] if self._sums else used
         self._examples += len(losses)
 
-    def clip(self) -> Tensor:
+    def finish(self) -> Tensor:
         """End the micro-batch: add its clipped mean gradient to `.grad`.
 
         Returns:
@@ -120,6 +137,7 @@ class MicrobatchClipper:
                 "it cannot be clipped: lower the learning rate or use float32"
             )
         limits = norms.new_tensor(self.clip_norms)
+        self.count(norms, limits)
         if self.automatic:
             weights = limits / (norms + STABILITY)  # (L,)
         else:
@@ -130,5 +148,17 @@ class MicrobatchClipper:
                 accumulate(self.parameters[i], sums[i] * weight)
         return norms
 
-    def close(self) -> None:
-        """Do nothing: the model was not changed."""
+    def divisor(self, expected_batch_size: float) -> float:
+        """The number of micro-batches, empty ones included."""
+        return self.microbatches
+
+    def describe(self) -> dict[str, Any]:
+        """The micro-batches, and the share of their layers' means that was clipped."""
+        return {
+            "microbatches": {
+                "count": self.microbatches,
+                "per_layer": self.per_layer,
+                "empty": self._empty,
+            },
+            **super().describe(),
+        }

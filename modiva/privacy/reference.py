@@ -1,16 +1,16 @@
 """The oracle: per-example clipping by one backward pass for each example, slow and beyond doubt."""
 
-from types import TracebackType
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modiva.errors import ModivaError
-from modiva.privacy.checks import check_losses, clip_weights, trainable_of
-from modiva.validate import positive
+from modiva.privacy.checks import check_losses, clip_weights
+from modiva.privacy.clipper import BaseClipper
 
 
-class ReferenceClipper:
+class ReferenceClipper(BaseClipper):
     """Clips per example with `torch.autograd.grad` over one retained graph.
 
     It has the interface of `PerExampleClipper`, needs no rules, and takes about as many backward
@@ -23,19 +23,9 @@ class ReferenceClipper:
         automatic: automatic clipping in place of a threshold.
     """
 
-    sensitivity = 1  # how many clip norms one example can move the sum in `.grad`
-
-    def __init__(self, model: nn.Module, clip_norm: float, automatic: bool = False) -> None:
-        self.model = model
-        self.clip_norm = clip_norm
-        positive(self, "clip_norm")
-        self.automatic = automatic
-        self.trainable = trainable_of(model)
-
-    @property
-    def parameters(self) -> tuple[nn.Parameter, ...]:
-        """The trainable parameters, in the order of `model.named_parameters()`."""
-        return tuple(self.trainable.values())
+    def parts(self, examples: int) -> Iterable[Tensor]:
+        """Every example is a part: training runs the model on one at a time (method "loop")."""
+        return [torch.tensor([place]) for place in range(examples)]
 
     def backward(self, losses: Tensor) -> Tensor:
         """Add the sum of clipped gradients to every `.grad` and return the norms (B,).
@@ -66,18 +56,5 @@ class ReferenceClipper:
                 total.add_(gradient * weight)
         for parameter, total in zip(parameters, sums, strict=True):
             parameter.grad = total if parameter.grad is None else parameter.grad.add_(total)
+        self.count(norms, self.clip_norm)
         return norms
-
-    def close(self) -> None:
-        """Do nothing: the model was not changed."""
-
-    def __enter__(self) -> "ReferenceClipper":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -101,7 +101,7 @@ def target_name(target: str) -> str:
 
 
 # Defenses that are private training, and what a noise multiplier is said to be of.
-PRIVATE = {"dp": "DP", "edp": "eDP-SGD"}
+PRIVATE = {"dp": "DP", "edp": "eDP-SGD", "loop": "DP in a loop"}
 
 
 def base_defense(defense: str) -> str:

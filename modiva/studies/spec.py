@@ -63,7 +63,8 @@ class Defended:
     """How the targets are defended."""
 
     defense: tuple[str, ...] = ("none",)
-    """none, dropout, early-stopping, char-embeddings, or several joined with +."""
+    """none, dropout, early-stopping, char-embeddings, or several joined with +; with dp, edp or
+    loop among them, how the private ones are trained (dp if not given)."""
     noise: tuple[float, ...] = ()
     """Noise multipliers of differentially private training; 0 is ordinary training. 0, 0.5 and 1
     where neither noise nor epsilon is given."""

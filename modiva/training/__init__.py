@@ -3,7 +3,6 @@
 from modiva.training.checkpoint import save_checkpoint
 from modiva.training.config import (
     EpochRecord,
-    Microbatches,
     PrivacySettings,
     Splits,
     TrainConfig,
@@ -29,7 +28,6 @@ __all__ = [
     "DEFENSES",
     "Defense",
     "EpochRecord",
-    "Microbatches",
     "Prepared",
     "PrivacySettings",
     "Splits",

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from modiva.condition import METHODS, Method
 from modiva.errors import ModivaError
+from modiva.privacy import Microbatches
 from modiva.validate import at_least, positive, require
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -50,25 +52,6 @@ def as_splits(data: Data) -> Splits:
 
 
 @dataclass(frozen=True)
-class Microbatches:
-    """How eDP-SGD (Dupuy et al. 2022) clips: the mean gradients of micro-batches.
-
-    Args:
-        size: expected sentences of a micro-batch; how many there are is fixed by it.
-        per_layer: clip layer by layer, to shares of the clip norm by size; else all at once.
-
-    Raises:
-        ModivaError: a size below 1.
-    """
-
-    size: int = 16
-    per_layer: bool = True
-
-    def __post_init__(self) -> None:
-        require(self.size >= 1, "size of a micro-batch", self.size, "1 or more")
-
-
-@dataclass(frozen=True)
 class PrivacySettings:
     """How a private run is asked for: by its noise or by its epsilon, exactly one of the two.
 
@@ -83,11 +66,13 @@ class PrivacySettings:
         batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n. None
             is an eighth of the training sentences, and 256 at least.
         noise_decay: factor in (0, 1] on the noise from one epoch to the next.
-        microbatches: None clips each example's gradient (exact DP-SGD, half the sensitivity);
-            else eDP-SGD.
+        method: "dp" clips each example's gradient in one backward pass, "loop" one example at a
+            time, to the same sum; "edp" clips the means of micro-batches, at twice the sensitivity.
+        microbatches: of "edp", and of no other method; None takes the defaults.
 
     Raises:
-        ModivaError: a value out of range, or both or neither of noise and epsilon.
+        ModivaError: a value out of range, both or neither of noise and epsilon, or micro-batches
+            with a method that has none.
     """
 
     noise_multiplier: float | None = None
@@ -98,6 +83,7 @@ class PrivacySettings:
     noise_decay: float = 1.0
     microbatches: Microbatches | None = None
     clipping: str = "threshold"
+    method: Method = "dp"
 
     def __post_init__(self) -> None:
         if (self.noise_multiplier is None) == (self.epsilon is None):
@@ -109,6 +95,11 @@ class PrivacySettings:
         positive(self, "epsilon", "clip_norm", "batch_size")
         if self.clipping not in CLIPPINGS:
             raise ModivaError(f"clipping={self.clipping!r}: choose one of {', '.join(CLIPPINGS)}")
+        require(self.method in METHODS, "method", self.method, f"one of {', '.join(METHODS)}")
+        if self.microbatches is not None and self.method != "edp":
+            raise ModivaError(
+                f"microbatches with method={self.method!r}, which has none: use method='edp'"
+            )
         decay, delta = self.noise_decay, self.delta
         require(0 < decay <= 1, "noise_decay", decay, "in (0, 1]; 1 is constant noise")
         require(0 < delta < 1, "delta", delta, "in (0, 1), well under 1 / sentences")

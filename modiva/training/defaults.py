@@ -9,8 +9,8 @@ from typing import Any
 
 from modiva.classifiers import TargetSpec
 from modiva.condition import Privacy
-from modiva.privacy import EPOCHS
-from modiva.training.config import Microbatches, PrivacySettings
+from modiva.privacy import EPOCHS, Microbatches
+from modiva.training.config import PrivacySettings
 
 Settings = dict[str, Any]  # fields of TrainConfig
 
@@ -39,15 +39,13 @@ def private_settings(spec: TargetSpec, privacy: Privacy, batch_size: int | None)
     rate = PRIVATE_PRETRAINED_RATE
     if spec.is_own:
         rate = PRIVATE_RATES.get(spec.architecture, PRIVATE_RATE)
-    chosen: dict[str, Any] = {
+    chosen: dict[str, Any] = {"method": privacy.method} | {
         name: value
         for name in ("noise_multiplier", "epsilon", "delta", "clip_norm")
         if (value := getattr(privacy, name)) is not None
     }
     if batch_size is not None:
         chosen["batch_size"] = batch_size
-    if privacy.method == "loop":
-        chosen["one_by_one"] = True
     if privacy.method == "edp":
         # Micro-batches, decaying noise, and clip norms that need no choice.
         chosen |= {

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from modiva.errors import ModivaError
+from modiva.privacy import ClipperFactory
 from modiva.training.batches import EncodedSplits, encode_splits
 from modiva.training.config import Data, EpochRecord, Splits, TrainConfig, TrainResult, as_splits
 from modiva.training.evaluate import evaluate
@@ -24,7 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 def train(
-    classifier: "Classifier", data: Data, config: TrainConfig, progress: bool = True
+    classifier: "Classifier",
+    data: Data,
+    config: TrainConfig,
+    progress: bool = True,
+    clipper: ClipperFactory | None = None,
 ) -> TrainResult:
     """Fit `classifier` in place to `data.train`; the same seed gives bit-identical weights.
 
@@ -35,12 +40,16 @@ def train(
         data: a corpus or (train, valid, test), each of (text, intent) pairs; validation decides
             early stopping and no more.
         progress: show a progress bar on standard error.
+        clipper: of private training, in place of the one that `config.privacy.method` names. Its
+            clip norm must be that of `config.privacy`; epsilon follows from its sensitivity.
 
     Raises:
         ModivaError: an unknown intent, an empty training split, early stopping without validation
-            sentences, a device that is not there, or a model that cannot be trained privately.
+            sentences, a device that is not there, a model that cannot be trained privately, or a
+            clipper for ordinary training.
     """
     started = time.perf_counter()
+    check_clipper(clipper, config)
     device = resolve_device(config.device)
     check_precision(config.precision, device)
     examples = as_splits(data)
@@ -50,7 +59,11 @@ def train(
     model.to(device)
     with training_process(config.seed, device):
         model.train()
-        steps = (PrivateSteps if config.privacy else PlainSteps)(model, splits.train, config)
+        steps: PlainSteps | PrivateSteps
+        if config.privacy is None:
+            steps = PlainSteps(model, splits.train, config)
+        else:
+            steps = PrivateSteps(model, splits.train, config, clipper)
         try:
             stopping, history = _fit(model, splits, steps, config, progress)
         finally:
@@ -70,6 +83,16 @@ def check_early_stopping(data: Splits, config: TrainConfig) -> None:
             f"patience={config.patience} needs validation sentences to stop early by; give a "
             "validation split or train without early stopping"
         )
+
+
+def check_clipper(clipper: ClipperFactory | None, config: TrainConfig) -> None:
+    """Refuse a clipper where nothing is clipped.
+
+    Raises:
+        ModivaError: a clipper without privacy.
+    """
+    if clipper is not None and config.privacy is None:
+        raise ModivaError("a clipper for training without privacy: give privacy, or no clipper")
 
 
 def _fit(

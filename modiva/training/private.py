@@ -1,11 +1,10 @@
 """One epoch of private training: Poisson batches, clipping, noise, AdamW (DP-Adam).
 
 The guarantee is that of `modiva.privacy.PrivacyPlan`; this file keeps its side of the bargain:
-every step of the plan takes a Poisson sample of the training split, sums clipped gradients (each
-sentence's, or those of micro-batches: `modiva.training.edp`), adds noise of
-`noise_multiplier * clip_norm` to the sum whatever the sample's size, zero included, and divides by
-a number that does not depend on the sample. Batches, noise and dropout have generators of their
-own.
+every step of the plan takes a Poisson sample of the training split, has a clipper sum its clipped
+gradients (`modiva.privacy.Clipper`), adds noise of `noise_multiplier * clip_norm` to the sum
+whatever the sample's size, zero included, and divides by a number that does not depend on the
+sample. Batches, noise, dropout and what a clipper draws have generators of their own.
 """
 
 import math
@@ -15,10 +14,11 @@ from torch import Tensor, nn
 
 from modiva.errors import ModivaError
 from modiva.privacy import (
-    MicrobatchClipper,
-    PerExampleClipper,
+    CLIPPERS,
+    ClipperFactory,
+    Clipping,
+    Microbatches,
     PrivacyPlan,
-    ReferenceClipper,
     add_noise_,
     calibrate,
     poisson_batches,
@@ -28,59 +28,56 @@ from modiva.privacy import (
 )
 from modiva.training.batches import EncodedSplit
 from modiva.training.config import PrivacySettings, TrainConfig
-from modiva.training.edp import MicrobatchSum
 from modiva.training.losses import ChunkedLosses
 from modiva.training.seeds import generator
 from modiva.training.steps import make_optimizer, trainable
 
 
-class ExampleSum:
-    """Leaves the sum of the sentences' clipped gradients in `.grad` (exact DP-SGD)."""
+class PrivateSteps:
+    """The optimiser steps of one model under differential privacy.
+
+    Args:
+        clipper: makes the clipper of the model; None takes that of the settings' method.
+
+    Raises:
+        ModivaError: what the clipper cannot clip, or settings that its plan cannot promise.
+    """
 
     def __init__(
         self,
         model: nn.Module,
-        losses: ChunkedLosses,
-        clip_norm: float,
-        automatic: bool,
-        expected: float,
+        split: EncodedSplit,
+        config: TrainConfig,
+        clipper: ClipperFactory | None = None,
     ) -> None:
-        self.losses, self.expected = losses, expected
-        self.clipper: PerExampleClipper | ReferenceClipper
-        self.clipper = PerExampleClipper(model, clip_norm, automatic)
-        self.clipped = 0
-
-    @property
-    def divisor(self) -> float:
-        """What the noisy sum is divided by: the expected size of a batch."""
-        return self.expected
-
-    def add(self, indices: Tensor) -> float:
-        """Add the batch at `indices` (B,) to `.grad`; returns the sum of its losses."""
-        total = 0.0
-        for losses in self.losses(indices):
-            norms = self.clipper.backward(losses)  # (b,)
-            self.clipped += int((norms > self.clipper.clip_norm).sum())
-            total += float(losses.detach().sum())
-        return total
-
-    def describe(self, steps: int, sampled: int) -> dict[str, Any]:
-        """What ran: the share of sampled sentences whose gradient was longer than the bound."""
-        return {"clipped_fraction": self.clipped / max(sampled, 1)}
-
-
-class PrivateSteps:
-    """The optimiser steps of one model under differential privacy."""
-
-    def __init__(self, model: nn.Module, split: EncodedSplit, config: TrainConfig) -> None:
-        assert config.privacy is not None
+        settings = config.privacy
+        assert settings is not None
         if split.ids.device.type == "cpu":
             # A private step frees and takes again what its layers keep for clipping: up to a tenth
             # of the step goes into handing that memory back to the system in between.
             retain_freed_memory()
-        self.privacy = make_plan(config.privacy, len(split), config.epochs)
-        self.expected = self.privacy.expected_batch_size
+        self.expected = sampling_rate_of(len(split), settings.batch_size) * len(split)
         self.parameters = trainable(model)
+        self.clipper = (clipper or CLIPPERS[settings.method])(
+            model,
+            Clipping(
+                clip_norm=settings.clip_norm,
+                automatic=settings.clipping == "automatic",
+                expected_batch_size=self.expected,
+                microbatches=settings.microbatches or Microbatches(),
+                generator=generator(config.seed, "microbatches"),
+            ),
+        )
+        self.steps = 0
+        self.sizes: list[int] = []
+        self.noise_stds: list[float] = []
+        try:
+            self.privacy = make_plan(settings, len(split), config.epochs, self.clipper.sensitivity)
+            self._check()
+            self.losses = ChunkedLosses(model, split)
+        except BaseException:
+            self.close()
+            raise
         self.optimizer = make_optimizer(self.parameters, config)
         self.batches = poisson_batches(
             len(split),
@@ -89,25 +86,6 @@ class PrivateSteps:
             generator(config.seed, "poisson"),
         )
         self.noise = generator(config.seed, "noise")
-        self.losses = ChunkedLosses(model, split)
-        self.gradients: ExampleSum | MicrobatchSum
-        clip_norm = self.privacy.clip_norm
-        automatic = config.privacy.clipping == "automatic"
-        if config.privacy.microbatches is None:
-            self.gradients = ExampleSum(model, self.losses, clip_norm, automatic, self.expected)
-        else:
-            self.gradients = MicrobatchSum(
-                model,
-                self.losses,
-                config.privacy.microbatches,
-                clip_norm,
-                automatic,
-                self.expected,
-                config.seed,
-            )
-        self.steps = 0
-        self.sizes: list[int] = []
-        self.noise_stds: list[float] = []
 
     def epoch(self) -> float:
         """Train about one expected pass; returns the mean training loss of a sampled sentence."""
@@ -120,22 +98,32 @@ class PrivateSteps:
     def _step(self, indices: Tensor) -> float:
         self._check()
         self.optimizer.zero_grad(set_to_none=True)
-        total = self.gradients.add(indices)
+        total = self.clip(indices)
         std = self.privacy.noise_std(self.steps)
         add_noise_(self.parameters, std, self.noise)
+        divisor = self.clipper.divisor(self.expected)
         for parameter in self.parameters:
             assert parameter.grad is not None
-            parameter.grad /= self.gradients.divisor
+            parameter.grad /= divisor
         self.optimizer.step()
         self.steps += 1
         self.sizes.append(len(indices))
         self.noise_stds.append(std)
         return total
 
+    def clip(self, indices: Tensor) -> float:
+        """Leave the clipped sum of the batch at `indices` (B,) in `.grad`; returns its loss."""
+        total = 0.0
+        for places in self.clipper.parts(len(indices)):
+            for losses in self.losses(indices[places]):  # (b,)
+                self.clipper.backward(losses)
+                total += float(losses.detach().sum())
+            self.clipper.finish()
+        return total
+
     def _check(self) -> None:
         """Raise before a step that the plan does not promise."""
-        clipper = self.gradients.clipper
-        self.privacy.verify(sensitivity=clipper.sensitivity, clip_norm=clipper.clip_norm)
+        self.privacy.verify(sensitivity=self.clipper.sensitivity, clip_norm=self.clipper.clip_norm)
         if self.steps >= self.privacy.steps:
             raise ModivaError(
                 f"the privacy plan says steps={self.privacy.steps}, and they have all been taken: "
@@ -161,21 +149,25 @@ class PrivateSteps:
                     "largest": max(self.sizes, default=0),
                     "empty": self.sizes.count(0),
                 },
-                **self.gradients.describe(self.steps, sampled),
+                "clipper": type(self.clipper).__name__,
+                **self.clipper.describe(),
             },
         }
 
     def close(self) -> None:
         """Take the clipper's hooks off the model."""
-        self.gradients.clipper.close()
+        self.clipper.close()
 
 
-def make_plan(settings: PrivacySettings, dataset_size: int, epochs: int) -> PrivacyPlan:
+def make_plan(
+    settings: PrivacySettings, dataset_size: int, epochs: int, sensitivity: int = 1
+) -> PrivacyPlan:
     """The plan of a run: from its noise multiplier, or calibrated to its epsilon.
 
     Args:
         dataset_size: sentences of the training split, which is taken as public.
         epochs: expected passes over them.
+        sensitivity: of the clipper, in clip norms.
 
     Raises:
         ModivaError: a delta that is no promise, since it exceeds one over the number of sentences.
@@ -187,14 +179,13 @@ def make_plan(settings: PrivacySettings, dataset_size: int, epochs: int) -> Priv
         )
     rate = sampling_rate_of(dataset_size, settings.batch_size)
     steps = steps_an_epoch(rate)
-    exact = settings.microbatches is None
     common: dict[str, Any] = {
         "dataset_size": dataset_size,
         "sampling_rate": rate,
         "steps": epochs * steps,
         "clip_norm": settings.clip_norm,
         "delta": settings.delta,
-        "sensitivity": (PerExampleClipper if exact else MicrobatchClipper).sensitivity,
+        "sensitivity": sensitivity,
     }
     schedule = None
     if settings.noise_decay != 1:

@@ -13,10 +13,11 @@ from tqdm.auto import tqdm
 
 from modiva.classifiers import TargetClassifier
 from modiva.errors import ModivaError
+from modiva.privacy import ClipperFactory
 from modiva.training.batches import EncodedSplit, EncodedSplits, chunks_of_tokens, encode_splits
 from modiva.training.config import Data, EpochRecord, TrainConfig, TrainResult, as_splits
 from modiva.training.evaluate import Evaluation
-from modiva.training.loop import check_early_stopping, train
+from modiva.training.loop import check_clipper, check_early_stopping, train
 from modiva.training.seeds import check_precision, resolve_device, training_process
 from modiva.training.stacked import ModelStack, StackedSplit
 from modiva.training.steps import epoch_batches, make_optimizer
@@ -36,6 +37,7 @@ def train_stack(
     config: TrainConfig,
     seeds: Sequence[int],
     progress: bool = True,
+    clipper: ClipperFactory | None = None,
 ) -> list[TrainResult]:
     """Fit every classifier in place to its own data, equal to `train` with its own seed.
 
@@ -47,6 +49,7 @@ def train_stack(
     Args:
         config: of all; its seed is not used.
         seeds: one a model.
+        clipper: of private training, see `train`.
 
     Raises:
         ModivaError: as `train`; lists of different lengths; models that differ in shape.
@@ -56,9 +59,12 @@ def train_stack(
             f"{len(classifiers)} classifiers, {len(datas)} data sets, {len(seeds)} seeds: give one "
             "data set and one seed a classifier"
         )
+    check_clipper(clipper, config)
     if config.privacy or not all(isinstance(c.model, TargetClassifier) for c in classifiers):
         alone = zip(classifiers, datas, seeds, strict=True)
-        return [train(c, data, replace(config, seed=seed), progress) for c, data, seed in alone]
+        return [
+            train(c, data, replace(config, seed=seed), progress, clipper) for c, data, seed in alone
+        ]
     if not classifiers:
         return []
     device = resolve_device(config.device)

@@ -29,6 +29,7 @@ from modiva.condition import Condition
 from modiva.corpora import Corpus
 from modiva.corpora import load as load_from
 from modiva.errors import ModivaError
+from modiva.privacy import ClipperFactory
 from modiva.training.config import EpochRecord, TrainConfig, TrainResult
 from modiva.training.resolve import resolve
 from modiva.training.stack import train_stack
@@ -109,6 +110,7 @@ class Prepared:
         order_seed: int | None = None,
         training_seeds: Sequence[int] | None = None,
         progress: bool = False,
+        clipper: ClipperFactory | None = None,
     ) -> list[tuple[Target, Ledger]]:
         """Train one target a seed, side by side where that is possible, each with its ledger.
 
@@ -119,6 +121,7 @@ class Prepared:
             training_seeds: of batches, dropout and noise; None takes `seeds`. Privacy holds
                 against those who do not know them.
             progress: show a bar.
+            clipper: of private training, in place of its method's; see `modiva.training.train`.
 
         Raises:
             CanaryError, ModivaError: what cannot be planted, built or trained, and the remedy.
@@ -133,6 +136,7 @@ class Prepared:
             ),
             seeds=seeds if training_seeds is None else training_seeds,
             progress=progress,
+            clipper=clipper,
         )
         return [
             (Target(classifier, result, one.ledger.questions, len(one.train), seed), one.ledger)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from torch import nn
 
 from modiva.errors import ModivaError
@@ -24,8 +25,8 @@ def clipped_means(
     clipper = MicrobatchClipper(model, clip_norm, per_layer, automatic)
     model.weight.grad = torch.zeros_like(model.weight)
     for place in places.unique():
-        clipper.accumulate(model(gradients[places == place]).squeeze(1))
-        clipper.clip()
+        clipper.backward(model(gradients[places == place]).squeeze(1))
+        clipper.finish()
     return model.weight.grad.flatten()
 
 
@@ -86,8 +87,8 @@ def test_a_models_sum_moves_by_at_most_two_clip_norms(kind, per_layer):
 
     def mean(chosen: torch.Tensor) -> torch.Tensor:
         model.zero_grad(set_to_none=True)
-        clipper.accumulate(example_losses(model, batch.part(chosen)))
-        clipper.clip()
+        clipper.backward(example_losses(model, batch.part(chosen)))
+        clipper.finish()
         return torch.cat([parameter.grad.flatten() for parameter in clipper.parameters])
 
     everything = mean(torch.arange(6))
@@ -103,8 +104,8 @@ def test_layers_share_the_clip_norm_by_their_size():
     assert clipper.layers == {"0": (0, 1), "2": (2, 3)}
     assert clipper.clip_norms == pytest.approx((2 * (9 / 13) ** 0.5, 2 * (4 / 13) ** 0.5))
     assert sum(norm**2 for norm in clipper.clip_norms) == pytest.approx(4)
-    clipper.accumulate(1e3 * model(torch.randn(4, 2).double()).squeeze(1))
-    norms = clipper.clip()
+    clipper.backward(1e3 * model(torch.randn(4, 2).double()).squeeze(1))
+    norms = clipper.finish()
     assert (norms > 2).all()
     for name, norm in zip(("0", "2"), clipper.clip_norms, strict=True):
         layer = model.get_submodule(name)
@@ -122,13 +123,35 @@ def test_chunks_of_a_microbatch_give_the_plain_mean_gradient_when_nothing_is_cli
     model.zero_grad(set_to_none=True)
     clipper = MicrobatchClipper(model, 1e6, per_layer)
     for chunk in (slice(0, 2), slice(2, 2), slice(2, 7)):
-        clipper.accumulate(example_losses(model, batch.part(chunk)))
-    clipper.clip()
+        clipper.backward(example_losses(model, batch.part(chunk)))
+    clipper.finish()
     for parameter, expected in zip(model.parameters(), plain, strict=True):
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-10, atol=1e-12)
-    assert clipper.clip().tolist() == [0.0] * len(clipper.layers)  # empty: adds nothing
+    assert clipper.finish().tolist() == [0.0] * len(clipper.layers)  # empty: adds nothing
     for parameter, expected in zip(model.parameters(), plain, strict=True):
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_examples_are_assigned_uniformly_and_independently():
+    generator = torch.Generator().manual_seed(0)
+    clipper = MicrobatchClipper(nn.Linear(2, 1), 1.0, count=4, generator=generator)
+    drawn = torch.stack([clipper.assign(32) for _ in range(500)])  # (500, 32)
+    assert drawn.unique().tolist() == [0, 1, 2, 3]
+    pairs = torch.zeros(4, 4)
+    for first, second in zip(drawn[:, 0].tolist(), drawn[:, 1].tolist(), strict=True):
+        pairs[first, second] += 1
+    assert stats.chisquare(pairs.flatten()).pvalue > 1e-4
+    assert stats.chisquare(torch.bincount(drawn.flatten())).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("examples", [0, 1, 5, 40])
+def test_parts_hold_every_example_once_and_empty_ones_are_counted(examples):
+    clipper = MicrobatchClipper(nn.Linear(2, 1), 1.0, count=8)
+    parts = list(clipper.parts(examples))
+    assert all(len(part) for part in parts)
+    assert sorted(place for part in parts for place in part.tolist()) == list(range(examples))
+    assert clipper.describe()["microbatches"]["empty"] == 8 - len(parts)
+    assert clipper.divisor(1000.0) == 8
 
 
 def test_what_cannot_be_clipped_is_refused():
@@ -139,10 +162,10 @@ def test_what_cannot_be_clipped_is_refused():
     model = nn.Sequential(nn.Linear(2, 1), nn.Linear(2, 1))
     clipper = MicrobatchClipper(model, 1.0)
     with pytest.raises(ModivaError, match=r"1\.weight is trainable but took no part"):
-        clipper.accumulate(model[0](torch.ones(3, 2)).squeeze(1))
+        clipper.backward(model[0](torch.ones(3, 2)).squeeze(1))
     layer = nn.Linear(2, 1)
     clipper = MicrobatchClipper(layer, 1.0)
-    clipper.accumulate(layer(torch.tensor([[torch.inf, 0.0]])).squeeze(1))
+    clipper.backward(layer(torch.tensor([[torch.inf, 0.0]])).squeeze(1))
     with pytest.raises(ModivaError, match="not finite"):
-        clipper.clip()
+        clipper.finish()
     assert layer.weight.grad is None

@@ -9,7 +9,7 @@ from transformers import BertConfig, BertModel
 from modiva.classifiers import Classifier, build, save
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import PerExampleClipper, ReferenceClipper, plan_from
+from modiva.privacy import plan_from
 from modiva.training import (
     PrivacySettings,
     TrainConfig,
@@ -67,14 +67,12 @@ def test_a_step_without_noise_is_the_oracles_sum_over_the_expected_size(
 ):
     classifier = make_classifier(splits, architecture)
     privacy = PrivacySettings(noise_multiplier=0.0, clip_norm=0.5, clipping=clipping)
-    config = replace(CONFIG, privacy=privacy)
     split = encode_split(classifier, splits.train)
     indices = torch.arange(0, 120, 3)
     gradients = []
-    for clipper in (PerExampleClipper, ReferenceClipper):
+    for method in ("dp", "loop"):
+        config = replace(CONFIG, privacy=replace(privacy, method=method))
         steps = PrivateSteps(classifier.model, split, config)
-        steps.close()
-        steps.gradients.clipper = clipper(classifier.model, 0.5, clipping == "automatic")
         steps.losses.tokens = 64  # several chunks a batch
         steps.optimizer.step = lambda: None
         steps._step(indices)
@@ -238,6 +236,7 @@ def test_a_decaying_schedule_is_calibrated_to_epsilon():
         {"noise_multiplier": 1.0, "delta": 1.0},
         {"noise_multiplier": 1.0, "batch_size": 0},
         {"noise_multiplier": 1.0, "clipping": "sometimes"},
+        {"noise_multiplier": 1.0, "method": "sgd"},
         {"noise_multiplier": 1.0, "noise_decay": 0.0},
         {"noise_multiplier": 1.0, "noise_decay": 1.1},
     ],
@@ -267,7 +266,7 @@ def test_a_frozen_encoder_is_run_once_and_its_head_is_trained_all_the_same(split
     for vectors in (steps.losses.vectors, None):
         steps.losses.vectors = vectors
         steps.optimizer.zero_grad()
-        steps.gradients.add(indices)
+        steps.clip(indices)
         gradients.append([parameter.grad.clone() for parameter in steps.parameters])
     steps.close()
     assert [tuple(gradient.shape) for gradient in gradients[0]] == [(3, 8), (3,)]
