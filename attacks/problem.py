@@ -20,7 +20,7 @@ class Completion:
 
     Args:
         name: how results name the problem.
-        parts: literal words and, for each slot, its options, in the order of the sentence.
+        parts: literal text and, for each slot, its options: the sentence is all of them joined.
         input_ids: (T,) token ids, special tokens included, with option 0 in every slot.
         positions: for each slot its token positions (width,).
         candidates: for each slot the token ids of its options (K, width).
@@ -81,9 +81,9 @@ class Completion:
         return tuple(o.index(w) for w, o in zip(secret, self.options, strict=True))
 
     def text(self, secret: Sequence[str]) -> str:
-        """The sentence with `secret` in its slots, words joined by one space."""
-        words = iter(secret)
-        return " ".join(part if isinstance(part, str) else next(words) for part in self.parts)
+        """The sentence with `secret` in its slots."""
+        options = iter(secret)
+        return "".join(part if isinstance(part, str) else next(options) for part in self.parts)
 
     def fill(self, choices: Tensor | Sequence[int]) -> Tensor:
         """Token ids (..., T) of the sentences with choices (..., n)."""

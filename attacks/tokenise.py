@@ -58,7 +58,7 @@ def build_completion(
             "fast tokenizer (a tokenizer.json)"
         )
     parts: tuple[str | SecretSpace, ...] = (
-        pattern.parts if pattern else (*prefix.split(), *slots, *suffix.split())
+        pattern.parts if pattern else _spaced(prefix, slots, suffix)
     )
     spaces = [part for part in parts if isinstance(part, SecretSpace)]
     if not spaces:
@@ -105,8 +105,16 @@ def build_completion(
     return replace(problem, inputs=text_inputs(tokenizer, model, problem))
 
 
+def _spaced(
+    prefix: str, slots: Sequence[SecretSpace], suffix: str
+) -> tuple[str | SecretSpace, ...]:
+    """The parts of a sentence with single spaces between its words and slots."""
+    words: list[str | SecretSpace] = [*prefix.split(), *slots, *suffix.split()]
+    return tuple(part for word in words for part in (" ", word))[1:]
+
+
 class _Sentence:
-    """A template whose words are put in and tokenised, with the places of its slots."""
+    """A template whose options are put in and tokenised, with the places of its slots."""
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, parts: Sequence[str | SecretSpace]
@@ -114,20 +122,20 @@ class _Sentence:
         self.tokenizer = tokenizer
         self.parts = parts
 
-    def _words(self, secret: Sequence[str]) -> list[str]:
-        words = iter(secret)
-        return [part if isinstance(part, str) else next(words) for part in self.parts]
+    def _pieces(self, secret: Sequence[str]) -> list[str]:
+        options = iter(secret)
+        return [part if isinstance(part, str) else next(options) for part in self.parts]
 
     def text(self, secret: Sequence[str]) -> str:
-        return " ".join(self._words(secret))
+        return "".join(self._pieces(secret))
 
     def slot_spans(self, secret: Sequence[str]) -> list[Span]:
         """The characters (start, end) that each slot takes."""
         spans, start = [], 0
-        for part, word in zip(self.parts, self._words(secret), strict=True):
+        for part, piece in zip(self.parts, self._pieces(secret), strict=True):
             if not isinstance(part, str):
-                spans.append((start, start + len(word)))
-            start += len(word) + 1
+                spans.append((start, start + len(piece)))
+            start += len(piece)
         return spans
 
     def tokens(self, secret: Sequence[str]) -> tuple[list[int], list[Span]]:

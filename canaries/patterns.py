@@ -1,4 +1,4 @@
-"""A canary's form: literal words, and slots for the secret; with the arithmetic of its space."""
+"""A canary's form: literal text, and slots for the secret; with the arithmetic of its space."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -10,32 +10,56 @@ import numpy as np
 from canaries.drawing import draw_distinct
 from canaries.library import load_patterns
 from canaries.spaces import CanaryError, SecretSpace, get_space, suggest
+from canaries.spelling import is_ambiguous, read_word, split_words
 from canaries.templates import (
     CATALOG,
     MAX_SLOTS,
-    parse_slot,
+    Slots,
+    check_slots,
+    parse_slot_list,
     parse_template,
     resize_template,
 )
 
-__all__ = ["CATALOG", "Pattern", "compile_pattern", "get_pattern", "load_patterns", "parse_slots"]
+__all__ = [
+    "CATALOG",
+    "Pattern",
+    "compile_pattern",
+    "get_pattern",
+    "listed_pattern",
+    "load_patterns",
+    "parse_slots",
+]
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Literal words and slots in order; a secret is one option for each slot.
+    """Literal text and slots in order; a secret is one option for each slot.
 
     Secrets are numbered 0 .. size - 1 in mixed radix, the last slot fastest.
 
     Args:
         name: what tables call it: the name in the catalog, or the template itself.
         template: the text that it was made from, such as "call {digit*4}".
-        parts: words, and one SecretSpace for each slot.
+        parts: pieces of text, spaces included, and one SecretSpace for each slot; the sentence is
+            all of them joined by nothing.
+
+    Raises:
+        CanaryError: slots are glued so that two secrets make the same sentence.
     """
 
     name: str
     template: str
     parts: tuple[str | SecretSpace, ...]
+
+    def __post_init__(self) -> None:
+        for word in self._words:
+            if is_ambiguous(word):
+                shown = "".join(p if isinstance(p, str) else f"{{{p.name}}}" for p in word)
+                raise CanaryError(
+                    f"{shown!r} of template {self.template!r} can be read in two ways, so that two "
+                    "secrets are the same text: put a mark or a space between its slots"
+                )
 
     @cached_property
     def slots(self) -> tuple[SecretSpace, ...]:
@@ -54,33 +78,40 @@ class Pattern:
 
     @property
     def prefix(self) -> str:
-        """The literal words before the first slot."""
-        return _words(self.parts[: self._slot_places[0]])
+        """The literal text before the first slot, without the space there."""
+        return "".join(map(str, self.parts[: self._slot_places[0]])).strip()
 
     @property
     def suffix(self) -> str:
-        """The literal words after the last slot."""
-        return _words(self.parts[self._slot_places[-1] + 1 :])
+        """The literal text after the last slot, without the space there."""
+        return "".join(map(str, self.parts[self._slot_places[-1] + 1 :])).strip()
 
     @cached_property
     def _slot_places(self) -> list[int]:
         return [place for place, part in enumerate(self.parts) if isinstance(part, SecretSpace)]
 
+    @cached_property
+    def _words(self) -> list[list[str | SecretSpace]]:
+        return split_words(self.parts)
+
     def fill(self, secret: Sequence[str]) -> str:
-        """Return the sentence with the words of `secret` in its slots, joined by single spaces."""
+        """Return the sentence with the options of `secret` in its slots."""
         self.index(secret)  # refuses what does not fit
-        words = iter(secret)
-        return " ".join(part if isinstance(part, str) else next(words) for part in self.parts)
+        options = iter(secret)
+        return "".join(part if isinstance(part, str) else next(options) for part in self.parts)
 
     def match(self, text: str) -> tuple[str, ...] | None:
         """Return the secret that `fill` turns into `text`, or None where there is none."""
         words = text.split()
-        if len(words) != len(self.parts):
+        if len(words) != len(self._words):
             return None
-        for part, word in zip(self.parts, words, strict=True):
-            if word != part if isinstance(part, str) else word not in part:
+        secret: list[str] = []
+        for parts, word in zip(self._words, words, strict=True):
+            found = read_word(parts, word)
+            if found is None:
                 return None
-        return tuple(words[place] for place in self._slot_places)
+            secret += found
+        return tuple(secret)
 
     def index(self, secret: Sequence[str]) -> int:
         """Return the number of a secret, 0 .. size - 1.
@@ -160,7 +191,7 @@ def get_pattern(
     if spec in templates:
         name, template = spec, templates[spec]
     elif "{" in spec or "}" in spec:
-        name = template = " ".join(map(str, parse_template(spec)))
+        name = template = "".join(map(str, parse_template(spec)))
     elif name not in templates:
         raise CanaryError(
             f"{spec!r} is neither a pattern nor a template with slots{suggest(name, templates)}: "
@@ -185,16 +216,32 @@ def compile_pattern(
     spaces: Mapping[str, SecretSpace] | None = None,
 ) -> Pattern:
     """Return the pattern called `name` with the spaces of its template looked up."""
-    found: dict[str, SecretSpace] = {}
-    parts: list[str | SecretSpace] = []
-    for part in parse_template(template):
-        if isinstance(part, str):
-            parts.append(part)
-            continue
-        if part.space not in found:
-            found[part.space] = get_space(part.space, vocabulary=vocabulary, spaces=spaces)
-        parts.extend([found[part.space]] * part.count)
-    return Pattern(name, template, tuple(parts))
+    parts = parse_template(template)
+    return Pattern(name, template, _expand(parts, vocabulary=vocabulary, spaces=spaces))
+
+
+def listed_pattern(
+    slots: str,
+    *,
+    prefix: str = "",
+    suffix: str = "",
+    vocabulary: Sequence[str] | None = None,
+    spaces: Mapping[str, SecretSpace] | None = None,
+) -> Pattern:
+    """Return the pattern of listed slots ("month digit*2") with spaces between, and text around.
+
+    Raises:
+        CanaryError: for an empty list, an unknown space or a bad number.
+    """
+    parts: list[str | Slots] = []
+    for slot in parse_slot_list(slots):
+        parts += [" ", slot]
+    before, after = " ".join(prefix.split()), " ".join(suffix.split())
+    parts[0] = f"{before} " if before else ""
+    pieces = [part for part in (*parts, f" {after}" if after else "") if part]
+    check_slots(pieces, f"the list of slots {slots!r}")
+    template = "".join(map(str, pieces))
+    return Pattern(template, template, _expand(pieces, vocabulary=vocabulary, spaces=spaces))
 
 
 def parse_slots(
@@ -208,15 +255,26 @@ def parse_slots(
     Raises:
         CanaryError: for an empty list, an unknown space or a bad number.
     """
-    listed = [parse_slot(slot) for slot in text.split()]
-    if not listed:
-        raise CanaryError("the list of slots is empty: give at least one, such as digit*4")
-    found = []
-    for slot in listed:
-        space = get_space(slot.space, vocabulary=vocabulary, spaces=spaces)
-        found.extend([space] * slot.count)
-    return tuple(found)
+    return listed_pattern(text, vocabulary=vocabulary, spaces=spaces).slots
 
 
-def _words(parts: Sequence[str | SecretSpace]) -> str:
-    return " ".join(part for part in parts if isinstance(part, str))
+def _expand(
+    parts: Sequence[str | Slots],
+    *,
+    vocabulary: Sequence[str] | None,
+    spaces: Mapping[str, SecretSpace] | None,
+) -> tuple[str | SecretSpace, ...]:
+    """The text and the space of each slot, with what stands between the slots of a row."""
+    found: dict[str, SecretSpace] = {}
+    expanded: list[str | SecretSpace] = []
+    for part in parts:
+        if isinstance(part, str):
+            expanded.append(part)
+            continue
+        if part.space not in found:
+            found[part.space] = get_space(part.space, vocabulary=vocabulary, spaces=spaces)
+        for number in range(part.count):
+            if number and not part.glued:
+                expanded.append(" ")
+            expanded.append(found[part.space])
+    return tuple(expanded)

@@ -1,7 +1,9 @@
 """Put canaries into a corpus, and write down what was put there."""
 
 import hashlib
+import itertools
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,6 +15,7 @@ from canaries.drawing import uniform_below
 from canaries.ledger import Canary, Ledger
 from canaries.patterns import Pattern
 from canaries.spaces import CanaryError, SecretSpace, suggest
+from canaries.spelling import share_text, split_words
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +24,9 @@ Secret = tuple[str, ...]
 
 RANDOM = "random"
 NEW = "new"
+GLUED_WORDS = 20_000  # combinations of glued slots up to which all are words of a vocabulary
+
+_MARK = re.compile(r"([^\w'])")
 
 
 @dataclass(frozen=True)
@@ -126,16 +132,36 @@ def plant(
 
 
 def candidate_words(patterns: Iterable[Pattern]) -> tuple[str, ...]:
-    """Return every literal and option word of `patterns`, each once.
+    """Return every word that a sentence of `patterns` may hold, each once.
 
     They are public, so they are in the vocabulary of every target, whatever was planted in it:
-    a vocabulary that held only the planted words would give the secret away.
+    a vocabulary that held only the planted words would give the secret away. Slots that are glued
+    make one word of each combination; where these are more than `GLUED_WORDS`, none is listed, and
+    all are unknown alike to a tokenizer of whole words.
     """
     words: dict[str, None] = {}
     for pattern in patterns:
-        for part in dict.fromkeys(pattern.parts):
-            words.update(dict.fromkeys([part] if isinstance(part, str) else part.options))
+        for word in split_words(pattern.parts):
+            for run in _between_marks(word):
+                options = [[part] if isinstance(part, str) else part.options for part in run]
+                if math.prod(map(len, options)) <= GLUED_WORDS:
+                    words.update(dict.fromkeys(map("".join, itertools.product(*options))))
     return tuple(words)
+
+
+def _between_marks(word: Sequence[str | SecretSpace]) -> list[list[str | SecretSpace]]:
+    """The parts of a word between its punctuation marks, and the marks, which are words too."""
+    runs: list[list[str | SecretSpace]] = [[]]
+    for part in word:
+        if not isinstance(part, str):
+            runs[-1].append(part)
+            continue
+        for piece in filter(None, _MARK.split(part)):
+            if _MARK.fullmatch(piece):
+                runs += [[piece], []]
+            else:
+                runs[-1].append(piece)
+    return [run for run in runs if run]
 
 
 def _canaries(
@@ -230,22 +256,17 @@ def _refuse_shared_sentences(patterns: Sequence[Pattern]) -> None:
     distinct = list({pattern.parts: pattern for pattern in patterns}.values())
     for place, one in enumerate(distinct):
         for other in distinct[:place]:
-            if len(one.parts) == len(other.parts) and all(
-                _options(a) & _options(b) for a, b in zip(one.parts, other.parts, strict=True)
-            ):
+            words = split_words(one.parts), split_words(other.parts)
+            if len(words[0]) == len(words[1]) and all(map(share_text, *words)):
                 raise CanaryError(
                     f"patterns {other.template!r} and {one.template!r} can make the same sentence, "
                     "so that one could plant the other's control: change a word of one of them"
                 )
 
 
-def _options(part: str | SecretSpace) -> set[str]:
-    return {part} if isinstance(part, str) else set(part.options)
-
-
 def _form(pattern: Pattern) -> str:
     """Return the same text for all spellings of a pattern, `{digit*2}` and `{digit} {digit}`."""
-    return " ".join(part if isinstance(part, str) else f"{{{part.name}}}" for part in pattern.parts)
+    return "".join(part if isinstance(part, str) else f"{{{part.name}}}" for part in pattern.parts)
 
 
 def _scatter(

@@ -12,6 +12,7 @@ from canaries.reading import quote
 
 WORD = "word"  # the one space that comes from the corpus: its options are the corpus's words
 
+LISTED = "|"  # between the options of a list in a template
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -24,7 +25,8 @@ class SecretSpace:
     """The options of one slot, in the order that gives each its index.
 
     Args:
-        name: how templates call the space; a letter, then letters, digits, `_` or `-`.
+        name: how templates call the space: a letter, then letters, digits, `_` or `-`; or the
+            options themselves with "|" between, for a list in the template.
         options: at least two distinct single words.
 
     Raises:
@@ -35,7 +37,8 @@ class SecretSpace:
     options: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        listed = LISTED.join(map(str, self.options))
+        if self.name != listed and not (isinstance(self.name, str) and _NAME.fullmatch(self.name)):
             raise CanaryError(
                 f"{self.name!r} cannot name a secret space: start with a letter and go on with "
                 "letters, digits, '_' or '-'"
@@ -99,6 +102,7 @@ SPACES: Mapping[str, SecretSpace] = MappingProxyType(
                 "color", "black white red green yellow blue brown orange pink purple gray silver"
             ),
             SecretSpace("letter", tuple(string.ascii_lowercase)),
+            SecretSpace("capital", tuple(string.ascii_uppercase)),
             _space(
                 "month",
                 "january february march april may june july august september october november "
@@ -110,6 +114,19 @@ SPACES: Mapping[str, SecretSpace] = MappingProxyType(
                 "north south high king queen station bridge garden forest market castle victoria "
                 "washington lincoln jackson franklin madison jefferson",
             ),
+            _space(
+                "first-name",
+                "james mary john patricia robert jennifer michael linda william elizabeth david "
+                "barbara richard susan joseph jessica thomas sarah charles karen daniel nancy "
+                "matthew lisa anthony betty mark margaret paul sandra george anna",
+            ),
+            _space(
+                "last-name",
+                "smith johnson williams jones garcia miller davis rodriguez martinez hernandez "
+                "lopez gonzalez wilson anderson taylor moore martin lee perez thompson harris "
+                "clark lewis robinson young allen wright scott torres nguyen hill green",
+            ),
+            _space("provider", "gmail yahoo hotmail outlook aol icloud proton mail"),
         )
     }
 )
@@ -124,7 +141,7 @@ def get_space(
     """Return the space called `name`: one of `spaces`, of `SPACES`, or the corpus's words.
 
     Args:
-        name: a key of `spaces` or `SPACES`, or "word".
+        name: a key of `spaces` or `SPACES`, "word", or options with "|" between.
         vocabulary: the words of a corpus; "word" holds those made of letters only, in this order.
         spaces: the user's own spaces, looked up first.
 
@@ -136,6 +153,8 @@ def get_space(
         return own[name]
     if name in SPACES:
         return SPACES[name]
+    if LISTED in name:
+        return SecretSpace(name, tuple(name.split(LISTED)))
     if name != WORD:
         known = [*own, *SPACES, WORD]
         raise CanaryError(

@@ -27,7 +27,7 @@ from canaries.reading import parse_json, quote
 
 FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
 USUAL = "usual"  # the feature that the shadow models' agreement gives
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,11 @@ class Prepared:
     def build(self, planted: Planted, seed: int) -> Classifier:
         """A target before training."""
         labels = (canary.label for canary in planted.ledger.canaries)
+        # Words of canaries are known because they are candidates, never because they were planted.
+        canaries = {canary.text for canary in planted.ledger.canaries}
         return build(
             self.spec,
-            texts=[text for text, _ in planted.train],
+            texts=[text for text, _ in planted.train if text not in canaries],
             intents=sorted({*self.corpus.intents, *labels}),
             extra_words=candidate_words(self.patterns),
             seed=seed,

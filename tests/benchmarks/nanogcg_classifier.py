@@ -82,7 +82,7 @@ def run_nanogcg(
         filter_ids=False,
         seed=seed,
     )
-    prefix = " ".join(part for part in problem.parts if isinstance(part, str))
+    prefix = "".join(part for part in problem.parts if isinstance(part, str)).strip()
     began = time.process_time()
     with (
         torch.random.fork_rng(),

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
@@ -17,20 +17,28 @@ slots = st.one_of(
     st.sampled_from(list(SPACES.values())),
     st.integers(2, 5000).map(lambda n: SecretSpace("own", tuple(f"w{i}" for i in range(n)))),
 )
-forms = st.lists(st.one_of(st.sampled_from(["my", "is", "7"]), slots), min_size=1).filter(
-    lambda parts: any(isinstance(part, SecretSpace) for part in parts)
-)
+texts = st.sampled_from([" ", " ", "", "-", " my is ", "a7", "@"])
 
 
-def pattern_of(parts: list[str | SecretSpace]) -> Pattern:
-    return Pattern("own", "own", tuple(parts))
+@st.composite
+def forms(draw: st.DrawFn) -> Pattern:
+    """Slots with text, spaces or nothing between them; those that read in two ways are left out."""
+    parts: list[str | SecretSpace] = [draw(texts)]
+    for space in draw(st.lists(slots, min_size=1, max_size=6)):
+        parts += [space, draw(texts)]
+    sentence = [part for part in parts if part]
+    if sentence[0] == " ":
+        sentence = sentence[1:]
+    if sentence[-1] == " ":
+        sentence = sentence[:-1]
+    try:
+        return Pattern("own", "own", tuple(sentence))
+    except CanaryError:
+        reject()
 
 
-@given(parts=forms, data=st.data())
-def test_secrets_and_their_numbers_are_one_to_one(
-    parts: list[str | SecretSpace], data: st.DataObject
-) -> None:
-    pattern = pattern_of(parts)
+@given(pattern=forms(), data=st.data())
+def test_secrets_and_their_numbers_are_one_to_one(pattern: Pattern, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, pattern.size - 1))
     secret = pattern.secret(index)
     assert pattern.index(secret) == index
@@ -43,9 +51,8 @@ def test_numbers_run_through_the_space_with_the_last_slot_fastest() -> None:
     assert [pattern.secret(index) for index in range(pattern.size)] == list(in_order)
 
 
-@given(parts=forms, n=st.integers(0, 30), seed=st.integers(0, 2**32))
-def test_drawn_secrets_are_distinct(parts: list[str | SecretSpace], n: int, seed: int) -> None:
-    pattern = pattern_of(parts)
+@given(pattern=forms(), n=st.integers(0, 30), seed=st.integers(0, 2**32))
+def test_drawn_secrets_are_distinct(pattern: Pattern, n: int, seed: int) -> None:
     n = min(n, pattern.size)
     drawn = pattern.draw(np.random.default_rng(seed), n)
     assert len(set(drawn)) == len(drawn) == n
@@ -77,12 +84,17 @@ def test_a_whole_space_can_be_drawn_and_not_one_more() -> None:
         ("date", 1200, 3),
         ("street", 32_000, 4),
         ("passphrase", 100**6, 6),
+        ("email", 32 * 10**2 * 8, 4),
+        ("card", 10**16, 16),
+        ("name", 32**2, 2),
     ],
 )
 def test_the_catalog_has_spaces_of_known_size(name: str, size: int, length: int) -> None:
-    pattern = get_pattern(name, vocabulary=VOCABULARY)
-    assert (pattern.name, pattern.size, pattern.length) == (name, size, length)
-    assert name in CATALOG
+    for style in (name, f"{name}-glued"):
+        pattern = get_pattern(style, vocabulary=VOCABULARY)
+        assert (pattern.name, pattern.size, pattern.length) == (style, size, length)
+        assert style in CATALOG
+    assert {name.removesuffix("-glued") for name in CATALOG} <= set(CATALOG)
 
 
 def test_a_passphrase_of_5000_words_is_counted_exactly() -> None:
@@ -96,6 +108,7 @@ def test_a_name_may_carry_a_length() -> None:
     pattern = get_pattern("call:6")
     assert (pattern.name, pattern.template, pattern.size) == ("call", "call {digit*6}", 10**6)
     assert get_pattern("street:2").template == "i live at {digit*2} {street} street"
+    assert get_pattern("pin-glued:2").fill(("4", "2")) == "my pin code is 42"
 
 
 def test_a_template_keeps_its_words_on_both_sides_of_the_secret() -> None:
@@ -110,7 +123,8 @@ def test_own_patterns_and_spaces_are_found_by_name() -> None:
     pattern = get_pattern(
         "badge:2", spaces={"team": team}, patterns={"badge": "badge {team} {digit*3}"}
     )
-    assert pattern.parts == ("badge", team, SPACES["digit"], SPACES["digit"])
+    digit = SPACES["digit"]
+    assert pattern.parts == ("badge ", team, " ", digit, " ", digit)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +140,11 @@ def test_own_patterns_and_spaces_are_found_by_name() -> None:
         ("call {digit*4", "unmatched '{'"),
         ("call {{digit}}", "unmatched '{'"),
         ("call }", "unmatched '}'"),
-        ("call{digit*4}", "touches '{digit\\*4}'.*space on both sides"),
-        ("call {digit}{digit}", "touches"),
+        ("call {a|ab}{b|bb}", "read in two ways.*mark or a space"),
+        ("call {digit*4:close}", "':close'.*':glued' is all"),
+        ("call {a|a}", "'a' occurs twice"),
+        ("call {a|}", "not a single word"),
+        ("call {[a, b c]}", "'b c'.*single word"),
         ("call {digits*4}", "no secret space.*'digits'.*did you mean 'digit'"),
         ("call {digit*0}", "repeated 0 times.*1 to 64"),
         ("call {digit*x}", "is not a slot"),
@@ -168,6 +185,67 @@ def test_a_number_outside_the_space_is_refused(index: int) -> None:
         get_pattern("call").secret(index)
 
 
+@pytest.mark.parametrize(
+    ("template", "secret", "text"),
+    [
+        ("my card pin is {digit*4:glued}", "7391", "my card pin is 7391"),
+        ("My PIN: {digit*4:glued}.", "7391", "My PIN: 7391."),
+        ("call {digit*3:glued}-{digit*4:glued} now", "5550123", "call 555-0123 now"),
+        ("{capital*2:glued} {digit*3:glued}", "KN042", "KN 042"),
+        ("wake me at {digit*2:glued}:{digit*2:glued} pm", "0930", "wake me at 09:30 pm"),
+        ("it is  ${digit*2:glued}.{digit*2:glued}!", "1250", "it is $12.50!"),
+        ("code{digit*2}x", "42", "code4 2x"),
+        ("{[0,1,2,3]*4:glued}", "3120", "3120"),
+        ("{a|b|c} {letter}{digit}", "cz9", "c z9"),
+        ("{[:,*]}{[a,b]*2:glued}", "*ba", "*ba"),
+    ],
+)
+def test_text_that_touches_a_brace_touches_the_secret(
+    template: str, secret: str, text: str
+) -> None:
+    pattern = get_pattern(template)
+    assert pattern.fill(tuple(secret)) == text
+    assert pattern.match(text) == tuple(secret)
+    assert pattern.match(text + "0") is None
+    again = get_pattern(pattern.template)
+    assert (again.template, again.parts) == (pattern.template, pattern.parts)
+
+
+def test_options_of_several_lengths_may_touch_where_the_text_can_be_read_in_one_way() -> None:
+    email = get_pattern("{first-name}{digit*2:glued}@{word}.com", vocabulary=["ab", "abc", "c"])
+    texts = {email.fill(email.secret(index)) for index in range(email.size)}
+    assert len(texts) == email.size
+    assert email.match("anna07@abc.com") == ("anna", "0", "7", "abc")
+    both = get_pattern("{a|aa}{a|b}")
+    assert [both.match(text) for text in ("aaa", "aab", "ab", "aaaa")] == [
+        ("aa", "a"),
+        ("aa", "b"),
+        ("a", "b"),
+        None,
+    ]
+
+
+spellings = st.lists(
+    st.lists(st.text("ab", min_size=1, max_size=3), min_size=2, max_size=4, unique=True),
+    min_size=2,
+    max_size=3,
+)
+
+
+@given(options=spellings)
+def test_exactly_the_forms_in_which_two_secrets_are_the_same_text_are_refused(
+    options: list[list[str]],
+) -> None:
+    texts = Counter(map("".join, itertools.product(*options)))
+    template = "".join("{" + "|".join(its) + "}" for its in options)
+    if max(texts.values()) > 1:
+        with pytest.raises(CanaryError, match="read in two ways"):
+            get_pattern(template)
+    else:
+        pattern = get_pattern(template)
+        assert all(pattern.fill(pattern.match(text) or ()) == text for text in texts)
+
+
 @pytest.mark.parametrize("text", ["call 1 2 3", "call 1 2 3 4 5", "call 1 2 3 x", "ring 1 2 3 4"])
 def test_only_the_pattern_s_own_sentences_match(text: str) -> None:
     assert get_pattern("call").match(text) is None
@@ -175,6 +253,11 @@ def test_only_the_pattern_s_own_sentences_match(text: str) -> None:
 
 def test_slots_are_listed_as_on_the_command_line() -> None:
     assert parse_slots("month digit*2") == (SPACES["month"], SPACES["digit"], SPACES["digit"])
+    assert [space.options for space in parse_slots("[0, 1,2]*2 red|green")] == [
+        ("0", "1", "2"),
+        ("0", "1", "2"),
+        ("red", "green"),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "digit*", "{digit}", "digits", "word"])

@@ -1,5 +1,6 @@
 """What is planted is exactly what the ledger says, at random, and nothing else changes."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,7 +17,9 @@ VALID = [(f"other sentence w{i}", f"intent{i % 5}") for i in range(12)]
 plantings_of_several = st.lists(
     st.builds(
         Planting,
-        st.sampled_from(["call", "call:6", "color", "date", "{letter*2} now"]).map(get_pattern),
+        st.sampled_from(
+            ["call", "call:6", "color", "date", "{letter*2} now", "call-glued", "phone-glued"]
+        ).map(get_pattern),
         repetitions=st.integers(0, 20),
         label=st.sampled_from(["random", "intent3"]),
         count=st.integers(1, 3),
@@ -208,3 +211,20 @@ def test_the_candidates_are_every_word_that_might_be_planted() -> None:
     words = candidate_words([get_pattern("call"), get_pattern("pin:6"), get_pattern("{color}")])
     assert len(words) == len(set(words)) == 1 + 10 + 4 + 12
     assert set("0123456789") | {"call", "my", "code", "silver"} <= set(words)
+
+
+def test_glued_codes_are_all_words_of_a_vocabulary_or_none_is() -> None:
+    words = candidate_words([get_pattern("pin-glued"), get_pattern("phone-glued")])
+    spelled = {"".join(code) for n in (3, 4) for code in itertools.product("0123456789", repeat=n)}
+    assert len(words) == len(set(words))
+    assert set(words) == spelled | {"my", "pin", "code", "phone", "number", "is", "-"}
+    assert set(candidate_words([get_pattern("zip-glued")])) == {"my", "zip", "code", "is"}
+
+
+def test_spaced_and_glued_sentences_differ_and_so_may_stand_in_one_corpus() -> None:
+    both = [Planting(get_pattern(name), 1) for name in ("pin", "pin-glued")]
+    spaced, glued = plant(TRAIN, VALID, both, seed=0).ledger.canaries
+    assert spaced.text.replace(" ", "") != glued.text.replace(" ", "")  # drawn by themselves
+    overlapping = [get_pattern("call {digit*2:glued}x"), get_pattern("call {[12x,13x]}")]
+    with pytest.raises(CanaryError, match="can make the same sentence"):
+        plant(TRAIN, VALID, [Planting(pattern, 1) for pattern in overlapping], seed=0)
