@@ -1,6 +1,6 @@
 """The only place where an attack calls the target: batched, chunked, counted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
@@ -98,46 +98,54 @@ class Oracle:
         Returns:
             Scores (N,), float32, on the device of `choices`.
         """
-        home, (problem, choices) = choices.device, self._here(problem, choices)
-        scores = torch.empty(len(problem), device=self.device)
-        with torch.inference_mode():
-            for rows, length in self._chunks(self.layout.lengths[problem]):
-                tokens = self.layout.fill(problem[rows], choices[rows])[:, :length]
-                scores[rows] = self._score(self.call.exact(tokens, problem[rows]), problem[rows])
-        self._count(problem, 1)
-        return scores.to(home)
+        return self._read(self._score, problem, choices)
 
     def logits(self, problem: Tensor, choices: Tensor) -> Tensor:
         """Logits (N, labels) of exactly these candidates, else as `evaluate`."""
-        home, (problem, choices) = choices.device, self._here(problem, choices)
         labels = int(self.model.config.num_labels or 0)
-        found = torch.empty(len(problem), labels, device=self.device)
-        with torch.inference_mode():
-            for rows, length in self._chunks(self.layout.lengths[problem]):
-                tokens = self.layout.fill(problem[rows], choices[rows])[:, :length]
-                found[rows] = self.call.exact(tokens, problem[rows])
-        self._count(problem, 1)
-        return found.to(home)
+        return self._read(lambda logits, _: logits, problem, choices, width=(labels,))
 
     def evaluate_shortened(self, problem: Tensor, choices: Tensor, filled: int) -> Tensor:
         """Score sentences that leave out every slot from number `filled` on; else as `evaluate`."""
-        home, (problem, choices) = choices.device, self._here(problem, choices)
         # Columns of each problem with those of the missing slots moved to the end.
         columns = torch.arange(self.layout.sentences.shape[1], device=self.device)
         missing = self.layout.positions[:, filled:].flatten(1)  # (P, m)
         gone = (columns == missing.unsqueeze(2)).any(1) if missing.shape[1] else columns < 0
         gone = gone | (columns >= self.layout.lengths.unsqueeze(1))  # (P, T + 1)
         order = gone.long().argsort(dim=1, stable=True)
-        lengths = (~gone).sum(1)
-        scores = torch.empty(len(problem), device=self.device)
+        return self._read(self._score, problem, choices, columns=(order, (~gone).sum(1)))
+
+    def _read(
+        self,
+        read: Callable[[Tensor, Tensor], Tensor],
+        problem: Tensor,
+        choices: Tensor,
+        *,
+        width: tuple[int, ...] = (),
+        columns: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """What `read` makes (N, *width) of logits and problems, chunk by chunk, each row counted.
+
+        Args:
+            read: logits (B, labels) and problems (B,) to (B, *width).
+            problem: (N,).
+            choices: (N, n).
+            width: shape of what is read of one row.
+            columns: of each problem the order of its columns (P, T + 1) and how many of them
+                (P,) the model sees; None shows it the whole sentence.
+        """
+        home, (problem, choices) = choices.device, self._here(problem, choices)
+        lengths = self.layout.lengths if columns is None else columns[1]
+        found = torch.empty(len(problem), *width, device=self.device)
         with torch.inference_mode():
             for rows, length in self._chunks(lengths[problem]):
-                at = order[problem[rows], :length]
-                tokens = self.layout.fill(problem[rows], choices[rows]).gather(1, at)
-                logits = self.call.exact(tokens, problem[rows], at)
-                scores[rows] = self._score(logits, problem[rows])
+                tokens, at = self.layout.fill(problem[rows], choices[rows]), None
+                if columns is not None:
+                    at = columns[0][problem[rows], :length]
+                tokens = tokens[:, :length] if at is None else tokens.gather(1, at)
+                found[rows] = read(self.call.exact(tokens, problem[rows], at), problem[rows])
         self._count(problem, 1)
-        return scores.to(home)
+        return found.to(home)
 
     def relaxed(self, problem: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Score mixtures of options and differentiate.
