@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from attacks.frontier import candidate_pool
 from attacks.oracle import Oracle
 from attacks.problem import Completion
 from attacks.ranker.features import (
@@ -28,7 +29,6 @@ from attacks.ranker.initial import (
     movement_evidence,
 )
 from attacks.ranker.margins import Margins
-from attacks.search.candidates import candidate_pool
 from attacks.vectors import input_table, vocabulary_vectors
 
 # Candidates that are looked at closely, by the size of the target: gradients cost the time.

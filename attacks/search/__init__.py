@@ -2,7 +2,6 @@
 
 from attacks.search.base import Search
 from attacks.search.beam import Beam
-from attacks.search.candidates import candidate_pool
 from attacks.search.coordinate import Coordinate
 from attacks.search.exhaustive import Exhaustive
 from attacks.search.gumbel import Gumbel
@@ -19,5 +18,4 @@ __all__ = [
     "Relaxed",
     "Search",
     "Swaps",
-    "candidate_pool",
 ]

@@ -1,6 +1,6 @@
 """What every search is: settings, and a run that returns a ranking a problem."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -33,26 +33,19 @@ def steps(count: int, name: str, progress: bool) -> "tqdm[int]":
 
 
 def at_least(search: object, low: float, *names: str) -> None:
-    """Check settings of `search`.
-
-    Raises:
-        AttackError: one of the named settings is below `low`.
-    """
-    for name in names:
-        value = getattr(search, name)
-        if not value >= low:
-            kind = type(search).__name__.lower()
-            raise AttackError(f"{kind}: {name} is {value}, must be at least {low}")
+    """Check that settings of `search` are at least `low`; else raise AttackError."""
+    _check(search, names, lambda value: value >= low, f"at least {low}")
 
 
 def positive(search: object, *names: str) -> None:
-    """Check settings of `search`.
+    """Check that settings of `search` are above 0; else raise AttackError."""
+    _check(search, names, lambda value: value > 0, "above 0")
 
-    Raises:
-        AttackError: one of the named settings is not above 0.
-    """
+
+def _check(
+    search: object, names: Sequence[str], allowed: Callable[[float], bool], rule: str
+) -> None:
     for name in names:
         value = getattr(search, name)
-        if not value > 0:
-            kind = type(search).__name__.lower()
-            raise AttackError(f"{kind}: {name} is {value}, must be above 0")
+        if not allowed(value):
+            raise AttackError(f"{type(search).__name__.lower()}: {name} is {value}, must be {rule}")

@@ -77,8 +77,9 @@ class Coordinate:
         rows, options = every_option(oracle, problem[small], slot)
         rows = small[rows]
         if len(large):
-            more, its = promising(oracle, problem[large], state[large], slot, self.top_k)
-            rows, options = torch.cat([rows, large[more]]), torch.cat([options, its])
+            found = promising(oracle, problem[large], state[large], self.top_k)[:, slot]  # (L, k)
+            rows = torch.cat([rows, large.repeat_interleave(found.shape[1])])
+            options = torch.cat([options, found.flatten()])
         trial = state[rows]
         trial[:, slot] = options
         return _accept(pool, problem, state, score, rows, trial)

@@ -8,7 +8,7 @@ import torch
 from attacks.oracle import Oracle
 from attacks.pool import Pool, Ranking, random_choices
 from attacks.search.base import at_least, steps
-from attacks.search.moves import one_hot, steepest
+from attacks.search.moves import promising
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,7 @@ class Swaps:
             running = (stale < self.patience).nonzero().squeeze(1)
             if not len(running):
                 break
-            _, gradient = oracle.relaxed(problem[running], one_hot(oracle, state[running]))
-            gradient = gradient.cpu()  # (M, n, K)
-            options = torch.stack(
-                [
-                    steepest(oracle, problem[running], gradient[:, slot], slot, self.top_k)
-                    for slot in range(state.shape[1])
-                ],
-                dim=1,
-            )  # (M, n, k)
+            options = promising(oracle, problem[running], state[running], self.top_k)  # (M, n, k)
             trial = state[running].unsqueeze(1).repeat(1, self.batch_size, 1)  # (M, B, n)
             every = torch.arange(self.batch_size)
             for m, row in enumerate(running.tolist()):

@@ -16,9 +16,9 @@ from attacks import (
     score_space,
 )
 from attacks.attack import SearchAttack
+from attacks.frontier import candidate_pool
 from attacks.oracle import GRADIENT_COST
 from attacks.problem import problem_generators
-from attacks.search import candidate_pool
 from canaries.patterns import get_pattern
 from canaries.spaces import SecretSpace, get_space
 
@@ -265,6 +265,30 @@ def test_a_pool_holds_distinct_candidates_other_orders_and_the_planted_secret(
     assert scores.tolist() == pytest.approx(scores.sort().values.tolist(), abs=1e-5)
     assert sum(sorted(one) == sorted(secret) for one in found) >= 100
     assert spent < 0.01 * problem.size
+
+
+def test_a_pool_of_one_problem_does_not_depend_on_the_others(make_word_level, make_bert):
+    words = [f"w{number}" for number in range(120)]
+    tokenizer = make_word_level(["call", "my", *words])
+    model = make_bert(tokenizer)
+    problems = [
+        build_completion(
+            tokenizer,
+            model,
+            prefix=prefix,
+            slots=[SecretSpace("word", tuple(words[:size])) for size in sizes],
+            label=1,
+        )
+        for prefix, sizes in (("call", (120, 30)), ("my", (12, 11, 10)))
+    ]
+
+    def pools(some):
+        with Oracle(model, some, get_objective("loss")) as oracle:
+            return candidate_pool(oracle, problem_generators(some, 0), 20)
+
+    for problem, pool in zip(problems, pools(problems), strict=True):
+        assert (pool < torch.tensor(problem.sizes)).all()
+        assert torch.equal(pool, pools([problem])[0])
 
 
 def test_a_pool_of_no_candidates_is_refused(tokenizer, bert):

@@ -22,8 +22,8 @@ from nanogcg_classifier import run_nanogcg
 from search_targets import Planted, train_planted
 
 from attacks import Oracle, get_attack, get_objective, score_space
+from attacks.frontier import candidate_pool
 from attacks.problem import problem_generators
-from attacks.search import candidate_pool
 
 ENUMERATED = ("digits-4", "digits-6")
 POOLED = ("digits-6", "digits-10")
