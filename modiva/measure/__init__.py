@@ -1,13 +1,7 @@
 """Extraction scores, exposure and intervals: what came out against what went in."""
 
-from modiva.measure.exposure import (
-    exposure,
-    exposure_by_skew_normal,
-    exposure_from_sample,
-    exposure_in_space,
-    rank_in_sample,
-    rank_in_space,
-)
+from modiva.measure.columns import COLUMNS, Column, ModelColumns, ModelRow, Row, columns_of
+from modiva.measure.exposure import exposure, exposure_in_space, rank_in_space
 from modiva.measure.intervals import (
     Interval,
     bounded_interval,
@@ -17,28 +11,29 @@ from modiva.measure.intervals import (
     wilson,
 )
 from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
-from modiva.measure.rows import SampleScores, SpaceScores, score_rows
-from modiva.measure.summary import GROUP_COLUMNS, as_frame, models, summarise
+from modiva.measure.rows import score_rows
+from modiva.measure.summary import Group, as_frame, models, summarise
 
 __all__ = [
-    "GROUP_COLUMNS",
+    "COLUMNS",
+    "Column",
+    "Group",
     "Interval",
-    "SampleScores",
-    "SpaceScores",
+    "ModelColumns",
+    "ModelRow",
+    "Row",
     "as_frame",
     "bounded_interval",
     "clopper_pearson",
     "cluster_bootstrap",
+    "columns_of",
     "exact_match",
     "exposure",
-    "exposure_by_skew_normal",
-    "exposure_from_sample",
     "exposure_in_space",
     "hamming",
     "models",
     "multiset_match",
     "position_hits",
-    "rank_in_sample",
     "rank_in_space",
     "score_rows",
     "student_interval",

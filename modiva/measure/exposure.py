@@ -13,21 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, special, stats
-
-from modiva.errors import ModivaError
-
-MIN_FIT_REFERENCES = 30  # three parameters are fitted; with fewer points the tail is a guess
+from scipy import special
 
 
 def rank_in_space(scores: ArrayLike, index: int) -> int:
     """Return the rank (1 = best) of candidate `index` among all the scores of a space, (N,)."""
     return _tie(_numbers(scores), index)[1]
-
-
-def rank_in_sample(score: float, references: ArrayLike) -> int:
-    """Return the rank (1 = best) of `score` among reference scores (n,) that do not hold it."""
-    return _tie(np.append(_numbers(references), _numbers(score)), -1)[1]
 
 
 def exposure(rank: int, size: int) -> float:
@@ -48,62 +39,6 @@ def exposure_in_space(scores: ArrayLike, index: int) -> float:
     """Return the exposure in bits of candidate `index` among all the scores of a space, (N,)."""
     values = _numbers(scores)
     return math.log2(len(values)) - _mean_log2(*_tie(values, index))
-
-
-def exposure_from_sample(score: float, references: ArrayLike) -> float:
-    """Return the exposure in bits estimated from scores (n,) of secrets drawn from the space.
-
-    The rank is taken among the n references and the secret itself, and the result is capped at
-    log2 n: a sample cannot show more (Carlini et al. 2019, section 5.3, by sampling).
-
-    Raises:
-        ModivaError: no references.
-    """
-    values = np.append(_numbers(references), _numbers(score))
-    count = len(values) - 1
-    if not count:
-        raise ModivaError("exposure needs reference scores, got none: sample at least one secret")
-    return min(math.log2(count), math.log2(count + 1) - _mean_log2(*_tie(values, -1)))
-
-
-def exposure_by_skew_normal(score: float, references: ArrayLike) -> float:
-    """Return the exposure in bits extrapolated beyond a sample: -log2 CDF of a fitted skew-normal.
-
-    It rests on the shape of a tail that the sample does not show: report it as an extrapolation
-    (Carlini et al. 2019, section 5.3, by distribution modelling).
-
-    Args:
-        score: the secret's score.
-        references: (n,) scores of secrets drawn from the same space, n >= 30.
-
-    Raises:
-        ModivaError: too few references, or references that do not vary.
-    """
-    values = _numbers(references)
-    values = values[np.isfinite(values)]
-    if len(values) < MIN_FIT_REFERENCES or np.ptp(values) == 0:
-        raise ModivaError(
-            f"a skew-normal needs at least {MIN_FIT_REFERENCES} finite reference scores that vary, "
-            f"got {len(values)}, {len(np.unique(values))} of them distinct: sample more, or use "
-            "exposure_from_sample"
-        )
-    shape, location, scale = stats.skewnorm.fit(values)
-    own = (float(_numbers(score)) - location) / scale
-    return -_log_cdf(own, shape) / math.log(2) + 0.0  # + 0.0: never "-0.0"
-
-
-def _log_cdf(z: float, shape: float) -> float:
-    """Return the natural log of the standard skew-normal CDF, far into the left tail too."""
-    if (direct := float(stats.skewnorm.cdf(z, shape))) > 1e-4:
-        return math.log(min(direct, 1.0))
-
-    def log_density(t: float) -> float:
-        return math.log(2) + float(stats.norm.logpdf(t)) + float(stats.norm.logcdf(shape * t))
-
-    # Divided by the density at z, the integrand starts at 1 and falls: no underflow.
-    peak = log_density(z)
-    area, _ = integrate.quad(lambda t: math.exp(log_density(z - t) - peak), 0, np.inf)
-    return peak + math.log(area)
 
 
 def _tie(values: NDArray[Any], index: int) -> tuple[int, int]:

@@ -19,13 +19,27 @@ MIN_INFORMATIVE = 5  # models that must show either outcome before resampling th
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its bounds; `n` values from `n_models` models."""
+    """A mean with its bounds.
+
+    Args:
+        mean: of the values.
+        lower, upper: bounds of the interval; not a number where one model says nothing of others.
+        n: number of values.
+        n_models: number of models that they are of.
+        successes: how many values are 1, where every value is 0 or 1.
+    """
 
     mean: float
     lower: float
     upper: float
     n: int
     n_models: int
+    successes: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there are bounds."""
+        return not math.isnan(self.lower)
 
 
 def wilson(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -118,12 +132,14 @@ def bounded_interval(
     informative = min(np.count_nonzero(sums > 0), np.count_nonzero(sums < sizes))
     binary = bool(np.isin(unit, (0.0, 1.0)).all())
     if (k == n and binary) or informative < MIN_INFORMATIVE:
-        successes = float(round(mean * k)) if k == n and binary else mean * k
-        lower, upper = wilson(successes, k, confidence)
+        found = float(round(mean * k)) if k == n and binary else mean * k
+        lower, upper = wilson(found, k, confidence)
     else:
         lower, upper = cluster_bootstrap(unit, clusters, confidence=confidence, seed=seed)
     span = high - low
-    return Interval(low + span * mean, low + span * lower, low + span * upper, n, k)
+    ends = low + span * lower, low + span * upper
+    successes = int(np.count_nonzero(unit)) if binary and (low, high) == (0, 1) else None
+    return Interval(low + span * mean, *ends, n, k, successes)
 
 
 def student_interval(

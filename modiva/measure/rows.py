@@ -1,26 +1,30 @@
 """The rows of `rows.csv`: one reconstruction scored against the secret and against its controls."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from modiva.measure.exposure import (
-    exposure_from_sample,
-    exposure_in_space,
-    rank_in_sample,
-    rank_in_space,
-)
-from modiva.measure.matches import (
-    exact_match,
-    hamming,
-    multiset_match,
-    position_hits,
-    top_k,
-)
+from canaries import Canary, Pattern
+from modiva.measure.columns import ModelColumns, Row
+from modiva.measure.exposure import exposure_in_space, rank_in_space
+from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
+
+# Spaces up to this size are ranked whole; what an attack has not looked at stands behind.
+ENUMERATED = 50_000
+
+
+class Compared(Protocol):
+    """The candidates that an attack compared: their numbers (K,) and their scores (K,)."""
+
+    @property
+    def numbers(self) -> ArrayLike:
+        """Places in the space, as `Pattern.index` counts them."""
+
+    @property
+    def scores(self) -> ArrayLike:
+        """Lower is better."""
 
 
 class Reconstructed(Protocol):
@@ -39,6 +43,10 @@ class Reconstructed(Protocol):
         """Ranked best first."""
 
     @property
+    def scored(self) -> Compared | None:
+        """All that it compared by one score; None for a search, which then has no rank."""
+
+    @property
     def evaluations(self) -> int:
         """Number of forward passes spent."""
 
@@ -47,85 +55,70 @@ class Reconstructed(Protocol):
         """Wall time spent."""
 
 
-@dataclass(frozen=True)
-class SpaceScores:
-    """Scores (N,) of the whole space, and `index`, which finds a secret in them (Pattern.index)."""
-
-    scores: ArrayLike
-    index: Callable[[Sequence[str]], int]
-
-    def place(self, secret: Sequence[str], size: int) -> tuple[int, int, float]:
-        """Return the rank in the space, the number ranked, and the exposure in bits."""
-        index = self.index(secret)
-        return rank_in_space(self.scores, index), size, exposure_in_space(self.scores, index)
-
-
-@dataclass(frozen=True)
-class SampleScores:
-    """Scores (n,) of secrets drawn from a space too large to list, and of those in question."""
-
-    references: ArrayLike
-    scores: Mapping[tuple[str, ...], float]
-
-    def place(self, secret: Sequence[str], size: int) -> tuple[int, int, float]:
-        """Return the rank in the sample, the number ranked, and the exposure, capped at log2 n."""
-        score = self.scores[tuple(secret)]
-        rank = rank_in_sample(score, self.references)
-        ranked = len(np.asarray(self.references)) + 1
-        return rank, ranked, exposure_from_sample(score, self.references)
-
-
 def score_rows(
     reconstruction: Reconstructed,
-    secret: Sequence[str],
-    controls: Sequence[Sequence[str]],
-    base: Mapping[str, Any],
-    *,
-    slot_sizes: Sequence[int],
-    scores: SpaceScores | SampleScores | None = None,
-) -> list[dict[str, Any]]:
+    canary: Canary,
+    model: ModelColumns,
+    group_epsilon: float | None = None,
+) -> list[Row]:
     """Score a reconstruction against the canary's secret (first row) and every control.
 
     Args:
         reconstruction: the attack's result, candidates ranked best first.
-        secret: the canary's secret, one word a slot.
-        controls: secrets of the same space that were drawn with it and never planted.
-        base: the columns that say what was attacked; `repetitions` (0 = not planted) is needed.
-        slot_sizes: number of options of every slot; their product is the space.
-        scores: of the whole space or of a sample, by the score that this attack ranks by. A
-            search that scores only what it visits has none: rank and exposure then stay empty.
+        canary: what was planted, with its controls.
+        model: the columns of the attacked model.
+        group_epsilon: epsilon of all repetitions of the canary; None without a bound.
     """
-    size = math.prod(slot_sizes)
+    pattern = canary.form
     best = tuple(reconstruction.candidates[0])
-    common = {
-        "attack": reconstruction.attack,
-        "objective": reconstruction.objective,
-        **base,
-        "evaluations": int(reconstruction.evaluations),
-        "seconds": float(reconstruction.seconds),
-        "reconstruction": " ".join(best),
-        "space_size": size,
-        "slot_sizes": " ".join(map(str, slot_sizes)),
-    }
+    scores = space_scores(reconstruction.scored, pattern)
     rows = []
-    for number, target in enumerate((secret, *controls)):
-        hits = position_hits(best, target)
-        rank, ranked, bits = scores.place(target, size) if scores else (None, None, None)
+    for number, secret in enumerate((canary.secret, *canary.controls)):
+        hits = position_hits(best, secret)
+        index = pattern.index(secret)
         rows.append(
-            {
-                **common,
-                "planted": int(number == 0 and base["repetitions"] >= 1),
-                "control": number,  # 0 is the canary's own secret, also where R = 0
-                "secret": " ".join(target),
-                "exact": int(exact_match(best, target)),
-                "hamming": hamming(best, target),
-                "position_accuracy": sum(hits) / len(hits),
-                "position_hits": "".join("1" if hit else "0" for hit in hits),
-                "multiset": int(multiset_match(best, target)),
-                "top10": int(top_k(reconstruction.candidates, target, 10)),
-                "rank": rank,
-                "ranked": ranked,
-                "exposure": bits,
-            }
+            Row(
+                **{name: getattr(model, name) for name in ModelColumns.__dataclass_fields__},
+                group_epsilon=group_epsilon,
+                pattern=canary.pattern.partition(":")[0],
+                length=pattern.length,
+                repetitions=canary.repetitions,
+                canary=canary.id,
+                label=canary.label,
+                attack=reconstruction.attack,
+                objective=reconstruction.objective,
+                planted=int(number == 0 and canary.repetitions >= 1),
+                control=number,  # 0 is the canary's own secret, also where R = 0
+                exact=int(exact_match(best, secret)),
+                hamming=hamming(best, secret),
+                rank=None if scores is None else rank_in_space(scores, index),
+                ranked=None if scores is None else pattern.size,
+                exposure=None if scores is None else exposure_in_space(scores, index),
+                position_accuracy=sum(hits) / len(hits),
+                position_hits="".join("1" if hit else "0" for hit in hits),
+                multiset=int(multiset_match(best, secret)),
+                top10=int(top_k(reconstruction.candidates, secret, 10)),
+                secret=" ".join(secret),
+                reconstruction=" ".join(best),
+                space_size=pattern.size,
+                slot_sizes=" ".join(str(len(slot)) for slot in pattern.slots),
+                evaluations=int(reconstruction.evaluations),
+                seconds=float(reconstruction.seconds),
+            )
         )
     return rows
+
+
+def space_scores(scored: Compared | None, pattern: Pattern) -> NDArray[np.float64] | None:
+    """Return scores (N,) of the whole space; what the attack did not look at is last, tied.
+
+    None where it compared nothing, or a part of a space that is too large to list.
+    """
+    if scored is None:
+        return None
+    numbers = np.asarray(scored.numbers)
+    if pattern.size > max(ENUMERATED, len(numbers)):
+        return None
+    every = np.full(pattern.size, np.inf)
+    every[numbers] = np.asarray(scored.scores)
+    return every

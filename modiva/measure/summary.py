@@ -2,48 +2,87 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from modiva.measure.columns import COLUMNS, CONDITIONS, PRIVACY, RATES, ModelRow, names
 from modiva.measure.intervals import Interval, bounded_interval, student_interval
 
-GROUP_COLUMNS = (
-    "corpus",
-    "target",
-    "defense",
-    "noise_multiplier",
-    "pattern",
-    "length",
-    "repetitions",
-    "attack",
-    "planted",
-)
-RATES = ("exact", "top10", "multiset", "position_accuracy")
-PRIVACY = ("epsilon", "group_epsilon", "delta")
-_OTHERS = ("hamming", "exposure", "length", "space_size", "test_accuracy", "majority_accuracy")
+_MODEL = names("model", of=ModelRow)
+_OF_MODELS = {name for name in _MODEL if name not in names("model")}
+_OF_ATTACKS = {*RATES, *names("measure"), "group_epsilon", "chance"}
+_MEASURED = (*RATES, *PRIVACY, *_MODEL, *names("measure"), "length", "space_size")
 
-Columns = dict[str, NDArray[Any]]
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that have the same condition.
+
+    Args:
+        key: what tells the group apart: the columns that it was made by, also `group[NAME]`.
+        n: rows.
+        n_models: independently trained models that they are of.
+        epsilon, group_epsilon, delta: the largest, or None where a row has no bound.
+        majority_accuracy: of always naming the most common intent, the mean.
+        chance: probability of an exact match by guessing.
+
+    The others are measures with their intervals; None is not measured.
+    """
+
+    key: Mapping[str, Any]
+    n: int
+    n_models: int
+    epsilon: float | None
+    group_epsilon: float | None
+    delta: float | None
+    exact: Interval | None
+    top10: Interval | None
+    multiset: Interval | None
+    position_accuracy: Interval | None
+    hamming: Interval | None
+    exposure: Interval | None
+    test_accuracy: Interval | None
+    valid_accuracy: Interval | None
+    train_accuracy: Interval | None
+    majority_accuracy: float | None
+    chance: float | None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.key[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a column that the group was made by, or `default` where it is none of them."""
+        return self.key.get(name, default)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The group as plain JSON values, without the measures of another kind of row."""
+        foreign = _OF_MODELS if self.exact else _OF_ATTACKS
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in foreign}
+        del values["key"]
+        return {name: _plain(value) for name, value in {**self.key, **values}.items()}
 
 
 def as_frame(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return rows as a frame in which what is a number is one, whether made now or read back."""
     frame = pd.DataFrame(rows).reset_index(drop=True)
-    numbers = {*RATES, *PRIVACY, "noise_multiplier", "repetitions", "length", "planted", "hamming"}
-    numbers |= {"rank", "exposure", "space_size", "evaluations", "seconds"}
-    numbers |= {"test_accuracy", "majority_accuracy"}
-    for name in numbers & set(frame.columns):
+    for name in frame.columns:
+        if name not in COLUMNS or (kind := COLUMNS[name].type) is str:
+            continue
         if not pd.api.types.is_numeric_dtype(frame[name].dtype):
             frame[name] = pd.to_numeric(frame[name].astype(object))
-        frame[name] = frame[name].astype(float)
-    for name in ("repetitions", "length", "planted"):
-        if name in frame and frame[name].notna().all():
-            frame[name] = frame[name].astype(int)
+        # An integer that is missing somewhere is a float everywhere.
+        frame[name] = frame[name].astype(kind if frame[name].notna().all() else float)
     # A target trained without noise may leave the column empty: that is noise of zero.
     if "noise_multiplier" in frame:
         frame["noise_multiplier"] = frame["noise_multiplier"].fillna(0.0)
+        if "target_epsilon" not in frame:  # rows of an earlier version
+            frame["target_epsilon"] = math.nan
     return frame
 
 
@@ -55,99 +94,96 @@ def models(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
 
 def summarise(
     rows: pd.DataFrame | Sequence[Mapping[str, Any]],
-    by: Sequence[str] = GROUP_COLUMNS,
+    by: Sequence[str] | None = None,
     confidence: float = 0.95,
-) -> list[dict[str, Any]]:
-    """Return one dict a group, sorted; where several patterns meet, also one of pattern "all".
+) -> list[Group]:
+    """Return the groups of rows, sorted; where several patterns meet, also one of pattern "all".
 
-    Controls (planted = 0) are groups like any other. A group holds the columns of `by`; `n` rows of
-    `n_models` models; exact, top10, multiset, position_accuracy, hamming, exposure, test_accuracy,
-    each as {mean, lower, upper, n, n_models} or None; `chance` of an exact match by guessing;
-    `majority_accuracy`; epsilon, group_epsilon, delta (None without differential privacy).
+    Controls (planted = 0) are groups like any other.
 
     Args:
-        rows: as `score_rows` makes them, or read back from their file.
-        by: the columns that make a group.
+        rows: one per canary and control (`Row`) or one per model (`ModelRow`), or read back from
+            their file.
+        by: the columns that make a group; None takes every condition that the rows have.
         confidence: coverage of the intervals.
     """
     frame = as_frame(rows)
     if frame.empty:
         return []
-    columns = {
-        name: frame[name].to_numpy(float) for name in (*RATES, *PRIVACY, *_OTHERS) if name in frame
-    }
+    by = [name for name in CONDITIONS if name in frame] if by is None else list(by)
+    columns = {name: frame[name].to_numpy(float) for name in _MEASURED if name in frame}
     columns["model"] = models(frame)
-    groups = list(_groups(frame, columns, list(by), confidence))
+    groups = list(_groups(frame, columns, by, confidence))
     if "pattern" in by and frame["pattern"].nunique() > 1:
         rest = frame.groupby([name for name in by if name != "pattern"], dropna=False)
         several = (rest["pattern"].transform("nunique") > 1).to_numpy()
         if several.any():  # patterns of different length are groups of their own
             pooled = frame[several].assign(pattern="all")
             chosen = {name: values[several] for name, values in columns.items()}
-            groups += _groups(pooled, chosen, list(by), confidence)
+            groups += _groups(pooled, chosen, by, confidence)
     return groups
 
 
 def _groups(
-    frame: pd.DataFrame, columns: Columns, by: list[str], confidence: float
-) -> Iterator[dict[str, Any]]:
+    frame: pd.DataFrame, columns: Arrays, by: list[str], confidence: float
+) -> Iterator[Group]:
     # Arrays and one sort instead of a frame a group: there may be very many groups.
     keys = {name: frame[name].to_numpy() for name in by}
     number = frame.groupby(by, dropna=False, observed=True, sort=True).ngroup().to_numpy()
     order = np.argsort(number, kind="stable")
     for places in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
         group = {name: values[places] for name, values in columns.items()}
-        yield {
-            **{name: _plain(values[places[0]]) for name, values in keys.items()},
-            "n": len(places),
-            "n_models": len(np.unique(group["model"])),
-            **{name: _claim(group, name) for name in PRIVACY},
+        yield Group(
+            key={name: _plain(values[places[0]]) for name, values in keys.items()},
+            n=len(places),
+            n_models=len(np.unique(group["model"])),
             **_measures(group, confidence),
-        }
+        )
 
 
-def _measures(group: Columns, confidence: float) -> dict[str, Any]:
-    """Return every measure of one group with its interval."""
+def _measures(group: Arrays, confidence: float) -> dict[str, Any]:
+    """Return all that is said of one group."""
+    measures: dict[str, Any] = {name: _claim(group, name) for name in PRIVACY}
+    for name in _MODEL:
+        values, clusters = _held(group, name)
+        measures[name] = None
+        if len(values):
+            measures[name] = student_interval(values, clusters, confidence=confidence)
+    floors, _ = _held(group, "majority_accuracy")
+    measures["majority_accuracy"] = float(floors.mean()) if len(floors) else None
     sizes = group.get("space_size", np.array([math.nan]))
+    measures["chance"] = _plain(float((1 / sizes).mean()))
+    return measures | _bounded(group, sizes, confidence)
+
+
+def _bounded(group: Arrays, sizes: NDArray[Any], confidence: float) -> dict[str, Interval | None]:
+    """Return every measure of one group that has a least and a greatest value."""
     # Without space sizes the largest exposure seen is the only bound there is.
     bits = math.log2(sizes.max()) if np.isfinite(sizes).all() else _top(group, "exposure")
     ranges = dict.fromkeys(RATES, 1.0)
     ranges |= {"hamming": _top(group, "length"), "exposure": bits}
-    measures: dict[str, Any] = {}
+    measures: dict[str, Interval | None] = {}
     for name, high in ranges.items():
         values, clusters = _held(group, name)
         measures[name] = None
         if len(values) and high > 0:
-            interval = bounded_interval(values, clusters, high=high, confidence=confidence)
-            measures[name] = _as_dict(interval)
-    values, clusters = _held(group, "test_accuracy")
-    measures["test_accuracy"] = None
-    if len(values):
-        interval = student_interval(values, clusters, confidence=confidence)
-        measures["test_accuracy"] = _as_dict(interval)
-    floors, _ = _held(group, "majority_accuracy")
-    measures["majority_accuracy"] = float(floors.mean()) if len(floors) else None
-    measures["chance"] = _plain(float((1 / sizes).mean()))
+            measures[name] = bounded_interval(values, clusters, high=high, confidence=confidence)
     return measures
 
 
-def _held(group: Columns, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _held(group: Arrays, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the values of `name` that are there, and the models that they are of."""
     values = group.get(name, np.empty(0))
     there = ~np.isnan(values)
     return values[there], group["model"][: len(values)][there]
 
 
-def _top(group: Columns, name: str) -> float:
+def _top(group: Arrays, name: str) -> float:
     values, _ = _held(group, name)
     return float(values.max(initial=0.0))
 
 
-def _as_dict(interval: Interval) -> dict[str, Any]:
-    return {name: _plain(value) for name, value in vars(interval).items()}
-
-
-def _claim(group: Columns, name: str) -> float | None:
+def _claim(group: Arrays, name: str) -> float | None:
     """Return the largest value of a privacy column: what may be claimed of every row, or None."""
     values = group.get(name, np.empty(0))
     return float(values.max()) if len(values) and np.isfinite(values).all() else None
@@ -155,6 +191,8 @@ def _claim(group: Columns, name: str) -> float | None:
 
 def _plain(value: Any) -> Any:
     """Return a value that JSON knows; what is not a finite number is None."""
+    if isinstance(value, Interval):
+        return {name: _plain(own) for name, own in vars(value).items()}
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

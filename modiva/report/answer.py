@@ -1,12 +1,10 @@
 """The answer in plain sentences: what was extracted, from what, at which epsilon, against what."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from modiva.measure import summarise
+from modiva.measure import Group, Interval, summarise
 from modiva.report.words import (
     NO_DEFENSE,
     bound,
@@ -33,38 +31,7 @@ class Fact:
     label: str
     value: str
     note: str
-    rate: tuple[float, float, float] | None = None  # mean, lower, upper
-
-
-@dataclass(frozen=True)
-class Level:
-    """What came back at one noise multiplier, at which price and with which bound."""
-
-    noise: float
-    epsilon: float | None
-    group_epsilon: float | None
-    delta: float | None
-    repetitions: int
-    exact: Mapping[str, Any]
-    accuracy: Mapping[str, Any] | None
-
-    def sentence(self) -> str:
-        """Return the level in words."""
-        claims = []
-        if self.epsilon is not None:
-            # The bound of the secret first: that of one sentence does not cover it.
-            if self.repetitions > 1:
-                group = "no useful bound"
-                if self.group_epsilon is not None:
-                    group = f"ε = {bound(vars(self))}"
-                claims.append(f"{group} for all {count(self.repetitions)} repetitions")
-            claims.append(f"ε = {short(self.epsilon)} for one sentence")
-        if self.delta:
-            claims.append(f"δ = {short(self.delta)}")
-        line = f"σ = {self.noise:g}: {percent(self.exact['mean'])} came back "
-        line += f"(interval {percent_range(self.exact)})"
-        line += f", test accuracy {self.accuracy['mean']:.2f}" if self.accuracy else ""
-        return f"{line}; {', '.join(claims)}." if claims else f"{line}."
+    rate: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +41,7 @@ class Answer:
     headline: str
     facts: tuple[Fact, ...]
     sentences: tuple[str, ...]
-    private: tuple[Level, ...]  # one a noise level, least noise first; empty without private cells
+    private: tuple[Group, ...]  # one a noise level, least noise first; empty without private cells
     floor: float | None  # accuracy of always naming the most common intent
     warnings: tuple[str, ...]
 
@@ -83,6 +50,8 @@ def answer(frame: pd.DataFrame) -> Answer:
     """Return what rows (with their `condition`) say, strongest undefended cell first."""
     # Categories would make a group of every combination, also of those that did not run.
     frame = frame.assign(condition=frame["condition"].astype(str))
+    if "attack" not in frame:
+        return _trained(frame)
     planted = frame[frame["planted"] == 1]
     if planted.empty:
         sentence = (
@@ -91,7 +60,7 @@ def answer(frame: pd.DataFrame) -> Answer:
         return Answer("Nothing was planted in these targets.", (), (sentence,), (), None, ())
     cells = summarise(planted, _CELL)
     bare = [cell for cell in cells if cell["condition"] == NO_DEFENSE]
-    best = max(bare or cells, key=lambda cell: cell["exact"]["mean"])
+    best = max(bare or cells, key=lambda cell: exact(cell).mean)
     control = _control(best, frame)
     sentences = [_what(best), _against(best, control)]
     among = bare or cells
@@ -107,9 +76,58 @@ def answer(frame: pd.DataFrame) -> Answer:
         facts=tuple(_facts(best, control, private)),
         sentences=tuple(sentences),
         private=private,
-        floor=best["majority_accuracy"],
+        floor=best.majority_accuracy,
         warnings=tuple(_undertrained(cells)),
     )
+
+
+def _trained(frame: pd.DataFrame) -> Answer:
+    """Return what the rows of trained models say where none was attacked."""
+    cells = summarise(frame, ["corpus", "target", "condition", "noise_multiplier"])
+    rated = [cell for cell in cells if cell.test_accuracy]
+    ranked = sorted(rated, key=lambda cell: cell.test_accuracy.mean if cell.test_accuracy else 0)
+    said = [("Highest", ranked[-1]), ("Lowest", ranked[0])] if ranked else []
+    models = sum(cell.n_models for cell in cells)
+    return Answer(
+        headline=f"{plural(models, 'model')} trained, none attacked.",
+        facts=tuple(
+            Fact(f"{which} test accuracy", f"{cell.test_accuracy.mean:.2f}", _cell_name(cell))
+            for which, cell in said
+            if cell.test_accuracy
+        ),
+        sentences=("What was planted was not searched for: this says nothing of leakage.",),
+        private=(),
+        floor=None,
+        warnings=tuple(_undertrained(cells)),
+    )
+
+
+def _cell_name(cell: Group) -> str:
+    return f"{target_name(cell['target'])} on {cell['corpus']}, {cell['condition']}"
+
+
+def exact(cell: Group) -> Interval:
+    """Return the rate of exact matches, which every scored row has."""
+    assert cell.exact is not None
+    return cell.exact
+
+
+def level_sentence(level: Group) -> str:
+    """Return what came back at one noise multiplier, at which price and with which bound."""
+    claims = []
+    if level.epsilon is not None:
+        # The bound of the secret first: that of one sentence does not cover it.
+        if level["repetitions"] > 1:
+            known = level.group_epsilon is not None
+            group = f"ε = {bound(level)}" if known else "no useful bound"
+            claims.append(f"{group} for all {count(level['repetitions'])} repetitions")
+        claims.append(f"ε = {short(level.epsilon)} for one sentence")
+    if level.delta:
+        claims.append(f"δ = {short(level.delta)}")
+    line = f"σ = {level['noise_multiplier']:g}: {percent(exact(level).mean)} came back "
+    line += f"(interval {percent_range(exact(level))})"
+    line += f", test accuracy {level.test_accuracy.mean:.2f}" if level.test_accuracy else ""
+    return f"{line}; {', '.join(claims)}." if claims else f"{line}."
 
 
 def headline(rows: pd.DataFrame) -> str:
@@ -117,25 +135,23 @@ def headline(rows: pd.DataFrame) -> str:
     return visible(answer(prepare(rows)).headline) if len(rows) else "Nothing was measured."
 
 
-def _facts(
-    best: Mapping[str, Any], control: Mapping[str, Any] | None, private: tuple[Level, ...]
-) -> list[Fact]:
+def _facts(best: Group, control: Group | None, private: tuple[Group, ...]) -> list[Fact]:
     """Return the answer at a glance: what came out, against what, by luck, and under DP."""
-    facts = [_rate_fact("Planted secrets that came back", best["exact"])]
+    facts = [_rate_fact("Planted secrets that came back", exact(best))]
     if control is not None:
-        facts.append(_rate_fact("Controls that were matched", control["exact"]))
-    if best["chance"]:
-        size = f"guessing one of {count(1 / best['chance'])} secrets"
-        facts.append(Fact("By luck", odds(best["chance"]), size))
+        facts.append(_rate_fact("Controls that were matched", exact(control)))
+    if best.chance:
+        size = f"guessing one of {count(1 / best.chance)} secrets"
+        facts.append(Fact("By luck", odds(best.chance), size))
     if private:
-        level = private[-1]
-        note = f"σ = {level.noise:g}, interval {percent_range(level.exact)}"
+        level, rate = private[-1], exact(private[-1])
+        note = f"σ = {level['noise_multiplier']:g}, interval {percent_range(rate)}"
         label = "Came back with DP"
         if level.epsilon:
-            group = "group " if level.repetitions > 1 else ""
-            label = f"Came back at {group}ε = {bound(vars(level))}"
-            note += f"; ε = {one}" if (one := sentence_bound(vars(level))) else ""
-        facts.append(Fact(label, percent(level.exact["mean"]), note, _spread(level.exact)))
+            group = "group " if level["repetitions"] > 1 else ""
+            label = f"Came back at {group}ε = {bound(level)}"
+            note += f"; ε = {one}" if (one := sentence_bound(level)) else ""
+        facts.append(Fact(label, percent(rate.mean), note, rate))
     elif best["noise_multiplier"] == 0:
         facts.append(Fact("Privacy loss ε of these targets", "∞", "no bound: no noise in training"))
     else:
@@ -146,18 +162,14 @@ def _facts(
     return facts
 
 
-def _rate_fact(label: str, measure: Mapping[str, Any]) -> Fact:
-    value = f"{count(_successes(measure))} of {count(measure['n'])}"
-    note = f"{percent(measure['mean'])}, interval {percent_range(measure)}"
-    return Fact(label, value, note, _spread(measure))
+def _rate_fact(label: str, measure: Interval) -> Fact:
+    value = f"{count(measure.successes or 0)} of {count(measure.n)}"
+    note = f"{percent(measure.mean)}, interval {percent_range(measure)}"
+    return Fact(label, value, note, measure)
 
 
-def _spread(measure: Mapping[str, Any]) -> tuple[float, float, float]:
-    return measure["mean"], measure["lower"], measure["upper"]
-
-
-def _headline(cell: Mapping[str, Any]) -> str:
-    found, n = _successes(cell["exact"]), cell["exact"]["n"]
+def _headline(cell: Group) -> str:
+    found, n = exact(cell).successes, exact(cell).n
     target = f"{target_name(cell['target'])} trained on {cell['corpus']}"
     defended = cell["condition"]
     how = "without a defense" if defended == NO_DEFENSE else f"with {defended}"
@@ -167,20 +179,19 @@ def _headline(cell: Mapping[str, Any]) -> str:
     return f"{count(found)} of {count(n)} planted {verb} came back out of the {target} {how}."
 
 
-def _what(cell: Mapping[str, Any]) -> str:
-    exact = cell["exact"]
-    rate = (
-        f"That is {percent(exact['mean'])} (95 % interval {percent_range(exact)}, "
-        f"{plural(exact['n_models'], 'independently trained model')}) by the {cell['attack']} "
+def _what(cell: Group) -> str:
+    rate = exact(cell)
+    text = (
+        f"That is {percent(rate.mean)} (95 % interval {percent_range(rate)}, "
+        f"{plural(rate.n_models, 'independently trained model')}) by the {cell['attack']} "
         f"attack, each secret planted {_times(cell['repetitions'])}"
     )
-    if not cell["exposure"]:
-        return rate + "."
-    bits = cell["exposure"]
-    return f"{rate}; their exposure is {bits['mean']:.1f} bits on average."
+    if not cell.exposure:
+        return f"{text}."
+    return f"{text}; their exposure is {cell.exposure.mean:.1f} bits on average."
 
 
-def _control(cell: Mapping[str, Any], frame: pd.DataFrame) -> Mapping[str, Any] | None:
+def _control(cell: Group, frame: pd.DataFrame) -> Group | None:
     """Return the group of never-planted secrets scored against the same reconstructions."""
     same = frame[frame["planted"] == 0]
     for name in ("corpus", "target", "condition", "repetitions", "attack"):
@@ -188,29 +199,29 @@ def _control(cell: Mapping[str, Any], frame: pd.DataFrame) -> Mapping[str, Any] 
     return None if same.empty else summarise(same, _CELL)[0]
 
 
-def _against(cell: Mapping[str, Any], control: Mapping[str, Any] | None) -> str:
-    chance = cell["chance"]
+def _against(cell: Group, control: Group | None) -> str:
+    chance = cell.chance
     guess = f"guessing succeeds with probability {odds(chance)}" if chance else ""
     if control is None:
         return f"No controls were scored{'; ' + guess if guess else ''}."
-    exact, bits = control["exact"], control["exposure"]
+    rate, bits = exact(control), control.exposure
     text = (
         f"Control secrets, drawn the same way and never planted, were matched in "
-        f"{count(_successes(exact))} of {count(exact['n'])} cases "
-        f"(interval {percent_range(exact)})"
+        f"{count(rate.successes or 0)} of {count(rate.n)} cases "
+        f"(interval {percent_range(rate)})"
     )
-    text += f", at {bits['mean']:.1f} bits" if bits and cell["exposure"] else ""
+    text += f", at {bits.mean:.1f} bits" if bits and cell.exposure else ""
     text += f"; {guess}" if guess else ""
-    if chance and cell["exact"]["lower"] <= chance:
+    if chance and exact(cell).lower <= chance:
         text += ". What came out is not distinguishable from guessing"
     return text + "."
 
 
-def _among(best: Mapping[str, Any], cells: list[dict[str, Any]], kind: str) -> str:
+def _among(best: Group, cells: list[Group], kind: str) -> str:
     """Return that the best cell was chosen by its outcome, and what all of them say."""
     same = [cell for cell in cells if cell["attack"] == best["attack"]]
-    found = sum(_successes(cell["exact"]) for cell in same)
-    n = sum(cell["exact"]["n"] for cell in same)
+    found = sum(exact(cell).successes or 0 for cell in same)
+    n = sum(exact(cell).n for cell in same)
     text = (
         f"This is the highest of {count(len(cells))} {kind}cells: its interval does not account "
         "for that choice."
@@ -223,7 +234,7 @@ def _among(best: Mapping[str, Any], cells: list[dict[str, Any]], kind: str) -> s
     return text
 
 
-def _private(best: Mapping[str, Any], cells: list[dict[str, Any]]) -> tuple[Level, ...]:
+def _private(best: Group, cells: list[Group]) -> tuple[Group, ...]:
     """Return every noise level of the same target, repetitions and attack."""
     same = ("corpus", "target", "repetitions", "attack")
     noisy = [
@@ -231,59 +242,44 @@ def _private(best: Mapping[str, Any], cells: list[dict[str, Any]]) -> tuple[Leve
         for cell in cells
         if cell["condition"].startswith("DP") and all(cell[name] == best[name] for name in same)
     ]
-    levels = [
-        Level(
-            noise=float(cell["noise_multiplier"]),
-            epsilon=cell["epsilon"],
-            group_epsilon=cell["group_epsilon"],
-            delta=cell["delta"],
-            repetitions=int(cell["repetitions"]),
-            exact=cell["exact"],
-            accuracy=cell["test_accuracy"],
-        )
-        for cell in ([best, *noisy] if noisy else [])
-    ]
-    return tuple(sorted(levels, key=lambda level: level.noise))
+    levels = [best, *noisy] if noisy else []
+    return tuple(sorted(levels, key=lambda level: float(level["noise_multiplier"])))
 
 
-def _before(best: Mapping[str, Any]) -> str:
+def _before(best: Group) -> str:
     """Return the sentence that leads to the lines of noise levels."""
-    accuracy, floor = best["test_accuracy"], best["majority_accuracy"]
+    accuracy, floor = best.test_accuracy, best.majority_accuracy
     compare = ""
     if accuracy and floor is not None:
         compare = (
-            f" Without noise its test accuracy is {accuracy['mean']:.2f}; always naming the most "
+            f" Without noise its test accuracy is {accuracy.mean:.2f}; always naming the most "
             f"common intent gives {floor:.2f}."
         )
     return f"The same target was also trained with DP-SGD at noise multipliers σ.{compare}"
 
 
-def _undertrained(cells: list[dict[str, Any]]) -> list[str]:
+def _undertrained(cells: list[Group]) -> list[str]:
     """Return a warning for noisy targets that learned little beyond the most common intent."""
     bare: dict[tuple[str, str], float] = {}
     for cell in cells:
-        if cell["noise_multiplier"] == 0 and cell["test_accuracy"]:
+        if cell["noise_multiplier"] == 0 and cell.test_accuracy:
             key = (cell["corpus"], cell["target"])
-            bare[key] = max(bare.get(key, 0.0), cell["test_accuracy"]["mean"])
+            bare[key] = max(bare.get(key, 0.0), cell.test_accuracy.mean)
     found: dict[str, str] = {}
     for cell in cells:
         key = (cell["corpus"], cell["target"])
-        floor, accuracy = cell["majority_accuracy"], cell["test_accuracy"]
+        floor, accuracy = cell.majority_accuracy, cell.test_accuracy
         if cell["noise_multiplier"] == 0 or key not in bare or floor is None or not accuracy:
             continue
-        if accuracy["mean"] - floor < LEARNED * (bare[key] - floor):
-            name = f"{target_name(cell['target'])} on {cell['corpus']}, {cell['condition']}"
+        if accuracy.mean - floor < LEARNED * (bare[key] - floor):
+            name = _cell_name(cell)
             found.setdefault(
                 name,
-                f"{name}: accuracy {accuracy['mean']:.2f} against {bare[key]:.2f} without noise "
+                f"{name}: accuracy {accuracy.mean:.2f} against {bare[key]:.2f} without noise "
                 f"and {floor:.2f} by always naming the most common intent. It has hardly learned "
                 "the task, so a low extraction rate is no evidence of a defense.",
             )
     return list(found.values())
-
-
-def _successes(measure: Mapping[str, float]) -> int:
-    return round(measure["mean"] * measure["n"])
 
 
 def _times(repetitions: int) -> str:

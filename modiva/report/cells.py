@@ -1,24 +1,14 @@
 """The table of a report: one line a group of planted secrets, its controls beside it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from modiva.report.glossary import GLOSSARY
-from modiva.report.tables import pairs
-from modiva.report.words import condition, percent, percent_range, short, target_name, visible
+from modiva.measure import COLUMNS, Column, Group, Interval
+from modiva.report.tables import defended, first, pairs
+from modiva.report.words import percent, percent_range, short, target_name, visible
 
 UNBOUNDED = 1e308  # sorts after every epsilon; JSON has no infinity
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column's heading, what it means, and whether it holds words, numbers or rates."""
-
-    name: str
-    title: str
-    meaning: str
-    kind: Literal["text", "number", "rate"]
 
 
 @dataclass(frozen=True)
@@ -40,56 +30,33 @@ class Table:
     lines: tuple[tuple[Cell, ...], ...]
     constant: tuple[str, ...]
 
-    def named(self, names: Sequence[str]) -> "Table":
-        """Return the table of those columns alone that are among `names`."""
-        places = [n for n, column in enumerate(self.columns) if column.name in names]
+    def without(self, *names: str) -> "Table":
+        """Return the table without the columns of these names."""
+        places = [n for n, column in enumerate(self.columns) if column.name not in names]
         lines = tuple(tuple(line[place] for place in places) for line in self.lines)
         return Table(tuple(self.columns[place] for place in places), lines, self.constant)
 
 
-_COLUMNS = (
-    Column("corpus", "Corpus", GLOSSARY["corpus"], "text"),
-    Column("target", "Target", GLOSSARY["target"], "text"),
-    Column("attack", "Attack", GLOSSARY["attack"], "text"),
-    Column("defense", "Defense", GLOSSARY["defense"], "text"),
-    Column("pattern", "Pattern", GLOSSARY["pattern"], "text"),
-    Column("length", "Length", GLOSSARY["length"], "number"),
-    Column("repetitions", "R", GLOSSARY["repetitions"], "number"),
-    Column("exact", "Extracted", GLOSSARY["exact"], "rate"),
-    Column("controls", "Controls", "The same rate for secrets that were never planted.", "rate"),
-    Column("group_epsilon", "Group ε", GLOSSARY["group_epsilon"], "number"),
-    Column("epsilon", "ε, one sentence", GLOSSARY["epsilon"], "number"),
-    Column("test_accuracy", "Accuracy", GLOSSARY["test_accuracy"], "number"),
-    Column("majority_accuracy", "Floor", GLOSSARY["majority_accuracy"], "number"),
-    Column("exposure", "Exposure", GLOSSARY["exposure"], "number"),
-    Column("control_exposure", "Control exposure", "Exposure of the controls.", "number"),
-    Column("position_accuracy", "Words right", GLOSSARY["position_accuracy"], "rate"),
-    Column("multiset", "Any order", GLOSSARY["multiset"], "rate"),
-    Column("top10", "First ten", GLOSSARY["top10"], "rate"),
-    Column("hamming", "Wrong words", GLOSSARY["hamming"], "number"),
-    Column("n", "n", "Secrets scored.", "number"),
-    Column("n_models", "Models", "Independently trained models.", "number"),
+# Columns that the page shows on request.
+MORE = ("control_exposure", "position_accuracy", "multiset", "top10", "hamming")
+_SHOWN = (
+    *("corpus", "target", "attack", "defense", "pattern", "length", "planting", "repetitions"),
+    *("exact", "controls", "group_epsilon", "epsilon", "test_accuracy", "valid_accuracy"),
+    *("train_accuracy", "majority_accuracy", "exposure", *MORE, "n", "n_models"),
 )
-_MAY_BE_CONSTANT = (
-    "corpus",
-    "target",
-    "attack",
-    "defense",
-    "pattern",
-    "length",
-    "majority_accuracy",
-)
+_MAY_BE_CONSTANT = (*_SHOWN[:7], "majority_accuracy")
 
 
-def table_of(summary: Sequence[Mapping[str, Any]]) -> Table:
+def table_of(summary: Sequence[Group]) -> Table:
     """Return groups as the table that every report shows, least defended first."""
     lines = [_line(planted, control) for planted, control in pairs(summary)]
     columns, constant = [], []
-    for column in _COLUMNS:
-        texts = {line[column.name].text for line in lines}
+    for name in _SHOWN:
+        column = COLUMNS[name]
+        texts = {line[name].text for line in lines}
         if texts <= {"–"}:
             continue
-        if len(texts) == 1 and len(lines) > 1 and column.name in _MAY_BE_CONSTANT:
+        if len(texts) == 1 and len(lines) > 1 and name in _MAY_BE_CONSTANT:
             constant.append(f"{column.title.lower()} {next(iter(texts))}")
         else:
             columns.append(column)
@@ -97,32 +64,30 @@ def table_of(summary: Sequence[Mapping[str, Any]]) -> Table:
     return Table(tuple(columns), shown, tuple(constant))
 
 
-def _line(planted: Mapping[str, Any] | None, control: Mapping[str, Any] | None) -> dict[str, Cell]:
-    group: Any = planted or control
-    own = planted or {}
-    other = control or {}
-    defended = condition(group["defense"], group["noise_multiplier"])
-    cells = {name: _text(group[name]) for name in ("corpus", "attack")}
+def _line(planted: Group | None, control: Group | None) -> dict[str, Cell]:
+    group = first(planted, control)
+    cells = {name: _text(group.get(name, "–")) for name in ("corpus", "attack", "planting")}
     # `summarise` calls the groups over several patterns "all".
-    cells["pattern"] = _text("all together" if group["pattern"] == "all" else group["pattern"])
-    cells |= {"target": _text(target_name(group["target"])), "defense": _text(defended)}
-    cells |= {name: _number(group[name]) for name in ("length", "repetitions", "n", "n_models")}
-    cells |= {
-        name: _rate(own.get(name)) for name in ("exact", "position_accuracy", "multiset", "top10")
-    }
-    cells["controls"] = _rate(other.get("exact"))
-    cells["exposure"] = _measure(own.get("exposure"), 1)
-    cells["control_exposure"] = _measure(other.get("exposure"), 1)
-    cells["hamming"] = _measure(own.get("hamming"), 1)
-    cells["test_accuracy"] = _measure(group["test_accuracy"], 2)
-    floor = group["majority_accuracy"]
+    pattern = group.get("pattern", "–")
+    cells["pattern"] = _text("all together" if pattern == "all" else pattern)
+    cells |= {"target": _text(target_name(group["target"])), "defense": _text(defended(group))}
+    cells |= {name: _number(group.get(name)) for name in ("length", "repetitions")}
+    cells |= {"n": _number(group.n), "n_models": _number(group.n_models)}
+    for name in ("exact", "position_accuracy", "multiset", "top10"):
+        cells[name] = _rate(getattr(planted, name, None))
+    cells["controls"] = _rate(control.exact if control else None)
+    cells["exposure"] = _measure(planted.exposure if planted else None, 1)
+    cells["control_exposure"] = _measure(control.exposure if control else None, 1)
+    cells["hamming"] = _measure(planted.hamming if planted else None, 1)
+    for name in ("test_accuracy", "valid_accuracy", "train_accuracy"):
+        cells[name] = _measure(getattr(group, name), 2)
+    floor = group.majority_accuracy
     cells["majority_accuracy"] = _number(floor, "–" if floor is None else f"{floor:.2f}")
-    private = group["noise_multiplier"] > 0 or group["epsilon"] is not None
-    cells["epsilon"] = _bound(group["epsilon"], unknown=private)
+    private = group["noise_multiplier"] > 0 or group.epsilon is not None
+    cells["epsilon"] = _bound(group.epsilon, unknown=private)
     # A group so large that its bound says nothing has none, beside a sentence that has one.
-    cells["group_epsilon"] = _bound(
-        group["group_epsilon"], unknown=private and group["epsilon"] is None
-    )
+    unknown = group.exact is None or (private and group.epsilon is None)
+    cells["group_epsilon"] = _bound(group.group_epsilon, unknown=unknown)
     return cells
 
 
@@ -141,33 +106,27 @@ def _bound(epsilon: float | None, *, unknown: bool) -> Cell:
     return _number(epsilon)
 
 
-def _rate(measure: Mapping[str, Any] | None) -> Cell:
+def _rate(measure: Interval | None) -> Cell:
     return _interval(measure, percent, percent_range)
 
 
-def _measure(measure: Mapping[str, Any] | None, digits: int) -> Cell:
+def _measure(measure: Interval | None, digits: int) -> Cell:
     return _interval(
         measure,
         lambda mean: f"{mean:.{digits}f}",
-        lambda own: f"{own['lower']:.{digits}f}–{own['upper']:.{digits}f}",
+        lambda own: f"{own.lower:.{digits}f}–{own.upper:.{digits}f}",
     )
 
 
 def _interval(
-    measure: Mapping[str, Any] | None,
-    mean: Callable[[float], str],
-    interval: Callable[[Mapping[str, Any]], str],
+    measure: Interval | None, mean: Callable[[float], str], interval: Callable[[Interval], str]
 ) -> Cell:
     if measure is None:
         return Cell("–", None)
-    known = measure["lower"] is not None and measure["upper"] is not None  # two models or more
-    return Cell(
-        mean(measure["mean"]),
-        _digits(measure["mean"]),
-        interval(measure) if known else "",
-        _digits(measure["lower"]) if known else None,
-        _digits(measure["upper"]) if known else None,
-    )
+    text, value = mean(measure.mean), _digits(measure.mean)
+    if not measure.known:  # of one model
+        return Cell(text, value)
+    return Cell(text, value, interval(measure), _digits(measure.lower), _digits(measure.upper))
 
 
 def _digits(value: float | None) -> float | None:

@@ -12,12 +12,12 @@ import pandas as pd
 from canaries.spaces import suggest
 from modiva.errors import ModivaError
 from modiva.files import write_bytes, write_text
-from modiva.measure import as_frame
+from modiva.measure import Group, as_frame
 from modiva.report.latex import write_latex
 from modiva.report.markdown import write_markdown
 from modiva.report.tables import flatten, write_flat_summary, write_rows, write_summary
 
-Groups = Sequence[Mapping[str, Any]]
+Groups = Sequence[Group]
 _Writer = Callable[[pd.DataFrame, Groups, Mapping[str, Any], Path], list[Path]]
 
 

@@ -1,43 +1,4 @@
-"""What the report says in words of its own: columns, threat model, notes."""
-
-GLOSSARY = {
-    "corpus": "The sentences and intents that the targets learned.",
-    "target": "The classifier that was attacked.",
-    "defense": "What was done in training against extraction; several are joined by +.",
-    "noise_multiplier": "σ of DP-SGD: noise as a multiple of the clip norm. 0 is no privacy.",
-    "epsilon": "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.",
-    "group_epsilon": "The same bound for a whole secret: for all R sentences that say it.",
-    "delta": "Probability with which the bound on ε may fail.",
-    "pattern": "The template of the planted sentence; its slots hold the secret.",
-    "length": "Number of slots, which is the number of words in a secret.",
-    "repetitions": "R: how many times the canary was in the training data; 0 is never.",
-    "model_seed": "Which independently trained model.",
-    "canary": "Which planted sentence of that model.",
-    "planted": "1 where the scored secret was in the training data; 0 for controls and at R = 0.",
-    "control": "0 for the canary's own secret, else the number of the control.",
-    "attack": "The search or published recipe that made the reconstruction.",
-    "objective": "What the attack minimised.",
-    "exact": "1 where every word of the secret is right: the reconstruction accuracy.",
-    "hamming": "Number of wrong words.",
-    "rank": "Place of the secret among all that were ranked: 1 is first, a tie counts as its last "
-    "place. Empty for searches, which score only what they visit (`exhaustive` scores all).",
-    "ranked": "How many secrets were ranked: the whole space, or a sample of a larger one.",
-    "exposure": "log2 of the number of possible secrets minus log2 of the rank, in bits, where the "
-    "attack scores them all (mean over a tie). A secret never seen has 1.44 on average.",
-    "position_accuracy": "Share of words that are right in their place.",
-    "position_hits": "Right (1) and wrong (0) words, position by position.",
-    "multiset": "1 where the right words were found, in whatever order.",
-    "top10": "1 where the secret is among the attack's first ten candidates.",
-    "evaluations": "Forward passes of one candidate; a gradient step counts three.",
-    "seconds": "Wall time of the attack on this secret.",
-    "test_accuracy": "Accuracy of the same model on held-out sentences.",
-    "majority_accuracy": "What always naming the most common intent reaches: the floor.",
-    "secret": "The true words (synthetic).",
-    "reconstruction": "The attack's first candidate.",
-    "space_size": "Number of secrets that the pattern allows.",
-    "slot_sizes": "Number of options of each slot.",
-    "cell": "The content address of the trained target.",
-}
+"""What the report says in words of its own: threat model and notes."""
 
 THREAT_MODEL = (
     "The attacker holds the trained model: all weights and the tokenizer.",

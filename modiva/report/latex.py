@@ -1,12 +1,12 @@
 """The tables of a paper: booktabs, every name escaped."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from modiva.files import write_text
-from modiva.report.cells import Cell, Column, Table, table_of
+from modiva.measure import Column, Group
+from modiva.report.cells import MORE, Cell, Table, table_of
 from modiva.report.tables import pooled
 from modiva.report.words import base_defense, visible
 
@@ -35,14 +35,6 @@ _SPECIAL = {
 }
 # Two hyphens would be a dash.
 _LETTER = re.compile("|".join([*map(re.escape, _SPECIAL), "-(?=-)"]))
-_EXTRACTION = (
-    *("corpus", "target", "attack", "defense", "pattern", "length", "repetitions", "exact"),
-    *("controls", "group_epsilon", "test_accuracy", "exposure", "n", "n_models"),
-)
-_PRIVACY = (
-    *("corpus", "target", "defense", "pattern", "length", "repetitions", "epsilon"),
-    *("group_epsilon", "exact", "controls", "exposure", "test_accuracy", "majority_accuracy"),
-)
 
 
 def escape(text: str) -> str:
@@ -50,7 +42,7 @@ def escape(text: str) -> str:
     return _LETTER.sub(lambda match: _SPECIAL.get(match[0], match[0] + "{}"), _plain(text))
 
 
-def write_latex(folder: Path, summary: Sequence[Mapping[str, Any]]) -> list[Path]:
+def write_latex(folder: Path, summary: Sequence[Group]) -> list[Path]:
     """Write extraction.tex and, where noise levels were compared, privacy.tex.
 
     Where patterns were pooled only the pooled groups are shown.
@@ -62,24 +54,27 @@ def write_latex(folder: Path, summary: Sequence[Mapping[str, Any]]) -> list[Path
     groups = pooled(summary)
     folder = Path(folder)
     said = "Planted secrets that came back whole, beside controls that were never planted."
-    written = [_write(folder / "extraction.tex", said, table_of(groups).named(_EXTRACTION))]
+    table = table_of(groups).without(*MORE, "epsilon", "majority_accuracy")
+    written = [_write(folder / "extraction.tex", said, table)]
     private = _noise_levels(groups)
     if private:
         attack = private[0]["attack"]
         said = f"Extraction by the {attack} attack and accuracy, by noise multiplier of DP-SGD."
-        written.append(_write(folder / "privacy.tex", said, table_of(private).named(_PRIVACY)))
+        table = table_of(private).without(*MORE, "attack", "n", "n_models")
+        written.append(_write(folder / "privacy.tex", said, table))
     return written
 
 
-def _noise_levels(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _noise_levels(groups: Sequence[Group]) -> list[Group]:
     """Return groups of the strongest attack, of the targets trained at several noise levels."""
-    planted = [group for group in groups if group["planted"] and group["exact"]]
+    planted = [group for group in groups if group["planted"] and group.exact]
     levels: dict[tuple[str, ...], set[float]] = {}
     for group in planted:
         levels.setdefault(_target(group), set()).add(group["noise_multiplier"])
     attacks: dict[str, list[float]] = {}
     for group in planted:
-        attacks.setdefault(group["attack"], []).append(group["exact"]["mean"])
+        assert group.exact is not None
+        attacks.setdefault(group["attack"], []).append(group.exact.mean)
     best = max(attacks, key=lambda name: sum(attacks[name]) / len(attacks[name]), default="")
     return [
         group
@@ -88,7 +83,7 @@ def _noise_levels(groups: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
     ]
 
 
-def _target(group: Mapping[str, Any]) -> tuple[str, ...]:
+def _target(group: Group) -> tuple[str, ...]:
     return group["corpus"], group["target"], base_defense(group["defense"])
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from modiva.files import write_text
+from modiva.measure import Group
 from modiva.report import glossary
-from modiva.report.answer import Answer, answer
-from modiva.report.cells import Table, table_of
+from modiva.report.answer import Answer, answer, level_sentence
+from modiva.report.cells import MORE, Table, table_of
 from modiva.report.plots import CAPTIONS
 from modiva.report.sides import side_by_side
 from modiva.report.tables import pooled, setting_text
@@ -19,11 +20,6 @@ from modiva.report.words import prepare, visible
 
 LINES = 200  # of a table; all of them are in summary.csv
 SIDES = 40
-_SHOWN = (
-    *("corpus", "target", "attack", "defense", "pattern", "length", "repetitions", "exact"),
-    *("controls", "epsilon", "group_epsilon", "test_accuracy", "majority_accuracy", "exposure"),
-    *("n", "n_models"),
-)
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$#]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
@@ -38,7 +34,7 @@ def escape(text: str) -> str:
 def write_markdown(
     folder: Path,
     rows: pd.DataFrame | Sequence[Mapping[str, Any]],
-    summary: Sequence[Mapping[str, Any]],
+    summary: Sequence[Group],
     settings: Mapping[str, Any],
 ) -> Path:
     """Write `folder`/report.md; it shows the PNGs of `folder`/figures where they are.
@@ -71,7 +67,8 @@ def write_markdown(
 def _answer(said: Answer) -> list[str]:
     parts = [f"# {escape(said.headline)}", *(escape(line) for line in said.sentences)]
     if said.private:
-        parts.append(_bullets([escape(level.sentence()) for level in said.private if level.noise]))
+        noisy = [level for level in said.private if level["noise_multiplier"]]
+        parts.append(_bullets([escape(level_sentence(level)) for level in noisy]))
     if said.warnings:
         parts += ["**Read with care**", _bullets([escape(line) for line in said.warnings])]
     return parts
@@ -92,7 +89,7 @@ def _figures(folder: Path) -> list[str]:
 
 
 def _cells(table: Table) -> list[str]:
-    table = table.named(_SHOWN)
+    table = table.without(*MORE)
     said = [f"All lines: {escape(', '.join(table.constant))}."] if table.constant else []
     if len(table.lines) > LINES:
         said.append(f"The first {LINES} of {len(table.lines):,} lines; all are in summary.csv.")

@@ -15,9 +15,10 @@ from markupsafe import Markup
 
 from modiva import __version__
 from modiva.files import write_text
+from modiva.measure import COLUMNS, Column, Group
 from modiva.report import glossary
 from modiva.report.answer import answer
-from modiva.report.cells import Cell, Column, Table, table_of
+from modiva.report.cells import MORE, Cell, Table, table_of
 from modiva.report.plots import CAPTIONS, NARROW
 from modiva.report.plots.panels import INNER
 from modiva.report.plots.style import GRID, INK, MUTED, PALETTE, PAPER
@@ -26,8 +27,6 @@ from modiva.report.tables import setting_text
 from modiva.report.words import count, percent, percent_range, prepare, short, visible
 
 LINES = 50  # of the table that stand in the page itself; the script makes the others
-# Columns of the table that are shown on request.
-MORE = ("control_exposure", "position_accuracy", "multiset", "top10", "hamming")
 _PAGE_COLORS = {
     PALETTE[0].lower(): "var(--blue)",
     INK: "var(--ink)",
@@ -40,7 +39,7 @@ _PAGE_COLORS = {
 def write_report(
     folder: Path,
     rows: pd.DataFrame | Sequence[Mapping[str, Any]],
-    summary: Sequence[Mapping[str, Any]],
+    summary: Sequence[Group],
     settings: Mapping[str, Any],
     figures: Sequence[Path],
 ) -> Path:
@@ -73,7 +72,7 @@ def write_report(
             sides=side_by_side(frame),
             threat_model=glossary.THREAT_MODEL,
             notes=glossary.NOTES,
-            glossary={name: text for name, text in glossary.GLOSSARY.items() if name in frame},
+            glossary={name: own.meaning for name, own in COLUMNS.items() if name in frame},
             settings={key: setting_text(value) for key, value in shown.items()},
             style=Markup(_resource("page.css")),
             script=Markup(script),

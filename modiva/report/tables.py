@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modiva.files import write_json, write_text
-from modiva.measure import GROUP_COLUMNS, as_frame
+from modiva.measure import COLUMNS, Group, as_frame
 from modiva.report.words import (
     bound,
     condition,
@@ -23,30 +23,6 @@ from modiva.report.words import (
     target_name,
 )
 
-COLUMNS = (
-    "corpus",
-    "target",
-    "defense",
-    "noise_multiplier",
-    "epsilon",
-    "group_epsilon",
-    "delta",
-    "pattern",
-    "length",
-    "repetitions",
-    "model_seed",
-    "canary",
-    "planted",
-    "attack",
-    "exact",
-    "hamming",
-    "rank",
-    "exposure",
-    "evaluations",
-    "seconds",
-    "test_accuracy",
-    "majority_accuracy",
-)
 # A spreadsheet runs a cell that begins so, also behind blanks and in the full-width forms of East
 # Asian keyboards; the apostrophe makes it text (OWASP, CSV injection).
 _FORMULA = re.compile(r"['\s]*[=+\-@\t\r\n＝＋－＠]")
@@ -55,10 +31,13 @@ _FORMULA = re.compile(r"['\s]*[=+\-@\t\r\n＝＋－＠]")
 def write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Path:
     """Write rows as CSV, text that a spreadsheet would run quoted by a leading apostrophe.
 
-    The columns that every audit has come first. What is empty or not a number is an empty cell.
+    Columns have the order of `modiva.measure.COLUMNS`, and others come last. What is empty or not a
+    number is an empty cell.
     """
-    frame = rows if isinstance(rows, pd.DataFrame) else None
-    return _write_csv(path, rows if frame is None else frame.to_dict("records"), COLUMNS)
+    records = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows
+    found = rows.columns if isinstance(rows, pd.DataFrame) else _names(rows)
+    known = [name for name in COLUMNS if name in found]
+    return _write_csv(path, records, [*known, *(name for name in found if name not in COLUMNS)])
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -75,20 +54,20 @@ def write_summary(path: Path, summary: Any) -> Path:
     return write_json(path, plain_json(summary))
 
 
-def write_flat_summary(path: Path, summary: Sequence[Mapping[str, Any]]) -> Path:
+def write_flat_summary(path: Path, summary: Sequence[Group]) -> Path:
     """Write groups as CSV, a line a group; a measure takes the columns NAME, _lower and _upper."""
     lines = [
         {key: _short_number(value) for key, value in line.items()} for line in flatten(summary)
     ]
-    return _write_csv(path, lines, GROUP_COLUMNS)
+    return _write_csv(path, lines, _names(lines))
 
 
-def flatten(summary: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def flatten(summary: Sequence[Group]) -> list[dict[str, Any]]:
     """Return groups without nesting: a measure becomes NAME, NAME_lower and NAME_upper."""
     lines = []
     for group in summary:
         line: dict[str, Any] = {}
-        for name, value in group.items():
+        for name, value in group.as_dict().items():
             if isinstance(value, Mapping):
                 line[name] = value["mean"]
                 line[f"{name}_lower"], line[f"{name}_upper"] = value["lower"], value["upper"]
@@ -98,15 +77,17 @@ def flatten(summary: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
+def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names in records, in order of appearance."""
+    return list(dict.fromkeys(name for record in records for name in record))
+
+
 def _short_number(value: Any) -> Any:
     """A number as a table shows it: six digits."""
     return float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
-def _write_csv(path: Path, records: Any, first: Sequence[str]) -> Path:
-    """Write records as CSV: the columns of `first`, then the others as they come."""
-    found = dict.fromkeys(name for record in records for name in record)
-    columns = [*first, *(name for name in found if name not in first)]
+def _write_csv(path: Path, records: Any, columns: Sequence[str]) -> Path:
     text = _Lines()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([_cell(name) for name in columns])
@@ -127,67 +108,89 @@ class _Lines:
         self.lines.append(line.removesuffix("\r\n") + "\n")
 
 
-def console_table(summary: Sequence[Mapping[str, Any]]) -> str:
-    """Return the groups of planted secrets as a table for the terminal, controls beside them.
+def console_table(summary: Sequence[Group]) -> str:
+    """Return the groups of planted secrets, or of trained models, as a table for the terminal.
 
-    Where patterns were pooled only the pooled groups are shown.
+    Controls stand beside the planted. Where patterns were pooled only the pooled groups are shown.
     """
     groups = pooled(summary)
     if not groups:
         return "nothing was measured"
-    keys = ("corpus", "target", "attack", "pattern", "length")
+    attacked = "attack" in groups[0].key
+    keys = [
+        key
+        for key in ("corpus", "target", "attack", "pattern", "length", "planting")
+        if key in groups[0].key
+    ]
     shown = [key for key in keys if len({group[key] for group in groups}) > 1]
     # Epsilon of one sentence does not cover a secret that stands in several.
-    header = [*shown, "defense", "R", "group epsilon"]
-    header += ["extracted", "95 %", "controls", "accuracy", "n"]
-    lines = []
+    scored = ["R", "group epsilon", "extracted", "95 %", "controls"] if attacked else ["epsilon"]
+    lines = [[*shown, "defense", *scored, "accuracy", "n"]]
     for planted, control in pairs(groups):
-        group: Any = planted or control
-        accuracy, floor = group["test_accuracy"], group["majority_accuracy"]
+        group = first(planted, control)
+        floor = group.majority_accuracy
+        told = plural(group.n_models, "model")
         lines.append(
             [_name(group, key) for key in shown]
+            + [defended(group)]
+            + ([str(group["repetitions"])] if attacked else [])
+            + [bound(group)]
+            + (_extracted(planted, control) if attacked else [])
             + [
-                condition(group["defense"], group["noise_multiplier"]),
-                str(group["repetitions"]),
-                bound(group),
-                percent(planted["exact"]["mean"]) if planted else "–",
-                percent_range(planted["exact"]) if planted else "–",
-                percent(control["exact"]["mean"]) if control else "–",
-                (f"{accuracy['mean']:.2f}" if accuracy else "–")
+                (f"{group.test_accuracy.mean:.2f}" if group.test_accuracy else "–")
                 + (f" (floor {floor:.2f})" if floor is not None else ""),
-                f"{group['n']} in {plural(group['n_models'], 'model')}",
+                f"{group.n} in {told}" if attacked else told,
             ]
         )
     constant = [f"{key} {_name(groups[0], key)}" for key in keys if key not in shown]
-    return ", ".join(constant) + "\n" + "\n".join(_align([header, *lines]))
+    return ", ".join(constant) + "\n" + "\n".join(_align(lines))
 
 
-def pooled(summary: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _extracted(planted: Group | None, control: Group | None) -> list[str]:
+    own, other = planted and planted.exact, control and control.exact
+    return [
+        percent(own.mean) if own else "–",
+        percent_range(own) if own else "–",
+        percent(other.mean) if other else "–",
+    ]
+
+
+def pooled(summary: Sequence[Group]) -> list[Group]:
     """Return the groups over all patterns where there are some, else every group."""
-    groups = [group for group in summary if group["pattern"] == "all"]
+    groups = [group for group in summary if group.get("pattern") == "all"]
     return groups or list(summary)
 
 
-def pairs(
-    groups: Iterable[Mapping[str, Any]],
-) -> list[tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]]:
+def pairs(groups: Iterable[Group]) -> list[tuple[Group | None, Group | None]]:
     """Return each planted group with its controls; at R = 0 there is nothing but controls."""
-    keys = [name for name in GROUP_COLUMNS if name != "planted"]
-    found: dict[tuple[Any, ...], dict[int, Mapping[str, Any]]] = {}
+    found: dict[tuple[Any, ...], dict[int, Group]] = {}
     for group in groups:
-        found.setdefault(tuple(group[key] for key in keys), {})[group["planted"]] = group
+        same = tuple(value for name, value in group.key.items() if name != "planted")
+        found.setdefault(same, {})[group.get("planted", 1)] = group
     pairs = [(pair.get(1), pair.get(0)) for pair in found.values()]
-    return sorted(pairs, key=lambda pair: _order(pair[0] or pair[1]))
+    return sorted(pairs, key=lambda pair: _order(first(*pair)))
 
 
-def _name(group: Mapping[str, Any], key: str) -> str:
+def first(planted: Group | None, control: Group | None) -> Group:
+    """Return the planted group of a pair, or its controls where nothing was planted."""
+    group = planted or control
+    assert group is not None
+    return group
+
+
+def defended(group: Group) -> str:
+    """Return how the targets of a group were defended."""
+    return condition(group["defense"], group["noise_multiplier"], group.get("target_epsilon"))
+
+
+def _name(group: Group, key: str) -> str:
     return target_name(group[key]) if key == "target" else str(group[key])
 
 
-def _order(group: Any) -> tuple[Any, ...]:
-    first = (group["corpus"], group["target"], group["attack"], group["pattern"], group["length"])
+def _order(group: Group) -> tuple[Any, ...]:
+    named = [group.get(name, "") for name in ("corpus", "target", "attack", "pattern", "length")]
     defense = defense_order(group["defense"], group["noise_multiplier"])
-    return (*first, defense, group["repetitions"])
+    return (*named, defense, group.get("repetitions", 0), group.get("planting", ""))
 
 
 def _align(lines: list[list[str]]) -> list[str]:
@@ -223,6 +226,8 @@ def setting_text(value: Any) -> str:
 
 def plain_json(value: Any) -> Any:
     """Return a value as JSON knows it; what is not a finite number is None."""
+    if isinstance(value, Group):
+        value = value.as_dict()
     if isinstance(value, Mapping):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

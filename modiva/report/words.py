@@ -10,7 +10,7 @@ import pandas as pd
 
 from modiva.counts import count as count
 from modiva.counts import plural as plural
-from modiva.measure import as_frame
+from modiva.measure import Group, Interval, as_frame
 
 NO_DEFENSE = "no defense"
 _ACRONYMS = {"cnn": "CNN", "lstm": "LSTM", "minilm": "MiniLM", "bilstm": "BiLSTM", "dp": "DP"}
@@ -47,9 +47,9 @@ def percent(rate: float) -> str:
     return f"{100 * rate:.0f} %"
 
 
-def percent_range(measure: Mapping[str, Any]) -> str:
+def percent_range(measure: Interval) -> str:
     """Return the interval of a rate, say "48–74 %"."""
-    return f"{100 * measure['lower']:.0f}–{100 * measure['upper']:.0f} %"
+    return f"{100 * measure.lower:.0f}–{100 * measure.upper:.0f} %"
 
 
 def compact(number: float) -> str:
@@ -78,20 +78,17 @@ def short(number: float | None, digits: int = 3) -> str:
     return f"{number:.{digits}g}".replace("e-0", "e-")
 
 
-def bound(cell: Mapping[str, Any]) -> str:
+def bound(group: Group) -> str:
     """Return the epsilon that holds for a secret: of all R sentences that say it, "∞" for none."""
-    repeated = cell["repetitions"] > 1
-    return short(math.inf if (found := cell[_BOUND[repeated]]) is None else found)
+    found = group.group_epsilon if group.get("repetitions", 1) > 1 else group.epsilon
+    return short(math.inf if found is None else found)
 
 
-def sentence_bound(cell: Mapping[str, Any]) -> str:
+def sentence_bound(group: Group) -> str:
     """Return what to add of one sentence's epsilon where a secret stands in several, or ""."""
-    if cell["repetitions"] <= 1 or cell["epsilon"] is None:
+    if group["repetitions"] <= 1 or group.epsilon is None:
         return ""
-    return f"{short(cell['epsilon'])} for one sentence"
-
-
-_BOUND = {False: "epsilon", True: "group_epsilon"}
+    return f"{short(group.epsilon)} for one sentence"
 
 
 def target_name(target: str) -> str:
@@ -110,13 +107,15 @@ def base_defense(defense: str) -> str:
     return "+".join(parts) or "none"
 
 
-def condition(defense: str, noise_multiplier: float) -> str:
-    """Return how a target was defended, say "dropout, DP σ = 0.5"."""
+def condition(defense: str, noise_multiplier: float, target_epsilon: float | None = None) -> str:
+    """Return how a target was defended, say "dropout, DP σ = 0.5", or "DP ε = 3" if so asked."""
     base = base_defense(defense)
     parts = [] if base == "none" else [base.replace("+", " + ")]
     private = [PRIVATE[part] for part in str(defense).split("+") if part in PRIVATE]
     if noise_multiplier > 0 or private:
-        parts.append(f"{(private or ['DP'])[0]} σ = {noise_multiplier:g}")
+        asked = target_epsilon is not None and not math.isnan(target_epsilon)
+        level = f"ε = {target_epsilon:g}" if asked else f"σ = {noise_multiplier:g}"
+        parts.append(f"{(private or ['DP'])[0]} {level}")
     return ", ".join(parts) or NO_DEFENSE
 
 
@@ -135,13 +134,13 @@ def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     frame = as_frame(rows)
     if frame.empty:
         return frame.assign(condition=[])
-    for name in ("corpus", "target", "attack", "pattern"):
+    for name in {"corpus", "target", "attack", "pattern", "planting"} & set(frame.columns):
         frame[name] = frame[name].map({text: visible(str(text)) for text in frame[name].unique()})
-    pairs = zip(frame["defense"], frame["noise_multiplier"], strict=True)
-    frame["condition"] = [condition(defense, noise) for defense, noise in pairs]
+    levels = frame[["defense", "noise_multiplier", "target_epsilon"]]
+    frame["condition"] = [condition(*level) for level in levels.itertuples(index=False)]
     frame["base_defense"] = [base_defense(defense) for defense in frame["defense"]]
-    kinds = frame[["defense", "noise_multiplier"]].drop_duplicates().itertuples(index=False)
-    order = sorted((tuple(kind) for kind in kinds), key=lambda kind: defense_order(*kind))
+    kinds = levels.drop_duplicates().itertuples(index=False)
+    order = sorted(kinds, key=lambda kind: defense_order(kind[0], kind[1]))
     names = list(dict.fromkeys(condition(*kind) for kind in order))
     frame["condition"] = pd.Categorical(frame["condition"], names, ordered=True)
     return frame

@@ -24,6 +24,8 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "modiva/classifiers",
             "modiva/privacy",
             "modiva/training",
+            "modiva/measure/columns.py",
+            "modiva/studies/steps/rows.py",
             "modiva/studies/steps/train.py",
         ),
         "fit": (
@@ -36,6 +38,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *_DATA,
             "attacks",
             "modiva/measure",
+            "modiva/studies/steps/rows.py",
             "modiva/studies/steps/attack.py",
             "modiva/studies/steps/initial.py",
         ),

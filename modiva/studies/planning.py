@@ -21,8 +21,9 @@ from modiva.studies.cost import estimate_attack, estimate_training
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
 from modiva.studies.spec import LEARNED, AuditSpec, Cell, Study, content_key
-from modiva.studies.steps.attack import AttackJob, condition_columns
+from modiva.studies.steps.attack import AttackJob
 from modiva.studies.steps.fit import FitJob, shadow_cells
+from modiva.studies.steps.rows import condition_columns
 from modiva.studies.steps.train import TrainJob, train_jobs
 from modiva.training import load_corpus, parse_defense, prepare, resolve
 

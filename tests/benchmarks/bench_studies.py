@@ -126,13 +126,13 @@ def _status(folder: Path) -> str:
 
 def _report(folder: Path) -> str:
     from modiva.measure import summarise
-    from modiva.measure.summary import GROUP_COLUMNS, PRIVACY, RATES
+    from modiva.measure.columns import CONDITIONS, PRIVACY, RATES
     from modiva.studies.frame import study_frame
 
     found = read_plan(folder / "studies" / "self.json")
     assert found
     others = ("hamming", "exposure", "length", "space_size", "test_accuracy", "majority_accuracy")
-    columns = (*GROUP_COLUMNS, *RATES, *PRIVACY, *others, "model_seed")
+    columns = (*CONDITIONS, *RATES, *PRIVACY, *others, "model_seed")
     started = time.perf_counter()
     frame = study_frame(Store(folder), found[0], columns)
     read = time.perf_counter() - started

@@ -5,6 +5,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -102,7 +103,11 @@ def many(simulated, corpora):
     """About as many groups of planted secrets as a large grid has, each with its controls."""
     rows = simulated(targets=("cnn",), patterns=("call",), noises=(0.0,), models=2)
     groups = summarise(rows)
-    return rows, [{**group, "corpus": f"c{n:04d}"} for n in range(corpora) for group in groups]
+    return rows, [
+        replace(group, key={**group.key, "corpus": f"c{n:04d}"})
+        for n in range(corpora)
+        for group in groups
+    ]
 
 
 def test_ten_thousand_groups_stay_a_page(visit, make_page, simulated):

@@ -10,7 +10,7 @@ import pandas as pd
 from modiva.files import write_json
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.exposures import distributions
-from modiva.report.plots.noise import by_noise
+from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.positions import by_position
 from modiva.report.plots.repetitions import by_defense, by_pattern
 from modiva.report.plots.style import STYLE, save, save_svg
@@ -18,7 +18,7 @@ from modiva.report.words import prepare
 
 CAPTIONS = "captions.json"
 NARROW = ".narrow.svg"  # the same figure with its panels below each other, for the page on a phone
-_DRAW = (by_defense, by_noise, by_pattern, distributions, by_position, side_by_side)
+_DRAW = (by_defense, by_noise, by_epsilon, by_pattern, distributions, by_position, side_by_side)
 
 
 def figures(rows: pd.DataFrame | Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
@@ -35,7 +35,7 @@ def figures(rows: pd.DataFrame | Sequence[Mapping[str, Any]], folder: Path) -> l
     frame = prepare(rows)
     paths: list[Path] = []
     captions = {}
-    if len(frame):
+    if len(frame) and "attack" in frame:
         with mpl.rc_context(STYLE):
             for draw in _DRAW:
                 drawing = draw(frame)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from modiva.measure import summarise
+from modiva.measure import Group, summarise
 from modiva.report.plots import panels
 from modiva.report.plots.style import CONTROL, INK, PALETTE, PAPER, Drawing
 from modiva.report.words import compact, count, least_defended, percent
@@ -45,7 +45,7 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
     height = 0.55 + len(attacks) * _ROW
     sheet = panels.Sheet(title, len(pairs), columns, height=height, across=across, widths=_WIDTHS)
     spoken: list[str] = []
-    shown: list[panels.Group] = []
+    shown: list[Group] = []
     for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
         name = panels.facet_title(frame, pair)
@@ -59,11 +59,11 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
         sizes = part["space_size"].dropna()
         controls = summarise(part[part["planted"] == 0], ["repetitions"])
         for group in controls:
-            own = group["exact"]
-            if own and own["upper"] is not None:
-                axis.axvspan(own["lower"], own["upper"], color=CONTROL, alpha=0.28, linewidth=0)
+            own = group.exact
+            if own and own.known:
+                axis.axvspan(own.lower, own.upper, color=CONTROL, alpha=0.28, linewidth=0)
                 sheet.key(panels.CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
-                spoken.append(f"{name}, {panels.CONTROLS}: {percent(own['mean'])}.")
+                spoken.append(f"{name}, {panels.CONTROLS}: {percent(own.mean)}.")
         if len(sizes):
             axis.axvline(1 / sizes.min(), color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         panels.name_panel(axis, name)
@@ -95,7 +95,7 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
 def _marks(
     sheet: panels.Sheet,
     axis: Axes,
-    groups: list[panels.Group],
+    groups: list[Group],
     attacks: list[str],
     panel: str,
 ) -> list[str]:
@@ -106,21 +106,21 @@ def _marks(
     sheet.key("reconstructed exactly", **{**whole, "markeredgecolor": PAPER})
     spoken = []
     for group in groups:
-        y, own, top = attacks.index(group["attack"]), group["exact"], group["top10"]
+        y, own, top = attacks.index(group["attack"]), group.exact, group.top10
         if not own:
             continue
-        words = f"{panel}, {group['attack']}: exactly {percent(own['mean'])}"
+        words = f"{panel}, {group['attack']}: exactly {percent(own.mean)}"
         if top:
-            axis.plot([top["mean"]], [y], clip_on=False, zorder=2.5, markeredgewidth=1.6, **ten)
+            axis.plot([top.mean], [y], clip_on=False, zorder=2.5, markeredgewidth=1.6, **ten)
             sheet.key("among the first ten", **ten, markeredgewidth=1.6)
-            words += f", among the first ten {percent(top['mean'])}"
+            words += f", among the first ten {percent(top.mean)}"
         spoken.append(f"{words}.")
-        if panels.above(own, group["chance"] or 0.0):
-            if own["lower"] is not None:
-                axis.plot([own["lower"], own["upper"]], [y, y], color=color, linewidth=1.2)
-            axis.plot([own["mean"]], [y], markeredgecolor=PAPER, **whole)
+        if panels.above(own, group.chance or 0.0):
+            if own.known:
+                axis.plot([own.lower, own.upper], [y, y], color=color, linewidth=1.2)
+            axis.plot([own.mean], [y], markeredgecolor=PAPER, **whole)
         else:
             hollow: Any = {"markerfacecolor": PAPER, "markersize": 3.6}
-            axis.plot([own["mean"]], [y], **whole, **hollow)
-            sheet.unclear = max(sheet.unclear, own["upper"] or 0.0)
+            axis.plot([own.mean], [y], **whole, **hollow)
+            sheet.unclear = max(sheet.unclear, own.upper if own.known else 0.0)
     return spoken

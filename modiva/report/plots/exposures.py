@@ -49,7 +49,7 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
                     color = PALETTE[turn]
                     _box(axis, x, values, min(0.6 / len(conditions), 0.2), color)
                     sheet.key(condition, patch=color, alpha=0.6, linewidth=0)
-                    shown.append({"n": len(values)})
+                    shown.append(len(values))
                     label = f"{name}, R = {count(number)}, {condition}"
                     spoken.append(f"{label}: median {np.median(values):.1f}.")
         controls = part.loc[part["planted"] == 0, "exposure"]
@@ -73,7 +73,7 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
         f"controls; a secret never seen has {NULL_BITS:.2f} bits on average.{left_out}"
     )
     about = panels.subject(
-        frame, f"ranked by {attack}", f"n\u00a0=\u00a0{panels.span_of_n(shown)} a box"
+        frame, f"ranked by {attack}", f"n\u00a0=\u00a0{panels.span(shown)} a box"
     )
     figure = sheet.finish(about, note)
     return Drawing("exposure", title, figure, note, f"{title}. {' '.join(spoken)}")

@@ -1,14 +1,17 @@
-"""Figure: what noise in training costs the attacks, and what it costs the classifier."""
+"""Figures: what private training costs the attacks, and what it costs the classifier."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
-from modiva.measure import summarise
+from modiva.measure import Group, Interval, summarise
+from modiva.report.answer import exact
 from modiva.report.plots import panels
 from modiva.report.plots.style import GRID, INK, MUTED, NOTE_SIZE, Drawing, look
 from modiva.report.words import compact, count, short, strongest_attack
@@ -20,15 +23,44 @@ _REPETITIONS = 3  # lines of a panel
 _GAP = 0.35  # decades from no noise to the least
 
 
-def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw extraction and accuracy over noise, epsilons on top; needs two levels.
+@dataclass(frozen=True)
+class _Scale:
+    """What x is: levels of protection, 0 for none."""
 
-    A column is a corpus, target and defense; in it, below each other and on one axis of noise: the
-    bound ε of each number of repetitions, extraction by up to two attacks, and accuracy above the
-    majority floor. One line a number of repetitions.
+    name: str
+    symbol: str
+    label: str
+    value: Callable[[float], float]  # of a level
+
+
+_NOISE = _Scale("noise", "σ", "noise multiplier σ of DP-SGD", lambda level: level)
+_EPSILON = _Scale(
+    "epsilon", "ε", "ε of one sentence", lambda level: 1 / level if level else math.inf
+)
+
+
+def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
+    """Draw extraction and accuracy over the noise that was asked for; needs two levels."""
+    frame = frame[frame["target_epsilon"].isna()]
+    return _draw(frame.assign(level=frame["noise_multiplier"]), _NOISE, across)
+
+
+def by_epsilon(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
+    """Draw extraction and accuracy over the epsilon that was asked for; needs two levels."""
+    frame = frame[frame["target_epsilon"].notna() | (frame["noise_multiplier"] == 0)]
+    # From left to right more is protected, as over noise: a level is 1 / epsilon.
+    return _draw(frame.assign(level=(1 / frame["target_epsilon"]).fillna(0.0)), _EPSILON, across)
+
+
+def _draw(frame: pd.DataFrame, scale: _Scale, across: int) -> Drawing | None:
+    """Draw extraction and accuracy over levels of protection, epsilons on top.
+
+    A column is a corpus, target and defense; in it, below each other and on one axis: the bound ε
+    of each number of repetitions, extraction by up to two attacks, and accuracy above the majority
+    floor. One line a number of repetitions.
     """
     planted = frame[frame["planted"] == 1]
-    levels = planted.groupby(_KEYS, sort=False)["noise_multiplier"].nunique()
+    levels = planted.groupby(_KEYS, sort=False)["level"].nunique()
     cells, left_out = panels.limited(list(levels[levels > 1].index), 4)
     if not cells:
         return None
@@ -43,35 +75,37 @@ def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
     accurate = planted["test_accuracy"].notna().any()
     bounds = _bounded_repetitions(planted, repetitions)
     heights = [_BOUNDS_ROW * len(bounds) + 0.02, *[_HEIGHT] * (rows if accurate else rows - 1)]
-    title = "Extraction and accuracy against noise"
+    title = f"Extraction and accuracy against {scale.name}"
     sheet = panels.Sheet(
         title, len(cells), len(cells), height=sum(heights) + 0.7, stacked=heights, across=across
     )
     spoken: list[str] = []
-    shown: list[panels.Group] = []
+    shown: list[Group] = []
     placed: list[Mapping[float, float]] = []
     for cell, (top, *stack) in zip(cells, sheet.panels, strict=True):
         part = frame[(frame[_KEYS] == list(cell)).all(axis=1)]
         name = panels.facet_title(frame, cell[:2])
         name += "" if cell[2] == "none" else f", {cell[2]}"
-        places = _places(sorted(part["noise_multiplier"].unique()))
+        places = _places(sorted(part["level"].unique()))
         placed.append(places)
-        gap = _noise_axes(sheet, [top, *stack], places)
+        gap = _axes(sheet, [top, *stack], places, scale)
         for attack, axis in zip(attacks, stack, strict=False):
             panels.rate_axis(axis, f"extracted by\n{attack}")
             chosen = part[part["attack"] == attack]
-            shown += _extraction(sheet, axis, chosen, repetitions, places, gap, name, spoken)
+            shown += _extraction(sheet, axis, chosen, repetitions, places, gap, scale, name, spoken)
         if accurate:
             panels.rate_axis(stack[-1], "test accuracy")
-            _accuracy(sheet, stack[-1], part, places, gap, name, spoken)
+            _accuracy(sheet, stack[-1], part, places, gap, scale, name, spoken)
         panels.name_panel(top, name)
         _bounds(top, part, bounds, places, sheet.inches())
     sheet.figure.align_ylabels([axis for _, *stack in sheet.panels for axis in stack])
     note = _note(frame, attacks, bool(bounds), shown) + sheet.unclear_note() + left_out
     if any(places != panels.log_places(list(places), _GAP) for places in placed):
-        note += " Noise levels are evenly spaced, not to scale."
+        note += f" Levels of {scale.name} are evenly spaced, not to scale."
     figure = sheet.finish(panels.subject(frame, f"by {' and '.join(attacks)}", groups=shown), note)
-    return Drawing("extraction_by_noise", title, figure, note, f"{title}. {' '.join(spoken)}")
+    return Drawing(
+        f"extraction_by_{scale.name}", title, figure, note, f"{title}. {' '.join(spoken)}"
+    )
 
 
 def _attacks(planted: pd.DataFrame) -> list[str]:
@@ -97,22 +131,32 @@ def _places(noises: Sequence[float]) -> dict[float, float]:
     return places
 
 
-def _noise_axes(
-    sheet: panels.Sheet, stack: Sequence[Axes], places: Mapping[float, float]
+def _axes(
+    sheet: panels.Sheet,
+    stack: Sequence[Axes],
+    places: Mapping[float, float],
+    scale: _Scale,
 ) -> tuple[float, float] | None:
-    """Give all axes of a column the same noise, named under the lowest; return the break."""
-    label = "noise multiplier σ of DP-SGD" + ("\n(0: not private)" if 0 in places else "")
+    """Give all axes of a column the same levels, named under the lowest; return the break."""
+    label = scale.label + (f"\n({_tick(scale, 0)}: not private)" if 0 in places else "")
     gap = None
     for axis in stack:
         if axis is stack[0]:  # ε only: no axis of its own
             axis.set_xticks([])
             continue
-        gap = panels.place_axis(axis, places, sheet.inches(), label)
+        gap = panels.place_axis(
+            axis, places, sheet.inches(), label, lambda level: _tick(scale, level)
+        )
         if axis is not stack[-1]:
             axis.tick_params(axis="x", labelbottom=False)
             axis.set_xlabel("")
     stack[0].set_xlim(stack[-1].get_xlim())
     return gap
+
+
+def _tick(scale: _Scale, level: float) -> str:
+    value = scale.value(level)
+    return short(value) if math.isinf(value) else f"{value:g}"
 
 
 def _extraction(
@@ -122,27 +166,27 @@ def _extraction(
     repetitions: Sequence[int],
     places: Mapping[float, float],
     gap: tuple[float, float] | None,
+    scale: _Scale,
     panel: str,
     spoken: list[str],
-) -> list[panels.Group]:
+) -> list[Group]:
     """Draw extraction by one attack, one line a number of repetitions; return the groups."""
-    planted = summarise(part[part["planted"] == 1], ["repetitions", "noise_multiplier"])
-    planted = [group for group in planted if group["repetitions"] in repetitions and group["exact"]]
+    planted = summarise(part[part["planted"] == 1], ["repetitions", "level"])
+    planted = [group for group in planted if group["repetitions"] in repetitions]
     lines = []
     for turn, number in enumerate(repetitions):
         own = [group for group in planted if group["repetitions"] == number]
-        xs = [places[group["noise_multiplier"]] for group in own]
-        names = [f"σ = {group['noise_multiplier']:g}" for group in own]
-        measures = [group["exact"] for group in own]
+        xs = [places[group["level"]] for group in own]
+        names = [f"{scale.symbol} = {_tick(scale, group['level'])}" for group in own]
+        measures = [exact(group) for group in own]
         lines.append(panels.Line(f"R = {count(number)}", xs, names, measures, look(turn)))
     chance = sheet.chance(axis, part)
     step = 0.022 * (max(places.values()) - min(places.values()))
     attack = part["attack"].iloc[0] if len(part) else ""
     spoken += sheet.lines(axis, lines, chance, panel=f"{panel}, {attack}", step=step, gap=gap)
-    controls = summarise(part[part["planted"] == 0], ["noise_multiplier"])
-    controls = [group for group in controls if group["exact"]]
-    xs = [places[group["noise_multiplier"]] for group in controls]
-    sheet.controls(axis, xs, [group["exact"] for group in controls])
+    controls = summarise(part[part["planted"] == 0], ["level"])
+    xs = [places[group["level"]] for group in controls]
+    sheet.controls(axis, xs, [exact(group) for group in controls])
     return planted
 
 
@@ -152,21 +196,22 @@ def _accuracy(
     part: pd.DataFrame,
     places: Mapping[float, float],
     gap: tuple[float, float] | None,
+    scale: _Scale,
     panel: str,
     spoken: list[str],
 ) -> None:
     """Draw test accuracy above the floor that is worth nothing."""
-    groups = [group for group in summarise(part, ["noise_multiplier"]) if group["test_accuracy"]]
+    groups = [group for group in summarise(part, ["level"]) if group.test_accuracy]
     if not groups:
         return
-    xs = [places[group["noise_multiplier"]] for group in groups]
-    measures = [_bounded(group["test_accuracy"]) for group in groups]
-    names = [f"σ = {group['noise_multiplier']:g}" for group in groups]
+    xs = [places[group["level"]] for group in groups]
+    measures = [_bounded(group.test_accuracy) for group in groups if group.test_accuracy]
+    names = [f"{scale.symbol} = {_tick(scale, group['level'])}" for group in groups]
     style = {"color": INK, "marker": "o", "linestyle": "-"}
     line = panels.Line("test accuracy", xs, names, measures, style)
-    floor = [group["majority_accuracy"] for group in groups]
     spoken += sheet.lines(axis, [line], -1.0, panel=panel, gap=gap, named=False)
-    if all(value is not None for value in floor):
+    floor = [group.majority_accuracy for group in groups if group.majority_accuracy is not None]
+    if len(floor) == len(xs):
         edges = [axis.get_xlim()[0], *xs, axis.get_xlim()[1]]
         floors = [floor[0], *floor, floor[-1]]
         axis.plot(edges, floors, color=MUTED, linestyle="--", linewidth=0.9)
@@ -174,14 +219,10 @@ def _accuracy(
         sheet.key("most common intent", color=MUTED, linestyle="--", linewidth=0.9)
 
 
-def _bounded(measure: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return an accuracy whose interval stays in [0, 1]."""
-    lower, upper = measure["lower"], measure["upper"]
-    return {
-        "mean": measure["mean"],
-        "lower": None if lower is None else max(lower, 0.0),
-        "upper": None if upper is None else min(upper, 1.0),
-    }
+def _bounded(measure: Interval) -> Interval:
+    """Return an accuracy whose interval stays in [0, 1]; unknown bounds stay unknown."""
+    lower, upper = np.clip([measure.lower, measure.upper], 0, 1)
+    return replace(measure, lower=lower, upper=upper)
 
 
 def _bounds(
@@ -205,16 +246,16 @@ def _bounds(
         column = "epsilon" if number == 1 else "group_epsilon"
         # A group whose bound says nothing has none, beside a sentence that has one.
         claims = same[column].fillna(math.inf).where(same["epsilon"].notna())
-        found = claims.groupby(same["noise_multiplier"]).max()  # what holds for every target
-        for noise in panels.readable(places, inches):
-            bound = found.get(noise, math.nan)
-            text = "∞" if noise == 0 or math.isinf(bound) else compact(bound)
-            label = axis.text(places[noise], height, text, transform=across, fontsize=NOTE_SIZE)
+        found = claims.groupby(same["level"]).max()  # what holds for every target
+        for level in panels.readable(places, inches):
+            bound = found.get(level, math.nan)
+            text = "∞" if level == 0 or math.isinf(bound) else compact(bound)
+            label = axis.text(places[level], height, text, transform=across, fontsize=NOTE_SIZE)
             label.set(ha="center", va="center")
 
 
 def _note(
-    frame: pd.DataFrame, attacks: Sequence[str], bounded: bool, shown: Sequence[panels.Group]
+    frame: pd.DataFrame, attacks: Sequence[str], bounded: bool, shown: Sequence[Group]
 ) -> str:
     deltas = {delta for delta in frame.get("delta", pd.Series(dtype=float)) if delta > 0}
     text = (

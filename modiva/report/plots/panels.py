@@ -1,9 +1,9 @@
 """The sheet that every figure is drawn on, and what panels share: lines, controls, chance, axes."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
+from modiva.measure import Interval
 from modiva.report.plots.style import CONTROL, INK, MUTED, NOTE_SIZE, PAPER, TITLE_SIZE
 from modiva.report.words import count, odds, percent, percent_range, plural, target_name
 
-Group = dict[str, Any]
 T = TypeVar("T")
 REPETITIONS = "repetitions R"
 CONTROLS = "controls, never planted"
@@ -32,6 +32,18 @@ _LINE = 1.35 * NOTE_SIZE / 72  # inches from one line of a note to the next
 _LETTER = 0.53  # width of a letter in shares of its size, on average
 
 
+class Counted(Protocol):
+    """A group or an interval: what says how much a point rests on."""
+
+    @property
+    def n(self) -> int:
+        """Secrets."""
+
+    @property
+    def n_models(self) -> int:
+        """Independently trained models."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One series of a panel: where its points stand, what x is called there, and their measures."""
@@ -39,13 +51,13 @@ class Line:
     label: str
     xs: Sequence[float]
     names: Sequence[str]
-    measures: Sequence[Mapping[str, Any]]  # as `summarise` gives them
+    measures: Sequence[Interval]
     style: dict[str, Any]
 
     def spoken(self, panel: str) -> str:
         """Return the series in words, for those who do not see the figure."""
         values = [
-            f"{percent(own['mean'])}{_range(own)} at {name}"
+            f"{percent(own.mean)}{_range(own)} at {name}"
             for name, own in zip(self.names, self.measures, strict=True)
         ]
         return f"{panel}, {self.label}: {', '.join(values)}."
@@ -153,9 +165,8 @@ class Sheet:
         clear: Any,
         gap: tuple[float, float] | None,
     ) -> None:
-        means = np.array([own["mean"] for own in line.measures], dtype=float)
-        bounds = [(own["lower"], own["upper"]) for own in line.measures]
-        lower, upper = np.array(bounds, dtype=float).T  # None, one model only, becomes nan
+        means = np.array([own.mean for own in line.measures])
+        lower, upper = np.array([(own.lower, own.upper) for own in line.measures]).T
         color, dashes = line.style["color"], line.style["linestyle"]
         strong = {"linewidth": 1.4, "linestyle": dashes} if clear.any() else {"linewidth": 0.8}
         parts = [np.ones(len(xs), dtype=bool)]
@@ -182,20 +193,18 @@ class Sheet:
             axis.plot(xs[~clear], means[~clear], zorder=3, **hollow)
             self.unclear = max([self.unclear, *upper[~clear & ~np.isnan(upper)]])
 
-    def controls(
-        self, axis: Axes, xs: Sequence[float], measures: Sequence[Mapping[str, Any]]
-    ) -> None:
+    def controls(self, axis: Axes, xs: Sequence[float], measures: Sequence[Interval]) -> None:
         """Draw the interval of never-planted secrets once, as a band through the panel.
 
         Call it when the limits of x are set.
         """
-        known = [(x, own) for x, own in zip(xs, measures, strict=True) if own["upper"] is not None]
+        known = [(x, own) for x, own in zip(xs, measures, strict=True) if own.known]
         if not known:
             return
         left, right = axis.get_xlim()
         places = [left, *(x for x, _ in known), right]
         bands = [known[0][1], *(own for _, own in known), known[-1][1]]
-        lower, upper = ([own[end] for own in bands] for end in ("lower", "upper"))
+        lower, upper = ([getattr(own, end) for own in bands] for end in ("lower", "upper"))
         axis.fill_between(places, lower, upper, color=CONTROL, alpha=0.28, linewidth=0, zorder=1.5)
         self.key(CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
 
@@ -275,13 +284,12 @@ def _wrap(text: str, width: float, size: float) -> list[str]:
     return textwrap.wrap(text, int((width - 2 * _EDGE) * 72 / (_LETTER * size)))
 
 
-def above(measure: Mapping[str, Any], chance: float) -> bool:
+def above(measure: Interval, chance: float) -> bool:
     """Return whether a rate is above guessing: its interval, or itself where there is none."""
-    least = measure["mean"] if measure["lower"] is None else measure["lower"]
-    return bool(least > chance)
+    return bool((measure.lower if measure.known else measure.mean) > chance)
 
 
-def subject(frame: pd.DataFrame, *parts: str, groups: Sequence[Group] = ()) -> str:
+def subject(frame: pd.DataFrame, *parts: str, groups: Sequence[Counted] = ()) -> str:
     """Return what a figure is about: corpus, patterns, the given parts, and n of a point."""
     patterns = list(dict.fromkeys(frame["pattern"]))
     words = [_named("corpus", "corpora", list(dict.fromkeys(frame["corpus"])))]
@@ -295,16 +303,11 @@ def _named(one: str, many: str, names: Sequence[str]) -> str:
     return f"{many} {', '.join(names)}" if len(names) <= 3 else f"{len(names)} {many}"
 
 
-def numbers_line(groups: Sequence[Group]) -> str:
+def numbers_line(groups: Sequence[Counted]) -> str:
     """Return how much a point rests on, say "n = 24 secrets in 12 models a point"."""
-    models = _span([group["n_models"] for group in groups])
+    models = span([group.n_models for group in groups])
     noun = "model" if models == "1" else "models"
-    return f"n\u00a0=\u00a0{span_of_n(groups)} secrets in {models} {noun} a point"
-
-
-def span_of_n(groups: Sequence[Group]) -> str:
-    """Return the least and the greatest n of some groups, say "18–20"."""
-    return _span([group["n"] for group in groups])
+    return f"n\u00a0=\u00a0{span([group.n for group in groups])} secrets in {models} {noun} a point"
 
 
 def facets(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -365,7 +368,11 @@ def log_places(values: Sequence[float], gap: float = 0.6) -> dict[float, float]:
 
 
 def place_axis(
-    axis: Axes, places: Mapping[float, float], inches: float, label: str
+    axis: Axes,
+    places: Mapping[float, float],
+    inches: float,
+    label: str,
+    tick: Callable[[float], str] | None = None,
 ) -> tuple[float, float] | None:
     """Give x its places, a label at as many as fit, and a mark where 0 is set apart.
 
@@ -376,7 +383,7 @@ def place_axis(
     margin = max(0.09 * (right - left), 0.2 if len(places) == 1 else 0.0)
     axis.set_xlim(left - margin, right + margin)
     shown = readable(places, inches)
-    axis.set_xticks([places[value] for value in shown], [_tick(value) for value in shown])
+    axis.set_xticks([places[value] for value in shown], [(tick or _tick)(value) for value in shown])
     axis.tick_params(axis="x", which="minor", length=0)
     axis.set_xlabel(label)
     if 0 not in places or len(places) == 1:
@@ -413,9 +420,9 @@ def dodge(number: int, of: int, width: float, room: float = 0.3) -> float:
     return (number - (of - 1) / 2) * min(width, room / of)
 
 
-def models_note(groups: Sequence[Group]) -> str:
+def models_note(groups: Sequence[Counted]) -> str:
     """Return what a bar is, as a sentence."""
-    if any(group["n_models"] > 1 for group in groups):
+    if any(group.n_models > 1 for group in groups):
         return "Bars are 95 % intervals over independently trained models."
     return f"No intervals: {plural(1, 'model')} a point."
 
@@ -426,20 +433,21 @@ def _marker(style: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _beside(
-    measures: Sequence[Mapping[str, Any]], chance: float | Sequence[float]
-) -> list[tuple[Mapping[str, Any], float]]:
+    measures: Sequence[Interval], chance: float | Sequence[float]
+) -> list[tuple[Interval, float]]:
     several = chance if isinstance(chance, Sequence) else [chance] * len(measures)
     return list(zip(measures, several, strict=True))
 
 
-def _range(measure: Mapping[str, Any]) -> str:
-    return "" if measure["lower"] is None else f" ({percent_range(measure)})"
+def _range(measure: Interval) -> str:
+    return f" ({percent_range(measure)})" if measure.known else ""
 
 
 def _tick(value: float) -> str:
     return count(value) if value >= 1 and value == int(value) else f"{value:g}"
 
 
-def _span(numbers: Sequence[int]) -> str:
+def span(numbers: Sequence[int]) -> str:
+    """Return the least and the greatest of some numbers, say "18–20"."""
     low, high = min(numbers), max(numbers)
     return count(low) if low == high else f"{count(low)}–{count(high)}"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from modiva.measure import bounded_interval, models
+from modiva.measure import Interval, bounded_interval, models
 from modiva.report.plots import panels
 from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import count, least_defended, strongest_attack
@@ -48,9 +48,10 @@ def by_position(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | N
         for turn, number in enumerate(repetitions):
             rows = part[(part["planted"] == 1) & (part["repetitions"] == number)]
             if len(rows):
-                shown.append({"n": len(rows), "n_models": len(np.unique(models(rows)))})
+                rates = _measures(rows)
+                shown.append(rates[0])
                 label = f"R = {count(number)}"
-                lines.append(panels.Line(label, places, names, _measures(rows), look(turn)))
+                lines.append(panels.Line(label, places, names, rates, look(turn)))
         chance = _chance(sheet, axis, part, places)
         spoken += sheet.lines(axis, lines, chance, panel=name, step=0.09)
         controls = part[part["planted"] == 0]
@@ -71,14 +72,14 @@ def _cell(frame: pd.DataFrame, cell: tuple[str, str, int]) -> pd.DataFrame:
     return frame[same & (frame["length"] == cell[2])]
 
 
-def _measures(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _measures(rows: pd.DataFrame) -> list[Interval]:
     """Return one measure a position."""
     length = int(rows["length"].iloc[0])
     # A reader that took "0011" for a number lost its zeros.
     texts = [str(hits).split(".")[0].zfill(length) for hits in rows["position_hits"]]
     hits = np.array([[mark == "1" for mark in text] for text in texts], dtype=float)  # (n, length)
     clusters = models(rows)
-    return [vars(bounded_interval(column, clusters)) for column in hits.T]
+    return [bounded_interval(column, clusters) for column in hits.T]
 
 
 def _chance(

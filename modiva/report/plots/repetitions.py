@@ -3,6 +3,7 @@
 import pandas as pd
 
 from modiva.measure import summarise
+from modiva.report.answer import exact
 from modiva.report.plots import panels
 from modiva.report.plots.style import Drawing, look
 from modiva.report.words import count, least_defended, strongest_attack
@@ -53,7 +54,7 @@ def _draw(
     for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
         planted = summarise(part[part["planted"] == 1].astype({hue: str}), [hue, "repetitions"])
-        planted = [group for group in planted if group["exact"] and group[hue] in hues]
+        planted = [group for group in planted if group.exact and group[hue] in hues]
         shown += planted
         panel = panels.facet_title(frame, pair)
         panels.name_panel(axis, panel)
@@ -64,15 +65,13 @@ def _draw(
             own = [group for group in planted if group[hue] == line]
             xs = [places[group["repetitions"]] for group in own]
             names = [f"R = {count(group['repetitions'])}" for group in own]
-            lines.append(
-                panels.Line(line, xs, names, [group["exact"] for group in own], look(turn))
-            )
+            rates = [exact(group) for group in own]
+            lines.append(panels.Line(line, xs, names, rates, look(turn)))
         chance = sheet.chance(axis, part)
         spoken += sheet.lines(axis, lines, chance, panel=panel, gap=gap)
         controls = summarise(part[part["planted"] == 0], ["repetitions"])
-        controls = [group for group in controls if group["exact"]]
         xs = [places[group["repetitions"]] for group in controls]
-        sheet.controls(axis, xs, [group["exact"] for group in controls])
+        sheet.controls(axis, xs, [exact(group) for group in controls])
     note = (
         "Secrets reconstructed in full, against how often each was planted (logarithmic). "
         f"{panels.models_note(shown)}{sheet.unclear_note()} Controls were drawn with the planted "

@@ -4,13 +4,10 @@ Attacking is given the model and the questions; only scoring opens a ledger.
 """
 
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from attacks import (
     Attack,
@@ -18,29 +15,24 @@ from attacks import (
     Knowledge,
     Ranker,
     Reconstruction,
-    Scored,
     audited_attack,
     build_completion,
 )
 from attacks.labels import BY_NAME, resolve_label
-from canaries import Canary, Ledger, Pattern
+from canaries import Ledger, Pattern
 from modiva.condition import Condition
-from modiva.measure import SpaceScores, score_rows
-from modiva.privacy import plan_from
+from modiva.measure import Row, score_rows
 from modiva.studies.engines.task import Context, Rows
+from modiva.studies.steps.rows import group_epsilon, model_columns, plain
 from modiva.training import (
     Prepared,
     Target,
-    TrainResult,
     load_ledgers,
     load_targets,
     prepare,
     prepare_process,
     resolve_device,
 )
-
-# Spaces up to this size are ranked whole; what an attack has not looked at stands behind.
-ENUMERATED = 50_000
 
 # Problems by tokenizer and pattern.
 Tokenised = dict[tuple[str, Pattern], Completion]
@@ -88,13 +80,8 @@ class AttackJob:
             )
             for target in context.shared["targets"]
         ]
-        return [
-            row
-            for target, ledger, its in zip(
-                context.shared["targets"], load_ledgers(folder), found, strict=True
-            )
-            for row in score_target(prepared, target, ledger, its)
-        ]
+        scored = zip(context.shared["targets"], load_ledgers(folder), found, strict=True)
+        return plain(row for own in scored for row in score_target(prepared, *own))
 
 
 def attack_target(
@@ -137,84 +124,13 @@ def attack_target(
 
 def score_target(
     prepared: Prepared, target: Target, ledger: Ledger, found: Sequence[Reconstruction]
-) -> Rows:
+) -> list[Row]:
     """One row per canary and control of one target."""
-    rows: Rows = []
-    for canary, reconstruction in zip(ledger.canaries, found, strict=True):
-        pattern = canary.form
-        scored = reconstruction.scored
-        rows += score_rows(
-            reconstruction,
-            canary.secret,
-            canary.controls,
-            _base(prepared, target, canary),
-            slot_sizes=[len(slot) for slot in pattern.slots],
-            scores=None if scored is None else space_scores(scored, pattern),
+    model = model_columns(prepared, target)
+    return [
+        row
+        for canary, reconstruction in zip(ledger.canaries, found, strict=True)
+        for row in score_rows(
+            reconstruction, canary, model, group_epsilon(target, canary.repetitions)
         )
-    return rows
-
-
-def space_scores(scored: Scored, pattern: Pattern) -> SpaceScores | None:
-    """Scores of the whole space; what the attack did not look at is last, tied.
-
-    None where it looked at a part of a space that is too large to list.
-    """
-    if pattern.size > max(ENUMERATED, len(scored.numbers)):
-        return None
-    every = np.full(pattern.size, np.inf)
-    every[scored.numbers.numpy()] = scored.scores.numpy()
-    return SpaceScores(every, pattern.index)
-
-
-def _base(prepared: Prepared, target: Target, canary: Canary) -> dict[str, Any]:
-    """The columns that say what was attacked."""
-    result = target.result
-    return {
-        **condition_columns(prepared.condition, prepared.corpus.name),
-        "noise_multiplier": noise_multiplier(result),
-        "repetitions": canary.repetitions,
-        "sentences": target.sentences,
-        "epsilon": result.epsilon,
-        "delta": result.delta,
-        "group_epsilon": _group_epsilon(result, canary.repetitions),
-        "pattern": canary.pattern.partition(":")[0],
-        "length": len(canary.secret),
-        "model_seed": target.model_seed,
-        "canary": canary.id,
-        "label": canary.label,
-        "test_accuracy": result.test_accuracy,
-        "majority_accuracy": result.majority_accuracy,
-        "epochs": result.epochs_run,
-    }
-
-
-def condition_columns(condition: Condition, corpus: str) -> dict[str, Any]:
-    """The columns of a row that are its condition's: equal targets under two names share the rest.
-
-    Args:
-        condition: of the targets.
-        corpus: the name that tables show.
-    """
-    return {
-        "corpus": corpus,
-        "target": condition.target,
-        "size": condition.size,
-        "defense": condition.protection,
-        "target_epsilon": condition.privacy.epsilon if condition.privacy else None,
-    }
-
-
-def noise_multiplier(result: TrainResult) -> float:
-    """The noise multiplier of a training, in its first step; 0 without privacy."""
-    if result.plan is None:
-        return 0.0
-    noise = result.plan["noise_multiplier"]
-    return float(noise if isinstance(noise, int | float) else noise[0])
-
-
-def _group_epsilon(result: TrainResult, repetitions: int) -> float | None:
-    """Epsilon of a secret that `repetitions` sentences hold; None without a bound."""
-    if result.plan is None:
-        return None
-    bound = plan_from(result.plan).group_epsilon(repetitions)
-    return bound if math.isfinite(bound) else None
+    ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from modiva.condition import Condition
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.spec import STACK, Cell
+from modiva.studies.steps.rows import model_row, plain
 from modiva.training import prepare, prepare_process, resolve, save_targets
 
 
@@ -30,12 +31,12 @@ class TrainJob:
     kind = "train"
 
     def __call__(self, context: Context) -> Rows:
-        """Train the targets and leave them in `context.out`."""
+        """Train the targets and leave them in `context.out`; one row per model."""
         prepare_process()
         prepared = prepare(self.condition, fingerprint=self.fingerprint, device=context.device)
         trained = prepared.train(self.seeds, order_seed=self.order_seed)
         save_targets(trained, context.out)
-        return []
+        return plain(model_row(prepared, *own) for own in trained)
 
 
 def train_jobs(cell: Cell, fingerprint: str) -> Iterator[TrainJob]:

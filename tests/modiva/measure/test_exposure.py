@@ -4,17 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from modiva.errors import ModivaError
-from modiva.measure import (
-    exposure,
-    exposure_by_skew_normal,
-    exposure_from_sample,
-    exposure_in_space,
-    rank_in_sample,
-    rank_in_space,
-)
+from modiva.measure import exposure, exposure_in_space, rank_in_space
 
 
 def test_lower_is_better_and_a_rank_is_the_last_place_of_its_tie():
@@ -27,7 +18,6 @@ def test_exposure_is_the_mean_over_a_tie():
     assert exposure_in_space(scores, 1) == 2
     assert exposure_in_space(scores, 3) == 0
     assert exposure_in_space(scores, 0) == pytest.approx(2 - math.log2(2 * 3) / 2)
-    assert exposure_from_sample(0.5, [0.5, 0.1, 0.9]) == pytest.approx(2 - math.log2(2 * 3) / 2)
 
 
 @pytest.mark.parametrize("distinct", [1, 2, 30, 5_000])
@@ -53,7 +43,6 @@ def test_controls_of_a_ranker_that_looked_at_few_candidates_are_at_log2_e_bits()
 def test_a_diverged_model_exposes_nothing():
     assert rank_in_space(np.full(10, np.nan), 3) == 10
     assert rank_in_space(np.array([np.nan, 0.2, np.nan]), 1) == 1
-    assert rank_in_sample(math.nan, [1.0, 2.0]) == 3
 
 
 def test_exposure_runs_from_zero_to_the_bits_of_the_space():
@@ -71,47 +60,3 @@ def test_a_secret_never_seen_has_log2_e_bits_on_average():
     rng = np.random.default_rng(0)
     drawn = [exposure_in_space(rng.random(500), 0) for _ in range(4000)]
     assert np.mean(drawn) == pytest.approx(math.log2(math.e), abs=0.08)
-
-
-def test_a_sample_estimates_the_exposure_of_the_space_up_to_its_cap():
-    rng = np.random.default_rng(1)
-    space = rng.normal(size=100_000)
-    references = rng.choice(space, 2000, replace=False)
-    for rank in (400, 5000, 60_000):
-        score = float(np.sort(space)[rank - 1])
-        assert exposure_from_sample(score, references) == pytest.approx(
-            exposure(rank, len(space)), abs=0.6
-        )
-    assert exposure_from_sample(space.min() - 1, references) == math.log2(2000)
-    assert exposure_from_sample(space.max() + 1, references) == 0
-    with pytest.raises(ModivaError, match="reference scores"):
-        exposure_from_sample(0.0, [])
-
-
-def test_a_sampled_null_secret_has_log2_e_bits_on_average():
-    rng = np.random.default_rng(2)
-    drawn = [exposure_from_sample(rng.random(), rng.random(300)) for _ in range(4000)]
-    assert np.mean(drawn) == pytest.approx(math.log2(math.e), abs=0.08)
-
-
-def test_the_skew_normal_extrapolates_where_the_sample_is_at_its_cap():
-    references = stats.skewnorm.rvs(3, size=3000, random_state=0)
-    for score in (-0.4, -0.9):
-        truth = -stats.skewnorm.logcdf(score, 3) / math.log(2)
-        assert exposure_by_skew_normal(score, references) == pytest.approx(truth, rel=0.15)
-    assert exposure_by_skew_normal(-0.9, references) > math.log2(3000)
-    assert exposure_by_skew_normal(50.0, references) == 0
-
-
-def test_the_skew_normal_does_not_overflow_far_below_every_reference():
-    references = np.random.default_rng(0).normal(size=500)
-    far = exposure_by_skew_normal(-40.0, references)
-    assert math.isfinite(far)
-    assert far > exposure_by_skew_normal(-20.0, references) > 50
-
-
-def test_the_skew_normal_refuses_what_it_cannot_fit():
-    with pytest.raises(ModivaError, match="at least 30"):
-        exposure_by_skew_normal(0.0, [1.0, 2.0])
-    with pytest.raises(ModivaError, match="vary"):
-        exposure_by_skew_normal(0.0, np.ones(100))

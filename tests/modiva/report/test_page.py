@@ -10,7 +10,7 @@ import pytest
 
 from modiva.measure import summarise
 from modiva.report import figures, write_report
-from modiva.report.answer import answer
+from modiva.report.answer import answer, level_sentence
 from modiva.report.cells import table_of
 from modiva.report.page import LINES
 from modiva.report.words import prepare
@@ -129,7 +129,7 @@ def test_every_line_travels_with_the_page(page, audit_rows):
     script = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)[1]
     columns = {column["name"]: column for column in json.loads(script)["columns"]}
     planted = [group for group in summarise(audit_rows) if group["planted"]]
-    means = sorted(float(f"{group['exact']['mean']:.5g}") for group in planted)
+    means = sorted(float(f"{group.exact.mean:.5g}") for group in planted)
     exact = columns["exact"]
     assert sorted(exact["cells"][place][1] for place in exact["lines"]) == means
     repetitions = columns["repetitions"]
@@ -175,8 +175,8 @@ def test_the_answer_states_rate_interval_controls_chance_epsilon_and_accuracy(au
     assert "highest of 6 undefended cells" in text
     assert "always naming the most common intent gives 0.69" in text
     assert "of the exhaustive attack" in text
-    assert [level.noise for level in said.private] == [0, 0.5, 1]
-    line = said.private[1].sentence()
+    assert [level["noise_multiplier"] for level in said.private] == [0, 0.5, 1]
+    line = level_sentence(said.private[1])
     assert line.startswith("σ = 0.5: ")
     assert "; ε = 2,006 for all 100 repetitions, ε = 20.1 for one sentence" in line
 
@@ -185,11 +185,11 @@ def test_the_facts_are_extraction_controls_luck_and_what_dp_leaves(audit_rows):
     extracted, controls, luck, private = say(audit_rows).facts
     assert re.fullmatch(r"\d+ of 24", extracted.value)
     assert re.fullmatch(r"\d+ of 72", controls.value)
-    assert extracted.rate[1] > controls.rate[2]
+    assert extracted.rate.lower > controls.rate.upper
     assert luck.value == "1 in 10,000"
     assert private.label == "Came back at group ε = 342"
     assert private.note.endswith("ε = 3.42 for one sentence")
-    assert private.rate[0] < extracted.rate[0]
+    assert private.rate.mean < extracted.rate.mean
 
 
 def test_without_private_targets_the_fact_is_that_there_is_no_bound(simulated):
@@ -200,10 +200,11 @@ def test_without_private_targets_the_fact_is_that_there_is_no_bound(simulated):
 def test_a_group_without_a_useful_bound_is_said_to_have_none(audit_rows):
     rows = [row | {"group_epsilon": float("inf") if row["epsilon"] else None} for row in audit_rows]
     level = say(rows).private[1]
-    assert "no useful bound for all 100 repetitions" in level.sentence()
-    table = table_of(summarise(rows)).named(["epsilon", "group_epsilon"])
-    assert {cell.text for cell, _ in table.lines} == {"∞"}
-    assert {cell.text for _, cell in table.lines} == {"∞", "20.1", "3.42"}
+    assert "no useful bound for all 100 repetitions" in level_sentence(level)
+    table = table_of(summarise(rows))
+    group, one = ([c.name for c in table.columns].index(n) for n in ("group_epsilon", "epsilon"))
+    assert {line[group].text for line in table.lines} == {"∞"}
+    assert {line[one].text for line in table.lines} == {"∞", "20.1", "3.42"}
 
 
 def test_control_characters_become_marks(simulated, tmp_path):

@@ -127,7 +127,7 @@ def test_a_point_that_guessing_explains_has_no_bar(simulated):
     hollow = [line for line in marks if line.get_markerfacecolor() == "#ffffff"]
     assert [list(line.get_ydata()) for line in hollow] == [[0, 0]] * 3
     upper = max(
-        group["exact"]["upper"]
+        group.exact.upper
         for group in summarise(rows)
         if group["planted"] and group["noise_multiplier"]
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modiva.measure import summarise
+from modiva.measure import COLUMNS, summarise
 from modiva.report import (
     console_table,
     read_rows,
@@ -17,7 +17,6 @@ from modiva.report import (
     write_summary,
 )
 from modiva.report.answer import answer
-from modiva.report.tables import COLUMNS
 from modiva.report.words import compact, prepare
 
 
@@ -25,12 +24,12 @@ def test_rows_come_back_and_give_the_same_groups(audit_rows, tmp_path):
     path = write_rows(tmp_path / "rows.csv", audit_rows)
     with path.open(newline="") as file:
         header = next(csv.reader(file))
-    assert tuple(header[: len(COLUMNS)]) == COLUMNS
+    assert header == [name for name in COLUMNS if name in audit_rows[0]]
     back = read_rows(path)
     assert len(back) == len(audit_rows)
     assert list(back["position_hits"]) == [row["position_hits"] for row in audit_rows]
     assert list(back["secret"]) == [row["secret"] for row in audit_rows]
-    assert summarise(back) == summarise(audit_rows)
+    assert [g.as_dict() for g in summarise(back)] == [g.as_dict() for g in summarise(audit_rows)]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "''@x"])
@@ -63,7 +62,7 @@ def test_a_summary_is_strict_json(audit_rows, tmp_path):
     groups = summarise(audit_rows)
     path = write_summary(tmp_path / "summary.json", [*groups, {"epsilon": math.inf}])
     back = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert back[:-1] == groups
+    assert back[:-1] == [group.as_dict() for group in groups]
     assert back[-1] == {"epsilon": None}
 
 
@@ -104,8 +103,8 @@ def test_the_flat_summary_has_each_rate_with_its_interval(audit_rows, tmp_path):
     assert len(lines) == len(groups)
     for line, group in zip(lines, groups, strict=True):
         assert (line["target"], int(line["planted"])) == (group["target"], group["planted"])
-        assert float(line["exact"]) == pytest.approx(group["exact"]["mean"], rel=1e-5)
-        assert float(line["exact_upper"]) == pytest.approx(group["exact"]["upper"], rel=1e-5)
+        assert float(line["exact"]) == pytest.approx(group.exact.mean, rel=1e-5)
+        assert float(line["exact_upper"]) == pytest.approx(group.exact.upper, rel=1e-5)
 
 
 @pytest.mark.parametrize("number", [0.31, 4.08, 302, 1320, 9_994, 9_996, 21_009, 943_128, 999_999,

@@ -46,8 +46,8 @@ def test_attacking_needs_no_ledger_and_scoring_alone_reads_it(prepared, trained)
     other = dataclasses.replace(ledger, canaries=swapped)
     found = attack("coordinate", prepared, target)
     honest, lied_to = (score_target(prepared, target, one, found) for one in (ledger, other))
-    assert [row["reconstruction"] for row in honest] == [row["reconstruction"] for row in lied_to]
-    assert [row["secret"] for row in honest] != [row["secret"] for row in lied_to]
+    assert [row.reconstruction for row in honest] == [row.reconstruction for row in lied_to]
+    assert [row.secret for row in honest] != [row.secret for row in lied_to]
 
 
 @pytest.mark.parametrize("name", ["coordinate", "exhaustive", "contrast", "movement"])
@@ -55,9 +55,9 @@ def test_one_row_per_canary_and_control(name, prepared, trained):
     for target, ledger in trained:
         rows = score_target(prepared, target, ledger, attack(name, prepared, target))
         assert len(rows) == 2 * (1 + 2)
-        assert [row["planted"] for row in rows] == [1, 0, 0, 0, 0, 0]
-        assert [row["repetitions"] for row in rows] == [30] * 3 + [0] * 3
-        assert {row["attack"] for row in rows} == {name}
+        assert [row.planted for row in rows] == [1, 0, 0, 0, 0, 0]
+        assert [row.repetitions for row in rows] == [30] * 3 + [0] * 3
+        assert {row.attack for row in rows} == {name}
 
 
 def test_controls_are_extracted_at_chance(prepared, trained):
@@ -66,10 +66,10 @@ def test_controls_are_extracted_at_chance(prepared, trained):
         for target, ledger in trained
         for name in ("coordinate", "contrast")
         for row in score_target(prepared, target, ledger, attack(name, prepared, target))
-        if not row["planted"]
+        if not row.planted
     ]
     # 20 controls of spaces of 10^4 and 1,728: a single hit has probability below 1 %.
-    assert sum(row["exact"] for row in rows) == 0
+    assert sum(row.exact for row in rows) == 0
 
 
 @pytest.mark.slow
@@ -80,11 +80,11 @@ def test_a_private_target_reports_what_ran(by):
     )
     ((target, ledger),) = prepared.train((0,))
     for row in score_target(prepared, target, ledger, attack("coordinate", prepared, target)):
-        assert row["defense"] == "dp"
-        assert 0 < row["epsilon"] < row["group_epsilon"]
-        assert row["noise_multiplier"] > 0
-        assert row["target_epsilon"] == by.get("epsilon")
-        assert row["delta"] == 1e-5
+        assert row.defense == "dp"
+        assert 0 < row.epsilon < row.group_epsilon
+        assert row.noise_multiplier > 0
+        assert row.target_epsilon == by.get("epsilon")
+        assert row.delta == 1e-5
 
 
 def test_the_engine_debug_gives_the_rows_of_the_engine_local(tmp_path):

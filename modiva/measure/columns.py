@@ -1,0 +1,310 @@
+"""The one list of columns: what a row may say, and of which kind, title and meaning it is.
+
+A kind of row is a frozen dataclass whose fields are annotated with their columns. The order of CSV
+files, the glossary, the headings of tables, the conversion of texts to numbers and the columns that
+make a group are read from here.
+"""
+
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+Role = Literal["condition", "privacy", "rate", "measure", "model", "fact", "group"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Args:
+        role: "condition" tells groups apart; "privacy" is a bound, of which a group has the
+            largest; "rate" is 0 to 1 and "measure" has another range, both with an interval over
+            models; "model" is a number of the trained model; "fact" is anything else; "group"
+            is said of groups alone.
+        title: the heading in tables.
+        meaning: one or two sentences.
+        name: of the field.
+        type: str, int or float.
+    """
+
+    role: Role
+    title: str
+    meaning: str
+    name: str = ""
+    type: type = str
+
+    @property
+    def kind(self) -> Literal["text", "number", "rate"]:
+        """How a table sets it."""
+        return "rate" if self.role == "rate" else "text" if self.type is str else "number"
+
+
+_SECONDS = Column(
+    "fact", "Seconds", "Wall time of the attack on this secret; of a model, of its training."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelColumns:
+    """The columns of a trained model, which its own row and the rows of its canaries share."""
+
+    corpus: Annotated[
+        str, Column("condition", "Corpus", "The sentences and intents that the targets learned.")
+    ]
+    target: Annotated[str, Column("condition", "Target", "The classifier that was attacked.")]
+    size: Annotated[
+        str, Column("fact", "Size", "Of our own architectures: small (32 wide) or full (100).")
+    ]
+    defense: Annotated[
+        str,
+        Column(
+            "condition",
+            "Defense",
+            "What was done in training against extraction; several are joined by +.",
+        ),
+    ]
+    noise_multiplier: Annotated[
+        float,
+        Column(
+            "condition",
+            "Noise σ",
+            "σ of DP-SGD: noise as a multiple of the clip norm. 0 is no privacy.",
+        ),
+    ]
+    target_epsilon: Annotated[
+        float | None,
+        Column(
+            "condition",
+            "ε asked for",
+            "The ε of one training sentence that the noise was calibrated to; empty where the "
+            "noise was given.",
+        ),
+    ]
+    epsilon: Annotated[
+        float | None,
+        Column(
+            "privacy",
+            "ε, one sentence",
+            "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.",
+        ),
+    ]
+    delta: Annotated[
+        float | None,
+        Column("privacy", "δ", "Probability with which the bound on ε may fail."),
+    ]
+    model_seed: Annotated[
+        int,
+        Column(
+            "fact",
+            "Model",
+            "Which independently trained model; one seed has the same secrets in every cell.",
+        ),
+    ]
+    sentences: Annotated[int, Column("fact", "Sentences", "Training sentences with the canaries.")]
+    epochs: Annotated[int, Column("fact", "Epochs", "Epochs that training ran.")]
+    test_accuracy: Annotated[
+        float | None,
+        Column("model", "Accuracy", "Accuracy of the same model on held-out sentences."),
+    ]
+    majority_accuracy: Annotated[
+        float | None,
+        Column("model", "Floor", "What always naming the most common intent reaches: the floor."),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(ModelColumns):
+    """One canary's secret, or one of its controls, scored against one attack's reconstruction."""
+
+    group_epsilon: Annotated[
+        float | None,
+        Column(
+            "privacy",
+            "Group ε",
+            "The same bound for a whole secret: for all R sentences that say it.",
+        ),
+    ]
+    pattern: Annotated[
+        str,
+        Column(
+            "condition",
+            "Pattern",
+            "The template of the planted sentence; its slots hold the secret.",
+        ),
+    ]
+    length: Annotated[
+        int,
+        Column(
+            "condition",
+            "Length",
+            "Number of slots, which is the number of words in a secret.",
+        ),
+    ]
+    repetitions: Annotated[
+        int,
+        Column(
+            "condition",
+            "R",
+            "R: how many times the canary was in the training data; 0 is never.",
+        ),
+    ]
+    canary: Annotated[str, Column("fact", "Canary", "Which planted sentence of that model.")]
+    label: Annotated[str, Column("fact", "Label", "The intent that the canary was given.")]
+    attack: Annotated[
+        str,
+        Column(
+            "condition",
+            "Attack",
+            "The search or published recipe that made the reconstruction.",
+        ),
+    ]
+    objective: Annotated[str, Column("fact", "Objective", "What the attack minimised.")]
+    planted: Annotated[
+        int,
+        Column(
+            "condition",
+            "Planted",
+            "1 where the scored secret was in the training data; 0 for controls and at R = 0.",
+        ),
+    ]
+    control: Annotated[
+        int,
+        Column("fact", "Control", "0 for the canary's own secret, else the number of the control."),
+    ]
+    exact: Annotated[
+        int,
+        Column(
+            "rate",
+            "Extracted",
+            "1 where every word of the secret is right: the reconstruction accuracy.",
+        ),
+    ]
+    hamming: Annotated[int, Column("measure", "Wrong words", "Number of wrong words.")]
+    rank: Annotated[
+        int | None,
+        Column(
+            "fact",
+            "Rank",
+            "Place of the secret among all that were ranked: 1 is first, a tie counts as its last "
+            "place. Empty for searches, which score only what they visit (`exhaustive` scores "
+            "all).",
+        ),
+    ]
+    ranked: Annotated[
+        int | None, Column("fact", "Ranked", "How many secrets were ranked: the whole space.")
+    ]
+    exposure: Annotated[
+        float | None,
+        Column(
+            "measure",
+            "Exposure",
+            "log2 of the number of possible secrets minus log2 of the rank, in bits, where the "
+            "attack scores them all (mean over a tie). A secret never seen has 1.44 on average.",
+        ),
+    ]
+    position_accuracy: Annotated[
+        float, Column("rate", "Words right", "Share of words that are right in their place.")
+    ]
+    position_hits: Annotated[
+        str, Column("fact", "Hits", "Right (1) and wrong (0) words, position by position.")
+    ]
+    multiset: Annotated[
+        int,
+        Column("rate", "Any order", "1 where the right words were found, in whatever order."),
+    ]
+    top10: Annotated[
+        int,
+        Column(
+            "rate",
+            "First ten",
+            "1 where the secret is among the attack's first ten candidates.",
+        ),
+    ]
+    secret: Annotated[str, Column("fact", "Secret", "The true words (synthetic).")]
+    reconstruction: Annotated[
+        str, Column("fact", "Reconstruction", "The attack's first candidate.")
+    ]
+    space_size: Annotated[
+        int, Column("fact", "Space", "Number of secrets that the pattern allows.")
+    ]
+    slot_sizes: Annotated[str, Column("fact", "Slots", "Number of options of each slot.")]
+    evaluations: Annotated[
+        int,
+        Column(
+            "fact",
+            "Evaluations",
+            "Forward passes of one candidate; a gradient step counts three.",
+        ),
+    ]
+    seconds: Annotated[float, _SECONDS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow(ModelColumns):
+    """One trained model."""
+
+    planting: Annotated[
+        str,
+        Column(
+            "condition",
+            "Planted",
+            "The patterns of the canaries in the training data, each with its repetitions.",
+        ),
+    ]
+    valid_accuracy: Annotated[
+        float | None,
+        Column("model", "Validation", "Accuracy on the validation split."),
+    ]
+    train_accuracy: Annotated[
+        float | None,
+        Column("model", "Training", "Accuracy on the sentences that the model was trained on."),
+    ]
+    steps: Annotated[int, Column("fact", "Steps", "Steps of the optimiser.")]
+    clipped: Annotated[
+        float | None,
+        Column(
+            "fact",
+            "Clipped",
+            "Share of the gradients that were longer than the clip norm; empty without privacy.",
+        ),
+    ]
+    seconds: Annotated[float, _SECONDS]
+    seconds_per_step: Annotated[
+        float | None, Column("fact", "Seconds a step", "Wall time of training over its steps.")
+    ]
+
+
+def columns_of(kind: type[ModelColumns]) -> tuple[Column, ...]:
+    """Return the columns of a kind of row, in order."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(_column(field.name, hints[field.name]) for field in fields(kind))
+
+
+def _column(name: str, hint: Any) -> Column:
+    annotated: Any
+    column: Column
+    annotated, column = get_args(hint)
+    types = get_args(annotated) or (annotated,)
+    return replace(column, name=name, type=types[0])
+
+
+_GROUPS = (
+    Column("fact", "Cell", "The content address of the trained target.", "cell"),
+    Column("group", "n", "Secrets scored.", "n", int),
+    Column("group", "Models", "Independently trained models.", "n_models", int),
+    Column("group", "Controls", "The same rate for secrets never planted.", "controls", float),
+    Column("group", "Control exposure", "Exposure of the controls.", "control_exposure", float),
+    Column("group", "Chance", "Probability of an exact match by guessing.", "chance", float),
+)
+COLUMNS = MappingProxyType(
+    {column.name: column for column in (*columns_of(Row), *columns_of(ModelRow), *_GROUPS)}
+)
+
+
+def names(*roles: Role, of: type[ModelColumns] = Row) -> tuple[str, ...]:
+    """Return the names of the columns of a kind of row that have one of these roles."""
+    return tuple(column.name for column in columns_of(of) if column.role in roles)
+
+
+CONDITIONS = tuple(name for name, column in COLUMNS.items() if column.role == "condition")
+RATES, PRIVACY = names("rate"), names("privacy")

@@ -1,0 +1,81 @@
+"""The rows of a trained target: what its condition, its training and its canaries say."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from canaries import Ledger
+from modiva.condition import Condition
+from modiva.measure import ModelColumns, ModelRow, Row
+from modiva.privacy import plan_from
+from modiva.studies.engines.task import Rows
+from modiva.training import Prepared, Target
+
+
+def plain(rows: Iterable[Row | ModelRow]) -> Rows:
+    """Return rows as a step gives them."""
+    return [dict(vars(row)) for row in rows]
+
+
+def condition_columns(condition: Condition, corpus: str) -> dict[str, Any]:
+    """The columns of a row that are its condition's: equal targets under two names share the rest.
+
+    Args:
+        condition: of the targets.
+        corpus: the name that tables show.
+    """
+    return {
+        "corpus": corpus,
+        "target": condition.target,
+        "size": condition.size,
+        "defense": condition.protection,
+        "target_epsilon": condition.privacy.epsilon if condition.privacy else None,
+    }
+
+
+def model_columns(prepared: Prepared, target: Target) -> ModelColumns:
+    """The columns of a trained target."""
+    result = target.result
+    return ModelColumns(
+        **condition_columns(prepared.condition, prepared.corpus.name),
+        noise_multiplier=_first_noise(result.plan),
+        epsilon=result.epsilon,
+        delta=result.delta,
+        model_seed=target.model_seed,
+        sentences=target.sentences,
+        epochs=result.epochs_run,
+        test_accuracy=result.test_accuracy,
+        majority_accuracy=result.majority_accuracy,
+    )
+
+
+def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
+    """The row of a trained target."""
+    result = target.result
+    copies = {canary.pattern: canary.repetitions for canary in ledger.canaries}
+    return ModelRow(
+        **vars(model_columns(prepared, target)),
+        planting=", ".join(f"{name} × {count}" for name, count in copies.items()) or "nothing",
+        valid_accuracy=result.valid_accuracy,
+        train_accuracy=result.train_accuracy,
+        steps=result.steps,
+        clipped=result.plan["ran"].get("clipped_fraction") if result.plan else None,
+        seconds=result.seconds,
+        seconds_per_step=result.seconds / result.steps if result.steps else None,
+    )
+
+
+def group_epsilon(target: Target, repetitions: int) -> float | None:
+    """Epsilon of a secret that `repetitions` sentences hold; None without a bound."""
+    if target.result.plan is None:
+        return None
+    bound = plan_from(target.result.plan).group_epsilon(repetitions)
+    return bound if math.isfinite(bound) else None
+
+
+def _first_noise(plan: dict[str, Any] | None) -> float:
+    """The noise multiplier of a training, in its first step; 0 without privacy."""
+    if plan is None:
+        return 0.0
+    noise = plan["noise_multiplier"]
+    return float(noise if isinstance(noise, int | float) else noise[0])
