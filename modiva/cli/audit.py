@@ -20,6 +20,7 @@ from modiva.studies import (
     estimate_seconds,
     run_study,
 )
+from modiva.studies.checks import check_study
 from modiva.studies.run import free_folder
 from modiva.studies.spec import Attacked, Data, Defended, Planted, Targets
 from modiva.validate import at_least
@@ -137,7 +138,7 @@ def describe(study: Study, out: Path, workers: int) -> int:
     them.
     """
     from modiva.corpora import missing
-    from modiva.studies.planning import check_study, plan_study
+    from modiva.studies.planning import plan_study
 
     cells = study.cells()
     absent = missing(cell.condition.corpus for cell in cells)

@@ -15,6 +15,7 @@ from modiva.cli.publish import publish
 from modiva.counts import plural
 from modiva.errors import ModivaError
 from modiva.studies import Store, load_study
+from modiva.studies.checks import check_study
 from modiva.studies.plan import Plan
 from modiva.studies.run import StudyPlans, known_plan
 from modiva.studies.status import collect, finished_steps, verify
@@ -124,8 +125,6 @@ class Status(_OfStudy):
 
     def _nothing(self) -> None:
         """Say that no run has left anything; this needs no corpus."""
-        from modiva.studies.planning import check_study
-
         study = load_study(self.file)
         check_study(study)
         cells = study.cells()

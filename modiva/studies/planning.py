@@ -2,88 +2,30 @@
 
 import dataclasses
 import hashlib
-import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from attacks import audited_attack, build_completion, get_attack, get_objective
+from attacks import audited_attack, build_completion, get_attack
 from attacks.problem import some
-from canaries import Pattern, SecretSpace, candidate_words, load_patterns
+from canaries import Pattern, SecretSpace, candidate_words
 from canaries.spaces import suggest
 from modiva.classifiers import build, parse_target
-from modiva.condition import Condition, split_defense
+from modiva.condition import Condition
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
+from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_attack, estimate_training
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
-from modiva.studies.spec import LEARNED, AuditSpec, Cell, Study, content_key
+from modiva.studies.spec import LEARNED, Cell, Study, content_key
 from modiva.studies.steps.attack import AttackJob
 from modiva.studies.steps.fit import FitJob, shadow_cells
 from modiva.studies.steps.rows import condition_columns
 from modiva.studies.steps.train import TrainJob, train_jobs
-from modiva.training import load_corpus, parse_defense, prepare, resolve
-
-# Settings that rows of one group must have in common.
-_POOLED = (
-    "objective", "size", "sentences", "epochs", "learning_rate", "batch_size", "clip_norm",
-    "label", "secrets", "share_valid",
-)  # fmt: skip
-
-
-def check_names(spec: AuditSpec) -> None:
-    """Raise on an unknown target, defense, objective or attack."""
-    for target in spec.target:
-        parse_target(target, spec.size)
-    for defense in spec.defense:
-        parse_defense(split_defense(defense)[0])
-    get_objective(spec.objective)
-    for attack in spec.attack:
-        get_attack(attack)
-    if spec.patterns_file:
-        load_patterns(Path(spec.patterns_file))
-
-
-def check_grids(study: Study) -> None:
-    """Raise on grids whose results would be pooled as if they were of more models, or alike.
-
-    Raises:
-        ModivaError: what differs, or what is measured twice.
-    """
-    for name in _POOLED:
-        values = list(dict.fromkeys(getattr(grid, name) for grid in study.grids))
-        if len(values) > 1:
-            raise ModivaError(
-                f"grids differ in {name} ({values[0]!r} and {values[1]!r}), which the results do "
-                "not tell apart: make them studies of their own; with one --store they share what "
-                "is equal"
-            )
-    measured: dict[Any, Cell] = {}
-    for cell in study.cells():
-        condition = cell.condition
-        measured_as = (condition.corpus, condition.target, condition.protection, condition.privacy)
-        copies = zip(condition.patterns, condition.copies, strict=True)
-        for each in itertools.product(copies, cell.attacks or (None,)):
-            other = measured.setdefault((measured_as, cell.seed, *each), cell)
-            if other is not cell:
-                raise ModivaError(
-                    f"two grids measure {cell} seed {cell.seed} with pattern {each[0][0]} and "
-                    f"attack {each[1]}, so its models would count twice: leave it out of one"
-                )
-
-
-def check_study(study: Study) -> None:
-    """Check what can be checked of a study without its corpora.
-
-    Raises:
-        ModivaError, CanaryError, AttackError: an unknown name, or grids that do not go together.
-    """
-    for grid in study.grids:
-        check_names(grid)
-    check_grids(study)
+from modiva.training import load_corpus, prepare, resolve
 
 
 def plan_study(study: Study) -> Plan:

@@ -1,7 +1,7 @@
 """What a study is: frozen grids of settings, checked by value, and the cells that they expand to.
 
 Nothing here imports PyTorch, so that the state of a study is told at once; names of targets,
-defenses and attacks are checked against what there is by `modiva.studies.planning`.
+defenses and attacks are checked against what there is by `modiva.studies.checks`.
 """
 
 import dataclasses

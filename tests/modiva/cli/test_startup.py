@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from modiva.cli import COMMANDS
+from modiva.studies import EngineSettings, load_study, run_study
 
 SLOW = ("torch", "transformers", "pandas", "scipy", "matplotlib")
 REPORTING = f"""
@@ -50,6 +51,34 @@ def slow_libraries(program: str, *arguments: str, cwd: Path) -> tuple[str, list[
 def test_a_command_that_only_tells_loads_no_slow_library(arguments, tmp_path):
     told, loaded = slow_libraries(REPORTING, *arguments, cwd=tmp_path)
     assert told
+    assert loaded == []
+
+
+STUDY = """
+corpus: home-assistant
+sentences: 60
+target: cnn
+defense: [none, dropout+early-stopping]
+noise: 0
+pattern: color
+repetitions: 1
+epochs: 1
+models: 1
+attack: random
+"""
+
+
+def test_the_state_of_a_study_is_told_from_its_file_plan_and_index(tmp_path):
+    file = tmp_path / "colors.yaml"
+    file.write_text(STUDY)
+    out = tmp_path / "out"
+    status = ["study", "status", str(file), "--out", str(out)]
+    told, loaded = slow_libraries(REPORTING, *status, cwd=tmp_path)
+    assert "0 of 2 cells finished" in told
+    assert loaded == []
+    run_study(load_study(file), out, EngineSettings("debug"), progress=False)
+    told, loaded = slow_libraries(REPORTING, *status, cwd=tmp_path)
+    assert "2 of 2 cells finished" in told
     assert loaded == []
 
 

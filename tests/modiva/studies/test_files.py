@@ -7,7 +7,7 @@ import pytest
 
 from modiva.errors import ModivaError
 from modiva.studies import AuditSpec, Study, load_study
-from modiva.studies.planning import check_grids
+from modiva.studies.checks import check_grids
 
 
 def _study(tmp_path, text):

@@ -4,14 +4,17 @@ import dataclasses
 
 import pytest
 
+from attacks import ATTACKS, OBJECTIVES
 from attacks.errors import AttackError
+from modiva.classifiers import target_names
 from modiva.condition import Privacy
 from modiva.errors import ModivaError
-from modiva.studies import AuditSpec, Study, estimate_seconds, planning
+from modiva.studies import AuditSpec, Study, checks, estimate_seconds, planning
+from modiva.studies.checks import check_names
 from modiva.studies.code import code_version
-from modiva.studies.planning import check_names, plan_study
+from modiva.studies.planning import plan_study
 from modiva.studies.sources import signature
-from modiva.training import load_corpus
+from modiva.training import DEFENSES, load_corpus
 
 
 def condition_of(cell):
@@ -194,3 +197,10 @@ def test_a_private_cell_and_a_larger_one_are_estimated_longer():
     (full,) = AuditSpec(target=("lstm",), repetitions=(10,), noise=(0.0,), size="full").cells()
     assert estimate_seconds(plain) < estimate_seconds(private)
     assert estimate_seconds(plain) < estimate_seconds(full)
+
+
+def test_names_that_pass_without_a_look_are_those_that_come_with_modiva():
+    assert set(target_names()) == checks.TARGETS
+    assert set(DEFENSES) == checks.DEFENSES
+    assert set(ATTACKS) == checks.ATTACKS
+    assert set(OBJECTIVES) == checks.OBJECTIVES
