@@ -1,6 +1,7 @@
 """Starting is quick: help, lists and states load none of the libraries that take seconds."""
 
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from modiva.cli import COMMANDS
-from modiva.studies import EngineSettings, load_study, run_study
+from modiva.condition import METHODS
+from modiva.studies import EngineSettings, checks, load_study, run_study
 
 SLOW = ("torch", "transformers", "pandas", "scipy", "matplotlib")
 REPORTING = f"""
@@ -52,6 +54,27 @@ def test_a_command_that_only_tells_loads_no_slow_library(arguments, tmp_path):
     told, loaded = slow_libraries(REPORTING, *arguments, cwd=tmp_path)
     assert told
     assert loaded == []
+
+
+def test_help_of_the_attack_script_loads_no_slow_library(tmp_path):
+    script = REPORTING.replace("modiva.cli", "attacks.__main__")
+    told, loaded = slow_libraries(script, "--help", cwd=tmp_path)
+    assert "--slots" in told
+    assert loaded == []
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("attack", checks.ATTACKS | checks.OBJECTIVES),
+        ("audit", checks.TARGETS | checks.DEFENSES),
+        ("train", checks.TARGETS | checks.DEFENSES | set(METHODS)),
+    ],
+)
+def test_help_names_all_that_comes_with_modiva(command, names, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")  # no name is broken at the end of a line
+    told, _ = slow_libraries(REPORTING, command, "--help", cwd=tmp_path)
+    assert names <= set(re.findall(r"[a-z0-9][a-z0-9-]*", told))
 
 
 STUDY = """
