@@ -60,6 +60,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "StudyCommand",
             "Run grids that stand in files, say how far they are, and write what came of them.",
         ),
+        "privacy": (
+            "modiva.cli.privacy",
+            "PrivacyCommand",
+            "Say what DP-SGD allows any attack to reach, before or without training.",
+        ),
     }
 )
 

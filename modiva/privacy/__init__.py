@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from modiva.privacy.accounting import epsilon
 from modiva.privacy.bounds import Bounds, TradeOff
 from modiva.privacy.calibration import calibrate, least_noise
-from modiva.privacy.plan import EPOCHS, PrivacyPlan, plan_from, sampling_rate_of, steps_an_epoch
+from modiva.privacy.plan import (
+    EPOCHS,
+    PrivacyPlan,
+    check_delta,
+    plan_from,
+    sampling_rate_of,
+    steps_an_epoch,
+)
 
 if TYPE_CHECKING:
     from modiva.privacy.clipper import (
@@ -68,6 +75,7 @@ __all__ = [
     "TradeOff",
     "add_noise_",
     "calibrate",
+    "check_delta",
     "epsilon",
     "least_noise",
     "plan_from",

@@ -72,8 +72,9 @@ class TradeOff:
     @property
     def corners(self) -> Array:
         """The rates (n - 1,) at which one line hands over to the next: decreasing."""
-        found = np.diff(-self.offsets) / np.diff(self.slopes)
-        return np.minimum.accumulate(np.clip(found, 0.0, 1.0))
+        found = np.clip(np.diff(-self.offsets) / np.diff(self.slopes), 0.0, 1.0)
+        # Offsets near 1 differ by rounding alone: no corner is below one of a steeper line.
+        return np.maximum.accumulate(found[::-1])[::-1]
 
     def __call__(self, rates: ArrayLike) -> Array:
         """Return T at false positive rates in [0, 1], of any shape."""
@@ -89,14 +90,15 @@ class TradeOff:
 
     def exposure(self, space_size: int) -> float:
         """Return the largest mean exposure in bits of a secret from a space of that size."""
+        size = float(space_size)  # which may be beyond 64 bits
         single = np.arange(1, min(space_size, SINGLE), dtype=np.float64)
-        bits = float((self(single / space_size) * np.log1p(1 / single)).sum()) / math.log(2)
+        bits = float((self(single / size) * np.log1p(1 / single)).sum()) / math.log(2)
         if space_size > SINGLE:
             count = math.ceil(math.log(space_size / SINGLE) / BLOCK) + 1
-            edges = np.unique(np.floor(np.geomspace(SINGLE, space_size, count)))
+            edges = np.unique(np.floor(np.geomspace(SINGLE, size, count)))
             widths = np.log(edges[1:] / edges[:-1])
             # T of the mean rank of a block is at least the mean of T, as T is concave.
-            rates = np.minimum(np.diff(edges) / widths / space_size, 1.0)
+            rates = np.minimum(np.diff(edges) / widths / size, 1.0)
             bits += float((self(rates) * widths).sum()) / math.log(2)
         return min(bits, math.log2(space_size))
 
@@ -125,7 +127,7 @@ class Bounds:
     @classmethod
     def of(cls, trade_off: TradeOff, space_size: int) -> "Bounds":
         """Return the bounds for a secret drawn uniformly from a space of that size."""
-        first, ten = trade_off(np.minimum(np.array([1.0, 10.0]) / space_size, 1.0))
+        first, ten = trade_off(np.minimum(np.array([1.0, 10.0]) / float(space_size), 1.0))
         return cls(float(first), float(ten), trade_off.exposure(space_size), trade_off.area())
 
 
@@ -145,14 +147,15 @@ def composed_trade_off(sampling_rate: float, phases: Phases, repetitions: int = 
     mixtures = [Mixture.of(noise, *group, steps) for noise, steps in taken]
     tail = TAIL / sum(mixture.steps for mixture in mixtures)
     width = max(mixture.width(tail) for mixture in mixtures)
-    interval, found, gain = width / FEWEST, NO_BOUND, math.inf
+    interval, measured, gain = width / FEWEST, np.full(len(PROBES), math.inf), math.inf
     while True:
-        last, before = found, gain
+        last, before = measured, gain
         found = TradeOff.of(compose(mixtures, False, interval, tail, CUT))
+        measured = found(PROBES)
         # See `mixture_epsilon`: what refinement may still gain follows from how the gains fall.
-        gain = float(np.max(1 - found(PROBES) / last(PROBES), initial=0.0))
-        rate = min(max(before / gain, 2.0), FINER**2) if 0 < gain < before < math.inf else 2.0
-        if last is not NO_BOUND and gain / (rate - 1) <= SHARE:
+        gain = float(np.max(1 - measured / last, initial=0.0))
+        rate = min(max(before / gain, 2.0), FINER**2) if 0 < gain < before < 1 else 2.0
+        if gain / (rate - 1) <= SHARE:
             return found
         interval /= FINER
         if width / interval > MOST:

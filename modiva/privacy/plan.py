@@ -182,5 +182,14 @@ def steps_an_epoch(sampling_rate: float) -> int:
     return max(round(1 / sampling_rate), 1)
 
 
+def check_delta(delta: float, dataset_size: int) -> None:
+    """Raise where delta is no promise, since it is at least one over the number of examples."""
+    if delta >= 1 / dataset_size:
+        raise ModivaError(
+            f"delta={delta} with {dataset_size} training sentences: a delta of 1 / "
+            "sentences or more allows publishing one of them; give a smaller one"
+        )
+
+
 def _finite(epsilon: float) -> float | None:
     return epsilon if math.isfinite(epsilon) else None

@@ -21,6 +21,7 @@ from modiva.privacy import (
     PrivacyPlan,
     add_noise_,
     calibrate,
+    check_delta,
     poisson_batches,
     retain_freed_memory,
     sampling_rate_of,
@@ -172,11 +173,7 @@ def make_plan(
     Raises:
         ModivaError: a delta that is no promise, since it exceeds one over the number of sentences.
     """
-    if settings.delta >= 1 / dataset_size:
-        raise ModivaError(
-            f"delta={settings.delta} with {dataset_size} training sentences: a delta of 1 / "
-            "sentences or more allows publishing one of them; give a smaller one"
-        )
+    check_delta(settings.delta, dataset_size)
     rate = sampling_rate_of(dataset_size, settings.batch_size)
     steps = steps_an_epoch(rate)
     common: dict[str, Any] = {

@@ -200,6 +200,25 @@ def test_bounds_rise_with_repetitions_and_fall_with_noise():
         assert by_copies == sorted(by_copies)
 
 
+@pytest.mark.parametrize("noise", [1.0, 3.9, 4.0, 4.03, 10.0])
+def test_the_trade_off_is_the_least_of_its_lines(noise):
+    trade_off = plan_of(2000, 320, noise).trade_off(10)
+    rates = 10.0 ** -np.arange(12)
+    least = np.min(np.outer(rates, trade_off.slopes) + trade_off.offsets, axis=1)
+    assert trade_off(rates) == pytest.approx(np.minimum(least, 1.0), rel=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "noise", "steps"), [(1e-4, 1.0, 500_000)])
+def test_however_many_steps_the_grid_is_as_fine_as_they_need(rate, noise, steps):
+    plan = PrivacyPlan(1000, rate, steps, 1.0, noise, 1e-5)
+    losses = from_gaussian_mechanism(
+        noise, sampling_prob=rate, value_discretization_interval=2e-5
+    ).self_compose(steps)
+    epsilons = np.arange(0.0, 8.0, 0.02)
+    lines = np.exp(epsilons) * 1e-4 + np.array(losses.get_delta_for_epsilon(epsilons))
+    assert float(plan.trade_off()(1e-4)) == pytest.approx(float(lines.min()), rel=5e-3)
+
+
 def test_a_schedule_has_the_trade_off_of_its_steps():
     falling = replace(plan_of(2000, 40, 1.0), noise_multiplier=(2.0,) * 20 + (1.0,) * 20)
     less, more = (plan_of(2000, 40, noise).bounds(10**4).exact_bound for noise in (2.0, 1.0))
