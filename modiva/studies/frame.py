@@ -3,27 +3,41 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from modiva.measure.columns import CONDITIONS
 from modiva.studies.plan import Plan
 from modiva.studies.store import Store
 
 _ORDER = ("position", "model_seed")
 
 
-def study_frame(store: Store, plan: Plan, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def models_frame(store: Store, plan: Plan) -> pd.DataFrame:
+    """One row per trained model, cell by cell; a model that several cells attack is there once."""
+    frame = study_frame(store, plan, kind="train")
+    same = [name for name in (*CONDITIONS, "model_seed") if name in frame]
+    return frame.drop_duplicates(same, ignore_index=True)
+
+
+def study_frame(
+    store: Store,
+    plan: Plan,
+    columns: Sequence[str] | None = None,
+    kind: Literal["attack", "train"] = "attack",
+) -> pd.DataFrame:
     """The rows of all finished cells in the order of the grid, model by model.
 
     Args:
         store: where they are.
         plan: of the study.
         columns: which ones; None is all. `cell`, which tells the cells apart, is always there.
+        kind: of the steps that measured them: one row per canary and control, or per model.
     """
-    known = store.index.columns()
+    known = store.index.columns(kind)
     of_cells = {name: None for cell in plan.cells for name in cell.columns}
     names = [
         name for name in dict.fromkeys([*known, *of_cells]) if columns is None or name in columns
@@ -31,13 +45,13 @@ def study_frame(store: Store, plan: Plan, columns: Sequence[str] | None = None) 
     wanted = (
         (number, place, key)
         for number, cell in enumerate(plan.cells)
-        for place, key in enumerate(cell.goals)
+        for place, key in enumerate(cell.goals if kind == "attack" else cell.trained)
     )
     sorting = [name for name in _ORDER if name == "position" or name in known]
     read = [name for name in names if name not in of_cells]
     table = _Columns(["cell", "goal", *dict.fromkeys([*sorting, *read])])
     with _no_collection():
-        for block in store.index.select(wanted, table.names[2:]):
+        for block in store.index.select(kind, wanted, table.names[2:]):
             table.add(block)
     arrays = table.arrays()
     by = [arrays[name] for name in sorting]

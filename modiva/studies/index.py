@@ -3,7 +3,8 @@
 It is a copy of the files in steps/ and is never believed by itself. The file ends in the SHA-256
 of all that stands before it, which is compared before anything is read: an index with one other
 byte is left unread and rebuilt from the steps. It is written whole at the end of a run; until
-then changes are in a private copy. Columns of rows are those that the steps measured.
+then changes are in a private copy. Each kind of step has a table of rows, whose columns are those
+that its steps measured.
 """
 
 import errno
@@ -22,13 +23,12 @@ logger = logging.getLogger(__name__)
 Stamp = tuple[int, int]  # size and time of change of a file, in bytes and nanoseconds
 
 # Raised with the layout below: an index of another one is rebuilt.
-VERSION = 2
+VERSION = 3
 _LAYOUT = """
 CREATE TABLE steps (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
     size INTEGER NOT NULL, changed INTEGER NOT NULL, seconds REAL NOT NULL, files INTEGER NOT NULL
 );
-CREATE TABLE rows (step INTEGER, position INTEGER, PRIMARY KEY (step, position)) WITHOUT ROWID;
 """
 _SEAL = hashlib.sha256().digest_size  # bytes; SQLite reads whole pages and ignores them
 
@@ -62,7 +62,10 @@ class Index:
         run = connection.execute
         if run("PRAGMA user_version").fetchone()[0] != VERSION:
             raise sqlite3.DatabaseError("it has another layout")
-        self._columns = [row[1] for row in run("PRAGMA table_info(rows)")][2:]
+        self._columns = {
+            kind: [row[1] for row in run(f"PRAGMA table_info({_table(kind)})")][2:]
+            for (kind,) in run("SELECT DISTINCT kind FROM steps").fetchall()
+        }
         self._stamps = {
             key: (size, changed)
             for key, size, changed in run("SELECT key, size, changed FROM steps")
@@ -113,14 +116,20 @@ class Index:
             )
             step = cursor.lastrowid
             names = list(dict.fromkeys(name for row in rows for name in row))
+            table = _table(record["kind"])
+            run(
+                f"CREATE TABLE IF NOT EXISTS {table} (step INTEGER, position INTEGER, "
+                "PRIMARY KEY (step, position)) WITHOUT ROWID"
+            )
+            known = self._columns.setdefault(record["kind"], [])
             for name in names:
-                if name not in self._columns:
-                    run(f"ALTER TABLE rows ADD COLUMN {quoted(name)}")
-                    self._columns.append(name)
+                if name not in known:
+                    run(f"ALTER TABLE {table} ADD COLUMN {quoted(name)}")
+                    known.append(name)
             if rows:
                 columns = ", ".join(["step", "position", *map(quoted, names)])
                 self._connection.executemany(
-                    f"INSERT INTO rows ({columns}) VALUES ({', '.join('?' * (len(names) + 2))})",
+                    f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * (len(names) + 2))})",
                     (
                         (step, position, *(row.get(name) for name in names))
                         for position, row in enumerate(rows)
@@ -137,25 +146,31 @@ class Index:
 
     def _delete(self, key: str) -> None:
         run = self._connection.execute
-        found = run("SELECT id FROM steps WHERE key = ?", (key,)).fetchone()
-        if found:
-            run("DELETE FROM rows WHERE step = ?", found)
-            run("DELETE FROM steps WHERE id = ?", found)
+        for step, kind in run("SELECT id, kind FROM steps WHERE key = ?", (key,)).fetchall():
+            run(f"DELETE FROM {_table(kind)} WHERE step = ?", (step,))
+            run("DELETE FROM steps WHERE id = ?", (step,))
 
-    def columns(self) -> list[str]:
-        """Names of the columns of rows, in the order in which they were first measured."""
-        return list(self._columns)
+    def columns(self, kind: str) -> list[str]:
+        """Names of the columns of a kind's rows, in the order in which they were first measured."""
+        return list(self._columns.get(kind, ()))
 
     def select(
-        self, wanted: Iterable[tuple[int, int, str]], columns: Sequence[str], size: int = 20_000
+        self,
+        kind: str,
+        wanted: Iterable[tuple[int, int, str]],
+        columns: Sequence[str],
+        size: int = 20_000,
     ) -> Iterator[list[tuple[Any, ...]]]:
         """Yield blocks of rows: two numbers of the caller's, then `columns`, in any order.
 
         Args:
+            kind: of the steps; those of another kind have no rows here.
             wanted: (number, number, key of a step); a step may be wanted more than once.
             columns: names of columns of rows.
             size: rows a block.
         """
+        if kind not in self._columns:
+            return
         run = self._connection.execute
         run("CREATE TEMP TABLE IF NOT EXISTS wanted (first INTEGER, second INTEGER, step INTEGER)")
         run("DELETE FROM wanted")
@@ -164,8 +179,8 @@ class Index:
             "INSERT INTO wanted VALUES (?, ?, ?)",
             ((first, second, ids[key]) for first, second, key in wanted if key in ids),
         )
-        names = ", ".join(["first", "second", *(f"rows.{quoted(name)}" for name in columns)])
-        cursor = run(f"SELECT {names} FROM wanted CROSS JOIN rows USING (step)")
+        names = ", ".join(["first", "second", *(f"own.{quoted(name)}" for name in columns)])
+        cursor = run(f"SELECT {names} FROM wanted CROSS JOIN {_table(kind)} AS own USING (step)")
         while block := cursor.fetchmany(size):
             yield block
 
@@ -202,6 +217,11 @@ def _is_sealed(path: Path) -> bool:
             digest.update(block)
             left -= len(block)
         return left == 0 and file.read() == digest.digest()
+
+
+def _table(kind: str) -> str:
+    """The table of the rows of a kind of step."""
+    return quoted(f"rows of {kind}")
 
 
 def quoted(name: str) -> str:

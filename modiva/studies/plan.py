@@ -45,7 +45,9 @@ class PlannedCell:
         key: tells it from all other cells of the plan.
         columns: columns of its rows that are its own, whichever cell the steps were run for.
         models: how many targets it trains.
-        goals: keys of the steps whose rows are its rows, in order.
+        goals: keys of the steps that it is run for, in order: attacks, or training where there is
+            none. The rows of attacks are its rows.
+        trained: keys of the steps whose rows are its models.
     """
 
     name: str
@@ -53,6 +55,7 @@ class PlannedCell:
     columns: Mapping[str, Any]
     models: int
     goals: tuple[str, ...]
+    trained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def save_plan(path: Path, plan: Plan, out: str) -> None:
             "out": out,
             "signature": plan.signature,
             "settings": plan.settings,
-            "cells": [[c.name, c.key, c.columns, c.models, c.goals] for c in plan.cells],
+            "cells": [[c.name, c.key, c.columns, c.models, c.goals, c.trained] for c in plan.cells],
             "artefacts": plan.artefacts,
         }
     )
@@ -113,8 +116,8 @@ def read_plan(path: Path) -> tuple[Plan, str] | None:
             raise ValueError("checksum")
         record = json.loads(content)
         cells = tuple(
-            PlannedCell(name, key, columns, models, tuple(goals))
-            for name, key, columns, models, goals in record["cells"]
+            PlannedCell(name, key, columns, models, tuple(goals), tuple(trained))
+            for name, key, columns, models, goals, trained in record["cells"]
         )
         plan = Plan(record["signature"], record["settings"], cells, tuple(record["artefacts"]))
         return plan, record["out"]

@@ -81,7 +81,8 @@ class _Planner:
                 goals.append(self._attack_on(train, cell, name, rankers, patterns_key))
         key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
         columns = condition_columns(condition, corpus.name)
-        return PlannedCell(str(cell), key, columns, cell.models, tuple(goals))
+        keys = tuple(step.key for step in trained)
+        return PlannedCell(str(cell), key, columns, cell.models, tuple(goals), keys)
 
     def _training(self, cell: Cell, corpus: Corpus, patterns_key: str) -> Iterator[Step]:
         """Add the steps that train a cell's models."""

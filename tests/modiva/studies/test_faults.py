@@ -233,7 +233,7 @@ def test_a_run_puts_a_whole_index_in_the_place_of_a_damaged_one(
     }
     if damage == "other values":
         with closing(sqlite3.connect(index)) as connection:
-            connection.execute("UPDATE rows SET exact = 1 - exact")
+            connection.execute('UPDATE "rows of attack" SET exact = 1 - exact')
             connection.commit()
     elif damage in contents:
         index.write_bytes(contents[damage])

@@ -34,7 +34,8 @@ def test_what_is_written_is_read_and_indexed(tmp_path):
         assert record is not None
         assert record["rows"] == ROWS
         assert store.read("f" * 24) is None
-        (block,) = store.index.select([(3, 4, KEY)], ["secret", "exposure", "epsilon", "hits"])
+        columns = ["secret", "exposure", "epsilon", "hits"]
+        (block,) = store.index.select("attack", [(3, 4, KEY)], columns)
         assert block == [(3, 4, row["secret"], row["exposure"], None, row["hits"]) for row in ROWS]
 
 
@@ -44,11 +45,25 @@ def test_columns_that_come_later_are_empty_before(tmp_path):
         store.write("attack", Outcome(KEY, ROWS))
         store.write("attack", Outcome(other, [{"rank": 7, 'a "quoted" name; --': 1}]))
         (block,) = store.index.select(
-            [(0, 0, KEY), (1, 0, other)], ["exact", "rank", 'a "quoted" name; --']
+            "attack", [(0, 0, KEY), (1, 0, other)], ["exact", "rank", 'a "quoted" name; --']
         )
     assert sorted(block, key=lambda row: (row[0], row[2] is None, row[2])) == [
         (0, 0, 0, None, None), (0, 0, 1, None, None), (1, 0, None, 7, 1),
     ]  # fmt: skip
+
+
+def test_rows_of_two_kinds_of_step_do_not_share_columns(tmp_path):
+    other = "f" * 24
+    with Store(tmp_path).locked() as store:
+        store.write("attack", Outcome(KEY, ROWS))
+        store.write("train", Outcome(other, [{"train_accuracy": 0.5}]))
+    for index in (Store(tmp_path).index, Store(tmp_path).index):
+        assert index.columns("train") == ["train_accuracy"]
+        assert index.columns("attack") == [*ROWS[0]]
+        assert index.columns("fit") == []
+        asked = [(0, 0, KEY), (1, 0, other)]
+        assert list(index.select("train", asked, ["train_accuracy"])) == [[(1, 0, 0.5)]]
+        assert list(index.select("fit", asked, [])) == []
 
 
 def test_numbers_and_texts_keep_their_types(tmp_path, synthetic):
