@@ -1,5 +1,8 @@
 """Numbers of things in words."""
 
+# Bars of a study, and of writing its results after it, for tqdm.
+BAR = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}{postfix}"
+
 
 def count(number: float) -> str:
     """Return a whole number with its thousands apart."""

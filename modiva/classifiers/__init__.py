@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.building import Classifier, build
 from modiva.classifiers.checkpoint import load, save, write_into
-from modiva.classifiers.cnn import CnnClassifier
+from modiva.classifiers.cnn import CnnClassifier, CnnEncoder
 from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig, TransformerConfig
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
@@ -23,6 +23,7 @@ __all__ = [
     "Classifier",
     "CnnClassifier",
     "CnnConfig",
+    "CnnEncoder",
     "LstmClassifier",
     "LstmConfig",
     "LstmRecurrence",

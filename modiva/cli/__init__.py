@@ -23,6 +23,8 @@ from modiva import __version__
 from modiva.cli.terminal import prepare_output
 from modiva.errors import ModivaError
 
+__all__ = ["main"]
+
 # Module and class of each command, and the first line of its docstring: only the one that is asked
 # for is imported, and none for the list of them all.
 COMMANDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(

@@ -10,19 +10,23 @@ from typing import Annotated, Literal
 
 import tyro
 
-from modiva.cli.publish import publish
 from modiva.counts import plural
+from modiva.report import publish
 from modiva.studies import (
+    Attacked,
     AuditSpec,
+    Data,
+    Defended,
     EngineSettings,
+    Planted,
     Study,
     StudyResult,
+    Targets,
+    check_study,
     estimate_seconds,
+    free_folder,
     run_study,
 )
-from modiva.studies.checks import check_study
-from modiva.studies.run import free_folder
-from modiva.studies.spec import Attacked, Data, Defended, Planted, Targets
 from modiva.validate import at_least
 
 DEFAULT_FOLDER = Path("results/runs/audit")
@@ -71,7 +75,7 @@ class Where:
             device=self.device,
             change=change,
         )
-        return report(result, study, out, command)
+        return report(result, out, command)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def describe(study: Study, out: Path, workers: int) -> int:
     them.
     """
     from modiva.corpora import missing
-    from modiva.studies.planning import plan_study
+    from modiva.studies import plan_study
 
     cells = study.cells()
     absent = missing(cell.condition.corpus for cell in cells)
@@ -163,11 +167,11 @@ def describe(study: Study, out: Path, workers: int) -> int:
     return 0
 
 
-def report(result: StudyResult, study: Study, out: Path, command: str) -> int:
+def report(result: StudyResult, out: Path, command: str) -> int:
     """Write and print the results of a run; 1 if a cell failed."""
     for name, path in result.failed:
         print(f"modiva: {name} failed, see {path}; run again to retry it", file=sys.stderr)
-    published = publish(result.store, result.plan, out, {**study.as_dict(), "command": command})
+    published = publish(result, out, command)
     if published is None:
         return 1
     table, sentence = published

@@ -9,7 +9,7 @@ from tyro.conf import Positional, subcommand
 from modiva.condition import Condition
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder
-from modiva.studies.spec import Cell
+from modiva.studies import Cell
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,8 @@ class Fit:
 
     def run(self) -> int:
         """Train the shadow models, fit, save, and say where."""
-        from attacks import Shadow
-        from modiva.studies.planning import check_tokens
-        from modiva.studies.steps.fit import fit, shadow_cells, shadows_of
-        from modiva.studies.steps.train import train_jobs
-        from modiva.training import prepare, prepare_process
+        from modiva.studies import check_planting, train_ranker
+        from modiva.training import prepare
 
         if self.out.exists():
             raise ModivaError(f"--out {self.out} exists: name another or remove it")
@@ -62,26 +59,19 @@ class Fit:
             target=self.target,
             size=self.size,
             patterns=self.pattern,
+            controls=1,
             patterns_file=self.patterns_file,
             sentences=self.sentences,
             defense=self.defense,
             epochs=self.epochs,
         )
-        prepare_process()
-        prepared = prepare(condition)
-        check_tokens(condition, prepared.corpus, prepared.patterns)
+        check_planting(prepare(condition))
         cell = Cell(condition, models=1, seed=self.seed, shadows=self.shadows)
-        shadows: list[Shadow] = []
-        for one in shadow_cells(cell, side="all"):
-            prepared = prepare(one.condition, device=self.device)
-            for job in train_jobs(one, prepared.corpus.fingerprint):
-                trained = prepared.train(job.seeds, order_seed=job.order_seed, progress=True)
-                for target, ledger in trained:
-                    shadows += shadows_of(prepared, target, ledger, self.initial)
+        ranker = train_ranker(cell, initial=self.initial, device=self.device, progress=True)
         with atomic_folder(self.out) as folder:
-            fit(condition, shadows, self.initial, self.seed, progress=True).save(folder)
+            ranker.save(folder)
         print(f"ranker      {self.out}")
-        print(f"fitted on   {len(shadows)} secrets in {self.shadows} shadow models")
+        print(f"fitted on   {ranker.facts['problems']} secrets in {self.shadows} shadow models")
         return 0
 
 

@@ -1,8 +1,7 @@
 """`modiva study run|status|report|export|gc`: grids that stand in files."""
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,14 +10,10 @@ import tyro
 from tyro.conf import Positional, subcommand
 
 from modiva.cli.audit import Where
-from modiva.cli.publish import publish
 from modiva.counts import plural
 from modiva.errors import ModivaError
-from modiva.studies import Store, load_study
-from modiva.studies.checks import check_study
-from modiva.studies.plan import Plan
-from modiva.studies.run import StudyPlans, known_plan
-from modiva.studies.status import collect, finished_steps, verify
+from modiva.report import publish
+from modiva.studies import Results, Store, check_study, collect, load_study, open_results
 
 Format = Literal["csv", "json", "parquet", "latex", "md"]
 
@@ -41,8 +36,7 @@ class Run:
     def run(self) -> int:
         """Run the study; 1 if a cell failed."""
         out = self.out or _folder(self.file)
-        command = ["modiva", "study", "run", str(self.file), "--out", str(out)]
-        return self.where.execute(load_study(self.file), out, shlex.join(command), change=True)
+        return self.where.execute(load_study(self.file), out, _command(self.file, out), change=True)
 
 
 @dataclass(frozen=True)
@@ -59,25 +53,14 @@ class _OfStudy:
         """Folder of the results."""
         return self.out or _folder(self.file)
 
-    def check_there(self) -> None:
-        """Raise where no run has left anything."""
-        folder = self.store or self.folder
-        if not Store(folder).is_store():
-            what = "is no store of a study" if folder.is_dir() else "is not there"
-            raise ModivaError(
-                f"{folder} {what}: run the study first (modiva study run {self.file}), "
-                "or name its results with --out and its store with --store"
-            )
+    def opened(self) -> AbstractContextManager[Results]:
+        """The results of earlier runs; raises where there are none."""
+        return open_results(load_study(self.file), self.folder, self.store)
 
-    @contextmanager
-    def opened(self) -> Iterator[tuple[Store, Plan]]:
-        """The store and the plan; planned anew only where settings, data or code have changed."""
-        plans = StudyPlans(load_study(self.file))
-        store = Store(self.store or self.folder)
-        try:
-            yield store, known_plan(store, self.folder, plans.signature) or plans.make()
-        finally:
-            store.close()
+    def check_some(self, results: Results) -> None:
+        """Raise where no cell is finished."""
+        if not results.finished():
+            raise ModivaError(f"no cell of {self.file} is finished in {self.folder}: run it first")
 
 
 @dataclass(frozen=True)
@@ -91,15 +74,14 @@ class Status(_OfStudy):
 
     def run(self) -> int:
         """Print the cells that are not finished and a count of all."""
-        if self.verify:
-            self.check_there()
-        if not Store(self.store or self.folder).is_store():
+        if not self.verify and not Store(self.store or self.folder).is_store():
             self._nothing()
             return 0
-        with self.opened() as (store, plan):
+        with self.opened() as results:
+            store, plan = results.store, results.plan
             if self.verify:
-                print(f"{verify(store)} of {plural(len(store.finished()), 'step')} were damaged")
-            finished = finished_steps(store)
+                print(f"{store.verify()} of {plural(len(store.finished()), 'step')} were damaged")
+            finished = results.finished()
             failed = store.failures()
             done = named = missing = 0
             for cell in plan.cells:
@@ -142,14 +124,10 @@ class Report(_OfStudy):
 
     def run(self) -> int:
         """Write the report and say where it is."""
-        self.check_there()
-        command = shlex.join(["modiva", "study", "run", str(self.file), "--out", str(self.folder)])
-        with self.opened() as (store, plan):
-            finished_steps(store)
-            settings = {**plan.settings, "command": command}
-            published = publish(store, plan, self.folder, settings, again=True)
-        if published is None:
-            raise ModivaError(f"no cell of {self.file} is finished in {self.folder}: run it first")
+        with self.opened() as results:
+            self.check_some(results)
+            published = publish(results, self.folder, _command(self.file, self.folder), again=True)
+        assert published is not None
         table, sentence = published
         print(f"{table}\n\nreport   {self.folder / 'report.html'}\n\n{sentence}")
         return 0
@@ -167,17 +145,11 @@ class Export(_OfStudy):
     def run(self) -> int:
         """Export and name the files."""
         from modiva.measure import summarise
-        from modiva.report.exports import export
-        from modiva.studies.frame import study_frame
+        from modiva.report import export
 
-        self.check_there()
-        with self.opened() as (store, plan):
-            if not plan.goals & finished_steps(store):
-                raise ModivaError(
-                    f"no cell of {self.file} is finished in {self.folder}: run it first"
-                )
-            frame = study_frame(store, plan)
-            settings = dict(plan.settings)
+        with self.opened() as results:
+            self.check_some(results)
+            frame, settings = results.frame(), dict(results.plan.settings)
         folder = self.to or self.folder / "export"
         for path in export(frame, summarise(frame), settings, folder, self.format):
             print(path)
@@ -201,6 +173,11 @@ class Gc:
         verb = "would remove" if self.dry_run else "removed"
         print(f"{verb} {plural(steps, 'step')}, {size / 1e6:.1f} MB")
         return 0
+
+
+def _command(file: Path, out: Path) -> str:
+    """The command line that makes a study's results again."""
+    return shlex.join(["modiva", "study", "run", str(file), "--out", str(out)])
 
 
 def _folder(file: Path) -> Path:

@@ -83,7 +83,7 @@ class Train:
     def run(self) -> int:
         """Train, save, and print what came of it."""
         from canaries import save_questions
-        from modiva.studies.planning import check_condition, check_tokens
+        from modiva.studies import check_planting
         from modiva.training import prepare, save_checkpoint
 
         ledger_path = self.out.parent / f"{self.out.name}.ledger.json"
@@ -93,8 +93,7 @@ class Train:
                 raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
         condition = self.condition()
         prepared = prepare(condition, device=self.device)
-        check_condition(condition, prepared.corpus, prepared.patterns)
-        check_tokens(condition, prepared.corpus, prepared.patterns)
+        check_planting(prepared)
         config = dataclasses.replace(prepared.config, precision=self.precision)
         prepared = dataclasses.replace(prepared, config=config)
         secret = self.seed is None and condition.privacy is not None

@@ -1,12 +1,11 @@
 """Intent-classification data: the default grammar, public sets, and files of the user."""
 
-from modiva.corpora.catalog import Description, describe, fetch, load, local_copy, missing, names
+from modiva.corpora.catalog import describe, fetch, load, local_copy, missing, names
+from modiva.corpora.columns import parse_columns
 from modiva.corpora.corpus import Corpus, Example
-from modiva.corpora.text import normalise
 
 __all__ = [
     "Corpus",
-    "Description",
     "Example",
     "describe",
     "fetch",
@@ -14,5 +13,5 @@ __all__ = [
     "local_copy",
     "missing",
     "names",
-    "normalise",
+    "parse_columns",
 ]

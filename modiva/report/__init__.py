@@ -1,27 +1,27 @@
-"""What people read: figures, a self-contained page, and the files beside it."""
+"""What people read: figures, a self-contained page, and the files beside it.
 
-from modiva.report.answer import headline
-from modiva.report.exports import FORMATS, check_formats, export
-from modiva.report.page import write_report
-from modiva.report.plots import figures
-from modiva.report.tables import (
-    console_table,
-    read_rows,
-    write_flat_summary,
-    write_rows,
-    write_summary,
-)
+Importing this package loads neither pandas nor matplotlib.
+"""
 
-__all__ = [
-    "FORMATS",
-    "check_formats",
-    "console_table",
-    "export",
-    "figures",
-    "headline",
-    "read_rows",
-    "write_flat_summary",
-    "write_report",
-    "write_rows",
-    "write_summary",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from modiva.report.publish import publish
+
+if TYPE_CHECKING:
+    from modiva.report.exports import export
+    from modiva.report.page import write_report
+    from modiva.report.plots import figures
+    from modiva.report.tables import read_rows
+
+__all__ = ["export", "figures", "publish", "read_rows", "write_report"]
+_MODULES = {
+    "export": "exports", "figures": "plots", "read_rows": "tables", "write_report": "page",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """What draws and writes, when it is first asked for."""
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,20 +3,61 @@
 Importing this package loads neither PyTorch nor pandas; `modiva.studies.planning` does.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from modiva.studies.checks import check_study
+from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_seconds
 from modiva.studies.files import load_study
+from modiva.studies.results import Results, collect, free_folder, open_results
 from modiva.studies.run import EngineSettings, StudyResult, run_study
-from modiva.studies.spec import AuditSpec, Cell, Study
+from modiva.studies.spec import (
+    Attacked,
+    AuditSpec,
+    Cell,
+    Data,
+    Defended,
+    Planted,
+    Study,
+    Targets,
+)
 from modiva.studies.store import Store
 
+if TYPE_CHECKING:
+    from modiva.studies.planning import check_planting, plan_study
+    from modiva.studies.steps.fit import train_ranker
+
 __all__ = [
+    "Attacked",
     "AuditSpec",
     "Cell",
+    "Data",
+    "Defended",
     "EngineSettings",
+    "Planted",
+    "Results",
     "Store",
     "Study",
     "StudyResult",
+    "Targets",
+    "check_planting",
+    "check_study",
+    "code_version",
+    "collect",
     "estimate_seconds",
+    "free_folder",
     "load_study",
+    "open_results",
+    "plan_study",
     "run_study",
+    "train_ranker",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What loads PyTorch, when it is first asked for."""
+    if name in __all__:
+        module = "steps.fit" if name == "train_ranker" else "planning"
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

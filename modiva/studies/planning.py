@@ -25,7 +25,7 @@ from modiva.studies.steps.attack import AttackJob
 from modiva.studies.steps.fit import FitJob, shadow_cells
 from modiva.studies.steps.rows import condition_columns
 from modiva.studies.steps.train import TrainJob, train_jobs
-from modiva.training import load_corpus, prepare, resolve
+from modiva.training import Prepared, load_corpus, prepare, resolve
 
 
 def plan_study(study: Study) -> Plan:
@@ -152,6 +152,12 @@ class _Planner:
         )
         self.steps.setdefault(fit.key, fit)
         return fit
+
+
+def check_planting(prepared: Prepared) -> None:
+    """Raise on what could not be planted in, or asked of, the targets of a condition."""
+    check_condition(prepared.condition, prepared.corpus, prepared.patterns)
+    check_tokens(prepared.condition, prepared.corpus, prepared.patterns)
 
 
 def check_condition(condition: Condition, corpus: Corpus, patterns: Sequence[Pattern]) -> None:

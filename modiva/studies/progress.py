@@ -7,16 +7,12 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from modiva.counts import plural
+from modiva.counts import BAR, plural
 
 logger = logging.getLogger(__name__)
 
 # Seconds between two lines where there is no terminal.
 INTERVAL = 30.0
-
-
-# Bars of a study, and of writing its results after it.
-BAR = "{desc} {n_fmt}/{total_fmt} |{bar}| {elapsed}{postfix}"
 
 
 class Progress:

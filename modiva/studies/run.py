@@ -1,33 +1,30 @@
 """Run a study: check everything, reuse what is finished, compute the rest."""
 
-import itertools
-import json
-import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from modiva.errors import ModivaError
 from modiva.files import write_json
 from modiva.studies.engines.debug import DebugEngine
 from modiva.studies.engines.local import LocalEngine, end_unguarded
 from modiva.studies.engines.task import Engine
-from modiva.studies.plan import Plan, read_plan, save_plan
+from modiva.studies.plan import save_plan
+from modiva.studies.results import (
+    SETTINGS_FILE,
+    Plans,
+    Results,
+    StudyPlans,
+    check_folder,
+    known_plan,
+    plan_path,
+)
 from modiva.studies.schedule import Schedule
-from modiva.studies.sources import signature
-from modiva.studies.spec import AuditSpec, Study, content_key
+from modiva.studies.spec import AuditSpec, Study
 from modiva.studies.store import Store
 from modiva.validate import require
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-logger = logging.getLogger(__name__)
-
-SETTINGS_FILE = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -59,38 +56,20 @@ class EngineSettings:
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class StudyResult(Results):
     """What a run left.
 
     Args:
-        plan: of the study.
-        store: where its rows are.
         reused: cells that were finished before.
         failed: name and file of the error of every cell that failed.
         computed: steps that this run ran.
         seconds: it took.
     """
 
-    plan: Plan
-    store: Store
     reused: int
     failed: tuple[tuple[str, Path], ...]
     computed: int
     seconds: float
-
-    @property
-    def cells(self) -> int:
-        """Cells of the study."""
-        return len(self.plan.cells)
-
-    def frame(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-        """The rows of all finished cells."""
-        from modiva.studies.frame import study_frame
-
-        try:
-            return study_frame(self.store, self.plan, columns)
-        finally:
-            self.store.close()
 
 
 def run_study(
@@ -127,23 +106,8 @@ def run_study(
     )
 
 
-class StudyPlans:
-    """Makes the plan of a study, once and only where none can be read."""
-
-    def __init__(self, study: Study) -> None:
-        self.settings = study.as_dict()
-        self.signature = signature(study)
-        self._study = study
-
-    def make(self) -> Plan:
-        """Check everything and plan; this loads corpora and PyTorch."""
-        from modiva.studies.planning import plan_study
-
-        return plan_study(self._study)
-
-
 def run_plan(
-    plans: Any,
+    plans: Plans,
     out: Path,
     engine: EngineSettings,
     *,
@@ -152,7 +116,7 @@ def run_plan(
     progress: bool = True,
     change: bool = False,
 ) -> StudyResult:
-    """`run_study` for anything with `settings`, `signature` and `make()`, which gives a plan."""
+    """`run_study` for a plan of whatever steps."""
     end_unguarded()
     started = time.perf_counter()
     require(engine.workers >= 1, "--workers", engine.workers, "1 or more")
@@ -188,62 +152,6 @@ def run_plan(
                 if any(key in schedule.failed for key in cell.goals)
             )
     return StudyResult(plan, home, reused, failed, computed, time.perf_counter() - started)
-
-
-def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: bool) -> bool:
-    """Whether `out` holds this study already.
-
-    Raises:
-        ModivaError: it holds another study's results, or something else, and so must not be used.
-    """
-    if out.exists() and not out.is_dir():
-        raise ModivaError(f"--out {out} is a file: name a folder")
-    if store.folder.resolve() != out.resolve() and not store.is_empty() and not store.is_store():
-        raise ModivaError(f"--store {store.folder} is not empty and is no store: name another")
-    path = out / SETTINGS_FILE
-    if not path.exists():
-        if out.is_dir() and any(p.name != ".lock" for p in out.iterdir()) and not store.is_store():
-            raise ModivaError(f"--out {out} is not empty and holds no study: name another folder")
-        return False
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModivaError(f"{path} cannot be read ({error}): name another --out") from error
-    if not isinstance(known, dict):
-        raise ModivaError(f"{path} is not a study's settings: name another --out")
-    changed = sorted(name for name in {*known, *settings} if known.get(name) != settings.get(name))
-    if changed and not change:
-        name = changed[0]
-        raise ModivaError(
-            f"--out {out} holds results of other settings ({name} was {known.get(name)!r}, now "
-            f"{settings.get(name)!r}): name another folder, remove it, or let --change replace them"
-        )
-    return not changed
-
-
-def free_folder(base: Path, settings: Mapping[str, Any]) -> Path:
-    """The first of `base`, base-2, base-3, ... that holds these settings or nothing yet."""
-    for number in itertools.count(1):
-        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        try:
-            check_folder(folder, Store(folder), settings, change=False)
-        except ModivaError:  # it holds something else
-            continue
-        return folder
-    raise AssertionError
-
-
-def plan_path(store: Store, out: Path) -> Path:
-    """The file of the plan of the study whose results are in `out`."""
-    place = os.path.relpath(out, store.folder)
-    name = "self" if place == "." else content_key(place)
-    return store.folder / "studies" / f"{name}.json"
-
-
-def known_plan(store: Store, out: Path, wanted: str) -> Plan | None:
-    """The plan that the last run left, if nothing that it follows from has changed."""
-    found = read_plan(plan_path(store, out))
-    return found[0] if found and found[0].signature == wanted else None
 
 
 def _recorded(store: Store) -> set[str]:

@@ -5,8 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from modiva.corpora import local_copy
-from modiva.corpora.columns import parse_columns
+from modiva.corpora import local_copy, parse_columns
 from modiva.studies.code import code_version
 from modiva.studies.spec import Study, content_key
 

@@ -128,6 +128,15 @@ class Store:
                 self.index.add(record, stamp)
         return damaged
 
+    def verify(self) -> int:
+        """Check every file against its checksum; return how many steps were damaged.
+
+        Raises:
+            ModivaError: a run holds the store.
+        """
+        with self.locked():
+            return self.refresh(verify=True)
+
     def stamps(self) -> Iterator[tuple[str, Stamp]]:
         """Every file of a step with its size and time of change."""
         for part in _folders(self.folder / "steps"):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from modiva.classifiers.cnn import CnnEncoder
+from modiva.classifiers import CnnEncoder
 from modiva.errors import ModivaError
 from modiva.training.batches import EncodedSplit
 

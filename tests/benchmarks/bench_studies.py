@@ -116,7 +116,7 @@ def _rows(number: int, count: int) -> list[dict]:
 
 
 def _status(folder: Path) -> str:
-    from modiva.studies.status import finished_steps
+    from modiva.studies.results import finished_steps
 
     found = read_plan(folder / "studies" / "self.json")
     assert found

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from modiva.classifiers.recurrence import LstmRecurrence
+from modiva.classifiers import LstmRecurrence
 from modiva.privacy.rules.linear import contribute_over_time
 from modiva.privacy.rules.registry import Call, Contribution, Rule, register_rule
 

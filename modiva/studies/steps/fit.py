@@ -14,6 +14,7 @@ from canaries import Ledger
 from modiva.condition import Condition, Side
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.spec import Cell
+from modiva.studies.steps.train import train_jobs
 from modiva.training import (
     Prepared,
     Target,
@@ -76,6 +77,28 @@ def shadow_cells(cell: Cell, side: Side = "shadows") -> list[Cell]:
             )
             cells.append(dataclasses.replace(cell, condition=condition, models=models, attacks=()))
     return cells
+
+
+def train_ranker(
+    cell: Cell, *, initial: bool, device: str = "auto", progress: bool = False
+) -> Ranker:
+    """Train the shadow models of a cell on its own sentences, all of them, and fit a ranker.
+
+    Args:
+        cell: the condition that the shadow models share with the target, and their number.
+        initial: whether the ranker may use the weights before training.
+        device: "auto", "cpu" or "cuda".
+        progress: show how far it is on standard error.
+    """
+    prepare_process()
+    shadows: list[Shadow] = []
+    for one in shadow_cells(cell, side="all"):
+        prepared = prepare(one.condition, device=device)
+        for job in train_jobs(one, prepared.corpus.fingerprint):
+            trained = prepared.train(job.seeds, order_seed=job.order_seed, progress=progress)
+            for target, ledger in trained:
+                shadows += shadows_of(prepared, target, ledger, initial)
+    return fit(cell.condition, shadows, initial, cell.seed, progress)
 
 
 def fit(

@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 from modiva.cli import main
-from modiva.studies import AuditSpec
-from modiva.studies.run import free_folder
+from modiva.studies import AuditSpec, free_folder
 
 SMALL = [
     *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "0", "20"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modiva.corpora import normalise
+from modiva.corpora.text import normalise
 
 
 @given(st.text())

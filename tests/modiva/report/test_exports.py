@@ -10,7 +10,8 @@ import pytest
 
 from modiva.errors import ModivaError
 from modiva.measure import summarise
-from modiva.report import FORMATS, export, figures, read_rows
+from modiva.report import export, figures, read_rows
+from modiva.report.exports import FORMATS
 from modiva.report.latex import escape as latex
 from modiva.report.markdown import escape as markdown
 

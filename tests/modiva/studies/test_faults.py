@@ -461,7 +461,7 @@ def test_a_full_disk_stops_the_run_and_with_space_again_it_goes_on(small_disk, s
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_can_still_be_told_of(finished, synthetic):
-    from modiva.studies.status import finished_steps
+    from modiva.studies.results import finished_steps
 
     out, _ = finished
     if _mount("--bind", str(out), str(out)):

@@ -10,7 +10,7 @@ import pytest
 
 from modiva.errors import ModivaError
 from modiva.studies.engines.task import Outcome
-from modiva.studies.status import collect, finished_steps, verify
+from modiva.studies.results import collect, finished_steps
 from modiva.studies.store import Store
 
 KEY = "0123456789abcdef01234567"
@@ -101,7 +101,7 @@ def test_studies_of_one_store_share_steps_and_gc_removes_what_none_uses(tmp_path
     assert size > 0
     assert run("one", ("a",)).computed == 0
     assert run("three", ("a", "b")).computed == 5 + 5  # attacked, and trained for it again
-    assert verify(Store(store)) == 0
+    assert Store(store).verify() == 0
 
 
 def test_gc_removes_nothing_where_it_cannot_know(tmp_path, synthetic):
@@ -125,7 +125,7 @@ def test_verify_finds_damage_that_size_and_time_do_not_show(tmp_path, synthetic)
         stat = path.stat()
         path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert verify(Store(out)) == 2
+    assert Store(out).verify() == 2
     assert synthetic.run(out, 4).frame().equals(rows)
 
 

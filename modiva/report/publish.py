@@ -9,34 +9,30 @@ from typing import Any
 
 from tqdm import tqdm
 
+from modiva.counts import BAR
 from modiva.files import remove_parts, write_json, write_text
-from modiva.studies.code import folder_version
-from modiva.studies.plan import Plan
-from modiva.studies.progress import BAR
-from modiva.studies.store import Store
+from modiva.studies import Results, code_version
 
 PUBLISHED_FILE = "published.json"
 SUMMARY_FILE = "summary.txt"
 
 
 def publish(
-    store: Store, plan: Plan, out: Path, settings: Mapping[str, Any], again: bool = False
+    results: Results, out: Path, command: str, again: bool = False
 ) -> tuple[str, str] | None:
     """Write the results of all finished cells; return the table and the sentence of the page.
 
     Args:
-        store: where the rows are.
-        plan: of the study.
-        out: folder of the results.
-        settings: what the page shows; with the `command` that makes it again.
+        results: of a study.
+        out: folder of the files.
+        command: what makes them again, for the page.
         again: write them also where the same ones are there already.
 
     Returns:
         None where no cell is finished.
     """
-    from modiva.studies.frame import study_frame
-
-    finished = sorted(plan.goals & store.finished())
+    finished = sorted(results.plan.goals & results.store.finished())
+    settings = {**results.plan.settings, "command": command}
     state = _state(finished, settings)
     if not again and _published(out) == state:
         return _parted((out / SUMMARY_FILE).read_text(encoding="utf-8"))
@@ -44,22 +40,17 @@ def publish(
         return None
     # The page and its figures load pandas and matplotlib: seconds that a finished study saves.
     from modiva.measure import summarise
-    from modiva.report import (
-        console_table,
-        figures,
-        headline,
-        write_flat_summary,
-        write_report,
-        write_rows,
-        write_summary,
-    )
+    from modiva.report.answer import headline
+    from modiva.report.page import write_report
+    from modiva.report.plots import figures
+    from modiva.report.tables import console_table, write_flat_summary, write_rows, write_summary
 
     for folder in (out, out / "figures"):
         remove_parts(folder)
     (out / PUBLISHED_FILE).unlink(missing_ok=True)
     with tqdm(total=3, desc="results", bar_format=BAR, disable=None, file=sys.stderr) as bar:
         bar.set_postfix_str("rows")
-        frame = study_frame(store, plan)
+        frame = results.frame()
         summary = summarise(frame)
         write_rows(out / "rows.csv", frame)
         write_summary(out / "summary.json", summary)
@@ -86,7 +77,7 @@ def _parted(text: str) -> tuple[str, str]:
 
 def _state(finished: list[str], settings: Mapping[str, Any]) -> str:
     """What the results follow from: rows, settings, and the code that shows them."""
-    content = json.dumps([finished, settings, folder_version("report"), folder_version("measure")])
+    content = json.dumps([finished, settings, code_version("report")])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
