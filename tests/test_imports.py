@@ -1,4 +1,4 @@
-"""How the packages hang together: no circles, faces between packages, keys that cover their code."""
+"""Imports: no circles, packages that meet at their faces, keys that cover the code of a step."""
 
 import ast
 import sys
