@@ -26,6 +26,7 @@ NO_PART = {
     "modiva.counts": "words",
     "modiva.errors": "texts of errors",
     "modiva.files": "writes what it is given",
+    "modiva.validate": "refuses values, changes none",
     "modiva.studies.engines.task": "carries steps and their outcomes",
     "modiva.studies.spec": "decides which steps there are; what they compute is in their keys",
 }

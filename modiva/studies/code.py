@@ -40,11 +40,11 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "plan": (
             "canaries",
             "attacks",
-            *(f"modiva/{name}.py" for name in ("condition", "counts", "errors", "files")),
             *(
                 f"modiva/{name}"
                 for name in (
-                    "classifiers", "corpora", "measure", "privacy", "studies", "training",
+                    "classifiers", "condition.py", "corpora", "counts.py", "errors.py", "files.py",
+                    "measure", "privacy", "studies", "training", "validate.py",
                 )
             ),
         ),
