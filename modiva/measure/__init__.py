@@ -1,6 +1,14 @@
 """Extraction scores, exposure and intervals: what came out against what went in."""
 
-from modiva.measure.columns import COLUMNS, Column, ModelColumns, ModelRow, Row, columns_of
+from modiva.measure.columns import (
+    COLUMNS,
+    CONDITIONS,
+    Column,
+    ModelColumns,
+    ModelRow,
+    Row,
+    columns_of,
+)
 from modiva.measure.exposure import exposure, exposure_in_space, rank_in_space
 from modiva.measure.intervals import (
     Interval,
@@ -16,6 +24,7 @@ from modiva.measure.summary import Group, as_frame, models, summarise
 
 __all__ = [
     "COLUMNS",
+    "CONDITIONS",
     "Column",
     "Group",
     "Interval",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from modiva.measure.columns import CONDITIONS
+from modiva.measure import CONDITIONS
 from modiva.studies.plan import Plan
 from modiva.studies.store import Store
 
