@@ -172,12 +172,12 @@ def test_commands_parse(page, parse_only):
 # What a command gets so that it takes seconds: small data, one model, one epoch, a cheap attack.
 TINY = {
     "audit": (
-        *("--models", "1", "--sentences", "150", "--epochs", "1", "--workers", "1"),
-        *("--shadows", "4"),
+        *("--models", "1", "--sentences", "150", "--epochs", "1"),
+        *("--shadows", "4", "--engine", "debug"),
     ),
     "train": ("--size", "small", "--sentences", "150", "--epochs", "1"),
     "ranker fit": ("--size", "small", "--sentences", "150", "--epochs", "1", "--shadows", "4"),
-    "study run": ("--workers", "1"),
+    "study run": ("--engine", "debug"),
 }
 CHEAP = (("--repetitions", "1"), ("--noise", "0"), ("--attack", "random"))  # where not given
 TARGET = "results/runs/target"

@@ -18,8 +18,10 @@ from modiva.studies import AuditSpec, free_folder
 SMALL = [
     *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "0", "20"),
     *("--noise", "0", "--models", "2", "--sentences", "150", "--epochs", "3", "--controls", "2"),
-    *("--attack", "exhaustive", "random", "--workers", "1"),
+    *("--attack", "exhaustive", "random"),
 ]
+# In this process: a worker would import PyTorch first.
+HERE = ("--engine", "debug")
 COLUMNS = {
     *("corpus", "target", "defense", "noise_multiplier", "epsilon", "delta", "pattern", "length"),
     *("repetitions", "model_seed", "canary", "planted", "attack", "exact", "hamming", "rank"),
@@ -30,7 +32,7 @@ COLUMNS = {
 @pytest.fixture(scope="module")
 def audit(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("audit") / "out"
-    assert main([*SMALL, "--out", str(out)]) == 0
+    assert main([*SMALL, "--workers", "1", "--out", str(out)]) == 0
     return out
 
 
@@ -111,7 +113,7 @@ def test_a_second_run_computes_nothing_and_changes_nothing(audit, capsys):
 def test_a_lost_cell_is_computed_again_with_the_same_rows(audit):
     before = pd.read_csv(audit / "rows.csv").drop(columns="seconds")
     next((audit / "steps").glob("*/*.json")).unlink()
-    assert main([*SMALL, "--out", str(audit)]) == 0
+    assert main([*SMALL, *HERE, "--out", str(audit)]) == 0
     pd.testing.assert_frame_equal(pd.read_csv(audit / "rows.csv").drop(columns="seconds"), before)
 
 
@@ -160,7 +162,7 @@ def test_a_small_file_of_one_s_own_is_audited_whole(tmp_path):
     corpus.write_text("text,intent\n" + "\n".join(lines) + "\n")
     flags = ["audit", "--corpus", str(corpus), "--target", "cnn", "--pattern", "color", "zip"]
     flags += ["--repetitions", "5", "--noise", "0", "--models", "1", "--attack", "coordinate"]
-    assert main([*flags, "--workers", "1", "--out", str(tmp_path / "out")]) == 0
+    assert main([*flags, *HERE, "--out", str(tmp_path / "out")]) == 0
     rows = pd.read_csv(tmp_path / "out" / "rows.csv")
     assert set(rows.corpus) == {"own"}
     assert set(rows.pattern) == {"color", "zip"}  # of different length, so never pooled
@@ -251,6 +253,7 @@ def test_a_study_file_is_the_same_audit_and_knows_its_status(audit, tmp_path, ca
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path):
     # A limit on the size of files stands in for a full disk: the first cell cannot be written.
@@ -259,14 +262,14 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\nsys.exit(main(sys.argv[1:]))\n"
     )
     out = tmp_path / "out"
-    run = [sys.executable, "-c", code, *SMALL, "--out", str(out)]
+    run = [sys.executable, "-c", code, *SMALL, *HERE, "--out", str(out)]
     ended = subprocess.run(run, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "free some space" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not list(out.rglob("*.part"))
     assert not list(out.rglob("steps/*/*.json"))
-    assert main([*SMALL, "--out", str(out)]) == 0  # with space again, it goes on
+    assert main([*SMALL, *HERE, "--out", str(out)]) == 0  # with space again, it goes on
 
 
 def test_an_unknown_flag_is_exit_code_2():
@@ -281,7 +284,7 @@ def test_a_study_that_changes_reuses_its_targets_and_exports(tmp_path, capsys):
         "{target: cnn, pattern: call, repetitions: 20, noise: 0, models: 2, sentences: 150,"
         " epochs: 2, controls: 1, attack: [random]}"
     )
-    run = ["study", "run", str(file), "--out", str(out), "--workers", "1"]
+    run = ["study", "run", str(file), "--out", str(out), *HERE]
     assert main(run) == 0
     targets = {path: path.stat().st_mtime_ns for path in out.glob("artefacts/*/*")}
     assert len(targets) == 1

@@ -87,6 +87,7 @@ def test_a_private_target_reports_what_ran(by):
         assert row.delta == 1e-5
 
 
+@pytest.mark.slow
 def test_the_engine_debug_gives_the_rows_of_the_engine_local(tmp_path):
     spec = AuditSpec(
         target=("cnn",),

@@ -65,15 +65,15 @@ def test_a_ranker_is_fitted_once_for_all_repetitions():
     assert kinds.count("train") == 3 + len(REPETITIONS)
 
 
+@pytest.mark.slow
 def test_a_study_with_rankers_runs_and_reproduces(tmp_path):
-    def rows(folder, workers):
-        engine = EngineSettings(workers=workers)
+    def rows(folder, engine):
         result = run_study(Study((SPEC,)), tmp_path / folder, engine, progress=False)
         assert not result.failed
         return result.frame().drop(columns="seconds")
 
-    frame = rows("a", 2)
+    frame = rows("a", EngineSettings(workers=2))
     assert frame.groupby("attack").size().to_dict() == dict.fromkeys(SPEC.attack, 2 * 3)
     learned = frame[frame["attack"].isin(LEARNED)]
     assert learned["rank"].between(1, 144).all()
-    pd.testing.assert_frame_equal(rows("b", 1), frame)
+    pd.testing.assert_frame_equal(rows("b", EngineSettings("debug")), frame)
