@@ -117,7 +117,7 @@ class Knowledge:
 
     initial: PreTrainedModel | None = None
     ranker: "Ranker | None" = None
-    described: "dict[str, dict[bool, Described]]" = field(default_factory=dict)
+    described: "dict[str, dict[tuple[bool, int], Described]]" = field(default_factory=dict)
 
 
 class Attack(Protocol):

@@ -1,40 +1,99 @@
-"""Which candidates a ranker looks at, and all that it knows of each."""
+"""Which candidates a ranker looks at, and all that it computes of each.
+
+A space that is small enough is looked at whole, else the candidates of the highest margin. Where
+a space cannot be enumerated, the margin ranks many a secret too low to be among those. The utility
+of a ranker is a better guide, so a climb follows it: the neighbours of the candidates of the
+highest utility are looked at, then those of the best so far, until the best have no new one.
+"""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, fields, replace
+from itertools import product
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from attacks.frontier import candidate_pool
+from attacks.frontier import candidate_pool, expand
+from attacks.neighbours import changes, exchanges, move, reordered
 from attacks.oracle import Oracle
+from attacks.pool import Choices
 from attacks.problem import Completion
-from attacks.ranker.features import (
+from attacks.ranker.evidence import (
+    ENUMERATED,
     Features,
+    Margins,
     gradient_features,
     margin_features,
+    margin_oracle,
     option_features,
     row_evidence,
     shape_features,
     sharpness_features,
+    slot_gradients,
+    slot_vectors,
     standardise,
 )
-from attacks.ranker.gradients import slot_gradients, slot_vectors
-from attacks.ranker.initial import (
-    decay,
-    initial_features,
-    margin_oracle,
-    moved_rows,
-    movement_evidence,
+from attacks.ranker.movement import (
+    Movement,
+    movement_features,
+    replay_features,
+    weight_features,
 )
-from attacks.ranker.margins import Margins
 from attacks.vectors import input_table, vocabulary_vectors
 
-# Candidates that are looked at closely, by the size of the target: gradients cost the time.
-POOL_SMALL, POOL_LARGE = 10_000, 400
-SMALL = 2_000_000  # weights outside of the embeddings
-POOL_BEYOND = 1_000  # of a space too large to enumerate, from which a climb starts
+ROUNDS = 10  # of a climb
+KEPT = 1_000  # candidates beside the pool that stay from round to round
+SHORTLIST = 32  # options tried in a larger slot, by each kind of evidence
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many candidates are looked at, and how closely: a ranker keeps what it was fitted with.
+
+    Args:
+        pool: candidates of a space that can be enumerated.
+        beyond: candidates of a larger space, from which a climb starts.
+        width: candidates whose neighbours are looked at in a round of a climb.
+        second: of the best candidates that get a second look.
+        closely: whether the second look replays training and takes the first features once more;
+            else it takes the gradients of weights alone, as where shadow models are few.
+
+    Raises:
+        ValueError: a number that is not a whole number of at least 1.
+    """
+
+    pool: int
+    beyond: int
+    width: int
+    second: int
+    closely: bool
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            kind = bool if each.name == "closely" else int
+            if type(value) is not kind or (kind is int and value < 1):
+                raise ValueError(f"{each.name} is {value!r}")
+
+    def candidates(self, problem: Completion) -> int:
+        """How many candidates of a problem are looked at."""
+        return self.pool if problem.size <= ENUMERATED else self.beyond
+
+
+SMALL = Effort(pool=10_000, beyond=1_000, width=8, second=200, closely=True)
+LARGE = Effort(pool=400, beyond=400, width=2, second=30, closely=False)
+LARGE_WEIGHTS = 2_000_000  # outside of the embeddings; of more, gradients cost the time
+
+
+def effort_for(model: PreTrainedModel) -> Effort:
+    """The effort for models of this size."""
+    table = input_table(model)
+    embeddings = {id(weight) for weight in table.parameters()} if table else set()
+    weights = sum(w.numel() for w in model.parameters() if id(w) not in embeddings)
+    return LARGE if weights > LARGE_WEIGHTS else SMALL
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +104,8 @@ class Described:
         choices: (K, n) option of each slot.
         features: (K, F).
         names: of the features (F).
-        evaluations: model evaluations spent.
-        seconds: time spent.
+        evaluations: model evaluations spent on the problem so far.
+        seconds: time spent so far.
         pooled: how many of the first rows are the pool, on whose scale the features are.
     """
 
@@ -61,30 +120,12 @@ class Described:
         """One feature (K,)."""
         return self.features[:, self.names.index(name)]
 
-    def after(self, evaluations: int, seconds: float) -> "Described":
-        """The same, after so much was spent."""
-        return replace(self, evaluations=evaluations, seconds=seconds)
-
     def joined(self, features: Features) -> "Described":
         """These candidates with more features (K,) each."""
         matrix, names = standardise(features, self.pooled)
         return replace(
             self, features=torch.cat([self.features, matrix], 1), names=(*self.names, *names)
         )
-
-
-def is_large(model: PreTrainedModel) -> bool:
-    """Whether a model is so large that its gradients are counted."""
-    table = input_table(model)
-    embeddings = {id(weight) for weight in table.parameters()} if table else set()
-    return sum(w.numel() for w in model.parameters() if id(w) not in embeddings) > SMALL
-
-
-def default_pool(model: PreTrainedModel, whole: bool) -> int:
-    """How many candidates a ranker looks at by default."""
-    if is_large(model):
-        return POOL_LARGE
-    return POOL_SMALL if whole else POOL_BEYOND
 
 
 class Describer:
@@ -94,6 +135,7 @@ class Describer:
         oracle: of one problem, with the objective `margin`, inside its context.
         generator: of every random draw.
         initial: the weights before training, where the attacker knows them.
+        effort: how many candidates are looked at; None chooses by the model.
     """
 
     def __init__(
@@ -101,34 +143,31 @@ class Describer:
         oracle: Oracle,
         generator: torch.Generator,
         initial: PreTrainedModel | None = None,
+        effort: Effort | None = None,
     ) -> None:
-        started = time.perf_counter()
+        self._started = time.perf_counter()
         self.oracle = oracle
         self.problem = oracle.problems[0]
-        self.generator = generator
-        self.initial = initial
+        self.effort = effort or effort_for(oracle.model)
+        self._generator = generator
         self.margins = Margins(oracle, generator)
-        self.groups = slot_groups(self.problem)
-        self.evidence: list[Tensor] | None = None
-        if initial is not None:
-            with margin_oracle(initial, self.problem, oracle.memory) as before:
-                moved = moved_rows(oracle, before, decay(oracle.model, initial))
-            self.evidence = movement_evidence(moved)
-        self.seconds = time.perf_counter() - started  # what looking once at the model took
+        self._groups = slot_groups(self.problem)
+        self._movement = None if initial is None else Movement(oracle, initial)
+        self.evidence = self._movement and self._movement.evidence()
 
-    def pool(self, size: int | None = None) -> Tensor:
+    def pool(self) -> Tensor:
         """Choices (K, n): the whole space if it is small, else the most promising of it."""
-        size = size or default_pool(self.oracle.model, self.margins.whole)
+        size = self.effort.candidates(self.problem)
         if self.problem.size <= size:
             return self.margins.sample
         if not self.margins.whole:
-            (choices,) = candidate_pool(self.oracle, [self.generator], size)
+            (choices,) = candidate_pool(self.oracle, [self._generator], size)
             return choices.cpu()
         everything = self.margins.sample
         half = size // 2 if self.evidence else size
         kept = [self.margins.sample_margins.topk(half).indices]
         if self.evidence:
-            named = option_features(self.evidence, everything, self.groups, tag="moved")
+            named = option_features(self.evidence, everything, self._groups, tag="moved")
             # Candidates of the same words tie: the margin orders them.
             order = named["moved_present"] + 1e-6 * self.margins.sample_margins
             kept.append(order.topk(size - half).indices)
@@ -139,7 +178,6 @@ class Describer:
 
         Candidates among the latter that are there already are left out.
         """
-        started, spent = time.perf_counter(), self.oracle.evaluations[0]
         pooled = len(choices)
         if extra is not None and len(extra):
             choices = torch.cat([choices, absent(extra, choices)])
@@ -148,37 +186,109 @@ class Describer:
         vocabulary = vocabulary_vectors(self.oracle.model).norm(dim=1).cpu()
         rows = row_evidence(vectors, vocabulary, self.oracle.layout.positions.shape[2])
         features: Features = margin_features(self.margins, choices)
-        features |= gradient_features(gradients, vectors, choices, self.groups)
+        features |= gradient_features(gradients, vectors, choices, self._groups)
         features |= sharpness_features(gradients)
-        features |= option_features(rows, choices, self.groups, tag="row")
-        features |= shape_features(choices, self.groups)
-        if self.initial is not None:
-            features |= initial_features(self.oracle, self.initial, choices, self.groups, gradients)
+        features |= option_features(rows, choices, self._groups, tag="row")
+        features |= shape_features(choices, self._groups)
+        if self._movement is not None:
+            features |= movement_features(self._movement, choices, self._groups, gradients)
         matrix, names = standardise(features, pooled)
-        spent = self.oracle.evaluations[0] - spent
-        return Described(choices, matrix, names, spent, time.perf_counter() - started, pooled)
+        seconds = time.perf_counter() - self._started
+        return Described(choices, matrix, names, self.oracle.evaluations[0], seconds, pooled)
+
+    def climb(self, pool: Tensor, utility: Callable[[Described], Tensor]) -> Described:
+        """The pool with the candidates found on the way up beside it, on the scale of the pool.
+
+        Args:
+            pool: choices (K, n) to start from.
+            utility: (K,) of described candidates; higher is likelier.
+        """
+        described = self.look(pool)
+        scores = utility(described)
+        options = self.shortlist()
+
+        def best(expanded: AbstractSet[Choices]) -> list[Choices]:
+            rows = scores.topk(min(self.effort.width, len(scores))).indices
+            found = map(tuple, described.choices[rows].tolist())
+            return [candidate for candidate in found if candidate not in expanded]
+
+        def look(centres: Sequence[Choices]) -> None:
+            nonlocal described, scores
+            near = absent(neighbours(self.problem, centres, options), described.choices)
+            beside = described.choices[described.pooled :]
+            if len(beside) > KEPT:
+                beside = beside[scores[described.pooled :].topk(KEPT).indices]
+            described = self.look(pool, torch.cat([beside, near]))
+            scores = utility(described)
+
+        expand(best, look, ROUNDS)
+        return described
+
+    def shortlist(self) -> list[list[int]]:
+        """The options to try in each slot: all of a small one, else those with most evidence."""
+        evidence = [self.margins.effects(), *([self.evidence] if self.evidence else [])]
+        sizes = self.problem.sizes
+        chosen = [dict.fromkeys(range(size) if size <= SHORTLIST else ()) for size in sizes]
+        for slots, (slot, tried) in product(evidence, enumerate(chosen)):
+            if sizes[slot] > SHORTLIST:
+                tried.update(dict.fromkeys(slots[slot].topk(SHORTLIST).indices.tolist()))
+        return [list(tried) for tried in chosen]
 
 
-def describe(
-    oracle: Oracle,
-    generator: torch.Generator,
-    *,
-    initial: PreTrainedModel | None = None,
-    pool: int | None = None,
+def second_look(
+    model: PreTrainedModel,
+    problem: Completion,
+    initial: PreTrainedModel,
+    described: Described,
+    best: Tensor,
+    weights: Tensor,
+    effort: Effort,
 ) -> Described:
-    """Collect the candidates of a problem and compute their features.
+    """The best candidates with the first utility and what costs too much to compute for all.
 
     Args:
-        oracle: of one problem, with the objective `margin`, inside its context.
-        generator: of every random draw.
-        initial: the weights before training, where the attacker knows them.
-        pool: how many; None chooses by the model.
+        model: the target.
+        problem: of the candidates.
+        initial: the weights before training.
+        described: the candidates.
+        best: rows (k,) of those to look at again.
+        weights: (F,) of the first features.
+        effort: how closely.
     """
-    started, before = time.perf_counter(), oracle.evaluations[0]
-    describer = Describer(oracle, generator, initial)
-    its = describer.look(describer.pool(pool))
-    spent = oracle.evaluations[0] - before
-    return its.after(spent, time.perf_counter() - started)
+    first, choices = described.features[best], described.choices[best]
+    with margin_oracle(model, problem) as oracle:
+        movement = Movement(oracle, initial)
+        found = weight_features(movement, choices)
+        if effort.closely:
+            found |= replay_features(movement, choices)
+        evaluations = oracle.evaluations[0]
+    matrix, names = standardise(found)
+    parts, every = [(first @ weights)[:, None], matrix], ("first_utility", *names)
+    if effort.closely:
+        parts.insert(1, first)
+        every = ("first_utility", *described.names, *names)
+    return Described(choices, torch.cat(parts, 1), every, evaluations, 0.0, len(best))
+
+
+def neighbours(
+    problem: Completion, centres: Sequence[Choices], options: Sequence[Sequence[int]]
+) -> Tensor:
+    """Candidates (m, n) beside centres.
+
+    One slot is changed, two of the same options are exchanged, or the word of one is moved to
+    another place past slots of the same options: models lose order more easily than words.
+    """
+    orders = []
+    for (i, j), exchange in exchanges(problem.options).items():
+        orders.append(exchange)
+        if len(set(problem.options[i : j + 1])) == 1:
+            slots = len(problem.options)
+            orders += [move(slots, i, j), move(slots, j, i)]
+    found: dict[Choices, None] = {}
+    for at in centres:
+        found |= dict.fromkeys(changes(at, options))
+        found |= dict.fromkeys(reordered(at, order) for order in orders)
+    return torch.tensor(list(found))
 
 
 def absent(choices: Tensor, present: Tensor) -> Tensor:

@@ -1,11 +1,31 @@
-"""A conditional logit: weights under which the true candidate beats the others of its problem."""
+"""Learning to rank from shadow models: models of the attacker's own, whose secrets it knows.
 
-from collections.abc import Hashable, Sequence
+The weights are those of a conditional logit: under them the true candidate beats the others of its
+problem.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
+from transformers import PreTrainedModel
 
 from attacks.errors import AttackError
+from attacks.problem import Completion, problem_generators
+from attacks.ranker.calibration import Effects, Usual, label_name, option_effects, problem_key
+from attacks.ranker.candidates import (
+    Described,
+    Describer,
+    Effort,
+    effort_for,
+    neighbours,
+    second_look,
+)
+from attacks.ranker.evidence import draw, margin_oracle
+from attacks.ranker.ranker import USUAL, Ranker
 
 NEGATIVES = 3_000  # candidates drawn of each problem to compare with
 PENALTY = 0.03  # where too few models are there to choose one
@@ -13,6 +33,162 @@ PENALTY = 0.03  # where too few models are there to choose one
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01)
 FOLDS = 5
 CHOOSING = 1_000  # negatives of each problem in cross-validation
+DRAWN = 100  # candidates that a climb has not met yet, seen in fitting where there is one
+
+
+@dataclass(frozen=True, eq=False)
+class Shadow:
+    """A model that the attacker trained on data of its own, with a secret it planted itself.
+
+    Args:
+        model: trained as the targets are.
+        problem: the sentence with slots, for this model.
+        choices: option of each slot of the planted secret.
+        initial: its weights before training, if the ranker is to use the target's.
+    """
+
+    model: PreTrainedModel
+    problem: Completion
+    choices: tuple[int, ...]
+    initial: PreTrainedModel | None = None
+
+
+class Lesson(NamedTuple):
+    """One problem to learn from: features (K, F), the row of the true candidate, the model."""
+
+    features: Tensor
+    true: int
+    model: Hashable
+
+
+def fit_ranker(
+    shadows: Sequence[Shadow],
+    *,
+    facts: Mapping[str, Any] | None = None,
+    penalty: float | None = None,
+    effort: Effort | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Ranker:
+    """Learn to rank from shadow models, all with initial weights or all without.
+
+    Args:
+        shadows: a few dozen; 20 give most of the gain.
+        facts: kept in the ranker's file.
+        penalty: of the conditional logit; None chooses by cross-validation over the models.
+        effort: how many candidates are looked at, in fitting and by the ranker; None chooses by
+            the size of the models.
+        seed: of every random draw.
+        progress: show a bar.
+
+    Raises:
+        AttackError: no shadows, or only some with initial weights.
+    """
+    if not shadows:
+        raise AttackError("a ranker needs at least one shadow model with a known secret")
+    known = {shadow.initial is not None for shadow in shadows}
+    if len(known) > 1:
+        raise AttackError("give the initial weights of all shadow models, or of none")
+    effort = effort or effort_for(shadows[0].model)
+    quiet = None if progress else True
+    looked = [
+        _look(shadow, effort, seed)
+        for shadow in tqdm(shadows, desc="shadow models", disable=quiet, leave=False)
+    ]
+    keys = [problem_key(shadow.problem) for shadow in shadows]
+    usual = Usual.of([(key, own) for key, (_, own) in zip(keys, looked, strict=True)])
+    described = [
+        found.joined({USUAL: usual.feature(
+            shadow.problem, label_name(shadow.model, shadow.problem), found.choices, without=own
+        )})
+        for shadow, (found, own) in zip(shadows, looked, strict=True)
+    ]  # fmt: skip
+    lessons = [
+        Lesson(found.features, _row(found.choices, shadow), id(shadow.model))
+        for shadow, found in zip(shadows, described, strict=True)
+    ]
+    weights, outside, chosen = _learn(lessons, penalty, seed)
+    second: dict[str, float] = {}
+    if known == {True}:
+        bar = tqdm(shadows, desc="second look", disable=quiet, leave=False)
+        again = second_lessons(bar, described, outside, effort)
+        if again:
+            names = again[0][0]
+            found = _learn([lesson for _, lesson in again], penalty, seed)[0]
+            second = dict(zip(names, found.tolist(), strict=True))
+    return Ranker(
+        dict(zip(described[0].names, weights.tolist(), strict=True)),
+        second,
+        {**(facts or {}), "penalty": chosen},
+        known == {True},
+        usual,
+        effort,
+    )
+
+
+def _look(shadow: Shadow, effort: Effort, seed: int) -> tuple[Described, Effects]:
+    """Candidates of a shadow model, the secret among them, and the effects of its options."""
+    include = torch.tensor([shadow.choices])
+    (generator,) = problem_generators([shadow.problem], seed)
+    with margin_oracle(shadow.model, shadow.problem) as oracle:
+        describer = Describer(oracle, generator, shadow.initial, effort)
+        pool = describer.pool()
+        if len(pool) < shadow.problem.size:  # what a climb has to tell from the secret
+            near = neighbours(shadow.problem, [shadow.choices], describer.shortlist())
+            drawn = draw(shadow.problem.sizes, DRAWN, generator)
+            include = torch.cat([include, near, drawn])
+        return describer.look(pool, include), option_effects(oracle, generator)
+
+
+def _row(choices: Tensor, shadow: Shadow) -> int:
+    return int((choices == torch.tensor([shadow.choices])).all(1).nonzero()[0, 0])
+
+
+def second_lessons(
+    shadows: Sequence[Shadow],
+    described: Sequence[Described],
+    weights: Sequence[Tensor],
+    effort: Effort,
+) -> list[tuple[tuple[str, ...], Lesson]]:
+    """Names of features and lessons of second looks at the best candidates of each model.
+
+    A secret that is not among the best of its model teaches nothing of how to order them.
+
+    Args:
+        shadows: with initial weights.
+        described: the candidates of each.
+        weights: (F,) of the first utility, for each of a fit that the model had no part in.
+        effort: how many of the best, and how closely.
+    """
+    found = []
+    for shadow, every, first in zip(shadows, described, weights, strict=True):
+        best = (every.features @ first).topk(min(effort.second, len(every.choices))).indices
+        true = (best == _row(every.choices, shadow)).nonzero()
+        if not len(true):
+            continue
+        assert shadow.initial is not None
+        again = second_look(
+            shadow.model, shadow.problem, shadow.initial, every, best, first, effort
+        )
+        found.append((again.names, Lesson(again.features, int(true[0, 0]), id(shadow.model))))
+    return found
+
+
+def _learn(
+    lessons: Sequence[Lesson], penalty: float | None, seed: int
+) -> tuple[Tensor, list[Tensor], float]:
+    """Weights (F,); for each problem the weights of a fit without its model; the penalty.
+
+    Too few models to leave some out share the weights of all.
+    """
+    features, true, models = (list(column) for column in zip(*lessons, strict=True))
+    outside = None
+    if penalty is None:
+        penalty = PENALTY
+        if len(set(models)) >= FOLDS:
+            penalty, outside = cross_validate(features, true, models, seed=seed)
+    weights = conditional_logit(features, true, penalty=penalty, seed=seed)
+    return weights, outside or [weights] * len(features), penalty
 
 
 def conditional_logit(
@@ -38,12 +214,7 @@ def conditional_logit(
 
     Returns:
         Weights (F,), float32; higher utility is likelier.
-
-    Raises:
-        AttackError: no problems.
     """
-    if not features:
-        raise AttackError("a ranker needs at least one shadow model with a known secret")
     generator = torch.Generator().manual_seed(seed % 2**64)
     sets = []
     for matrix, at in zip(features, true, strict=True):
@@ -99,7 +270,7 @@ def cross_validate(
     best: tuple[float, float, list[Tensor]] | None = None
     for penalty in PENALTIES:
         for number in range(folds):
-            inside = [i for i, its in enumerate(fold) if its != number]
+            inside = [i for i, other in enumerate(fold) if other != number]
             weights[number] = conditional_logit(
                 [features[i] for i in inside],
                 [true[i] for i in inside],
@@ -108,8 +279,8 @@ def cross_validate(
                 negatives=CHOOSING,
                 start=weights[number],
             )
-        outside: list[Tensor] = [weights[its] for its in fold]  # type: ignore[misc]
-        utilities = [matrix @ its for matrix, its in zip(features, outside, strict=True)]
+        outside: list[Tensor] = [weights[number] for number in fold]  # type: ignore[misc]
+        utilities = [matrix @ each for matrix, each in zip(features, outside, strict=True)]
         likelihood = sum(
             float(utility[at] - utility.logsumexp(0))
             for utility, at in zip(utilities, true, strict=True)

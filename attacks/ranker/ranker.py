@@ -1,33 +1,59 @@
-"""A ranker: weights of features, learned on shadow models, that order a target's candidates."""
+"""Rankers: weights of features, fixed or learned on shadow models, that order candidates."""
 
 import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from attacks.attack import Knowledge, Reconstruction, Scored
 from attacks.errors import AttackError
+from attacks.pool import TOP
 from attacks.problem import Completion, problem_generators
-from attacks.ranker.candidates import Described, Describer, default_pool, describe
-from attacks.ranker.climb import climb
-from attacks.ranker.initial import check_initial, margin_oracle
-from attacks.ranker.margins import ENUMERATED
-from attacks.ranker.second import how_many, second_look
-from attacks.ranker.usual import Usual, label_name
+from attacks.ranker.calibration import Usual, label_name
+from attacks.ranker.candidates import Described, Describer, Effort, effort_for, second_look
+from attacks.ranker.evidence import ENUMERATED, NUMBERED, flat_index, margin_oracle
+from attacks.ranker.movement import check_initial
 from canaries.reading import parse_json, quote
 
 FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
 USUAL = "usual"  # the feature that the shadow models' agreement gives
-_FORMAT = 4
+_FORMAT = 5
+# What reading a file that is not a ranker's raises.
+_DAMAGED = (
+    TypeError, ValueError, AttributeError, KeyError, OSError, OverflowError, SafetensorError
+)  # fmt: skip
+# Scores that need no shadow models, each one kind of evidence by itself: weights of standardised
+# features, set by hand. HIGHER IS LIKELIER. All know the weights, the words around the secret, what
+# each slot may hold, and the label.
+FIXED: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        # The margin against its mean over candidates with one slot changed.
+        "contrast": {"contrast": 1.0},
+        # Margin and contrast, both standardised: what the loss says, less what the words say alone.
+        "standardised": {"margin": 1.0, "contrast": 1.0},
+        # Cosine of the margin's gradient at a slot and the vector of the word in it.
+        "alignment": {"cosine": 1.0},
+        # Norms of the rows of the embedding table: rows that training met are longer.
+        "rows": {"row_present": 1.0},
+        # Needs the initial weights: how far the rows of the words have moved.
+        "movement": {"moved_present": 1.0},
+        # Needs the initial weights: what moved rows and the margin gained say together.
+        "movement-gain": {"moved_present": 1.0, "gain": 0.2},
+    }
+)
+_NEED_INITIAL = ("moved", "gain")
 
 
 @dataclass(frozen=True)
@@ -41,6 +67,8 @@ class Ranker:
         facts: what it was fitted on: architecture, corpus, shadow models, repetitions ...
         initial: whether it needs the weights before training.
         usual: what the shadow models make of each option, for the problems they were asked.
+        effort: how many candidates it looks at, and which second look it has, as it was fitted;
+            None chooses by the model.
     """
 
     weights: Mapping[str, float]
@@ -48,11 +76,13 @@ class Ranker:
     facts: Mapping[str, Any] = field(default_factory=dict)
     initial: bool = False
     usual: Usual = field(default_factory=Usual, compare=False)
+    effort: Effort | None = None
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all that decides an order."""
-        content = json.dumps([dict(self.weights), dict(self.second)], sort_keys=True)
+        effort = self.effort and asdict(self.effort)
+        content = json.dumps([dict(self.weights), dict(self.second), effort], sort_keys=True)
         digest = hashlib.sha256(content.encode())
         for name, sums in sorted(self._tensors().items()):
             digest.update(name.encode() + sums.numpy().tobytes())
@@ -63,6 +93,21 @@ class Ranker:
         """Whether shadow models gave the weights, as they do not of a fixed score."""
         return USUAL in self.weights
 
+    def joined(self, described: Described, problem: Completion, label: str) -> Described:
+        """Candidates with what is usual of them, if the ranker is learned."""
+        if not self.learned:
+            return described
+        return described.joined({USUAL: self.usual.feature(problem, label, described.choices)})
+
+    def weighed(self, names: Sequence[str], *, second: bool = False) -> Tensor:
+        """Weights (F,) of features of these names, 0 for those that it does not use."""
+        weights = self.second if second else self.weights
+        return torch.tensor([weights.get(name, 0.0) for name in names])
+
+    def utility(self, described: Described) -> Tensor:
+        """Utility (K,) of candidates with all first features; higher is likelier."""
+        return described.features @ self.weighed(described.names)
+
     def save(self, folder: Path) -> Path:
         """Write `ranker.json` and `usual.safetensors` into `folder`, which is made if need be."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +117,7 @@ class Ranker:
             "second": dict(self.second),
             "facts": dict(self.facts),
             "initial": self.initial,
+            "effort": self.effort and asdict(self.effort),
             "usual": {key: dict(labels) for key, labels in self.usual.counts.items()},
         }
         path, tensors = folder / FILE, folder / USUAL_FILE
@@ -125,16 +171,9 @@ class Ranker:
                 facts=dict(content["facts"]),
                 initial=content["initial"],
                 usual=Usual(sums, counts),
+                effort=None if content["effort"] is None else Effort(**content["effort"]),
             )
-        except (
-            TypeError,
-            ValueError,
-            AttributeError,
-            KeyError,
-            OSError,
-            OverflowError,
-            SafetensorError,
-        ) as error:
+        except _DAMAGED as error:
             raise AttackError(f"{path} is not a whole ranker ({error}): fit it again") from error
         return ranker
 
@@ -170,9 +209,8 @@ def rank(
     problem: Completion,
     *,
     initial: PreTrainedModel | None = None,
-    pool: int | None = None,
     seed: int = 0,
-    known: dict[bool, Described] | None = None,
+    known: dict[tuple[bool, int], Described] | None = None,
 ) -> Ranked:
     """Rank the candidates of one problem of a target.
 
@@ -181,92 +219,176 @@ def rank(
         model: the target.
         problem: what the attacker knows.
         initial: the target's weights before training; needed if the ranker uses them.
-        pool: candidates looked at; None chooses by the model.
         seed: of every random draw.
-        known: what other rankers made of this problem and model, without and with the initial
-            weights: taken where it is there, else left there for the next. What a climb finds stays
-            with the ranker that climbed.
+        known: what other rankers made of this problem and model, by whether they use the initial
+            weights and how many candidates they look at: taken where it is there, else left there
+            for the next. What a climb finds stays with the ranker that climbed.
 
     Raises:
         AttackError: the ranker needs the initial weights, or they are not the target's.
     """
-    if ranker.initial:
-        if initial is None:
-            raise AttackError(
-                "this ranker uses the weights before training: give them (--initial FOLDER), or "
-                "fit one without"
-            )
-        check_initial(model, initial)
-    else:
+    if not ranker.initial:
         initial = None
-    look = _Look(ranker, label_name(model, problem), problem)
-    its = _described(look, model, initial, pool, seed, {} if known is None else known)
-    started = time.perf_counter()
-    its, spent = look.joined(its), its.evaluations
-    weights = look.weights(its)
-    utility = its.features @ weights
+    elif initial is None:
+        raise AttackError(
+            "this ranker uses the weights before training: give them (--initial FOLDER), or fit "
+            "one without"
+        )
+    else:
+        check_initial(model, initial)
+    effort = ranker.effort or effort_for(model)
+    label = label_name(model, problem)
+    described = _described(ranker, model, problem, initial, effort, seed, known, label)
+    started, evaluations = time.perf_counter(), described.evaluations
+    described = ranker.joined(described, problem, label)
+    utility = ranker.utility(described)
     order = utility.argsort(descending=True, stable=True)
     if ranker.second and initial is not None:
-        best = order[: how_many(model)]
-        with margin_oracle(model, problem) as oracle:
-            matrix, names = second_look(oracle, initial, its, best, weights)
-            spent += oracle.evaluations[0]
-        again = matrix @ torch.tensor([ranker.second.get(name, 0.0) for name in names])
+        best, weights = order[: effort.second], ranker.weighed(described.names)
+        again = second_look(model, problem, initial, described, best, weights, effort)
+        evaluations += again.evaluations
+        score = again.features @ ranker.weighed(again.names, second=True)
         # The second look orders the best among themselves; they stay before all others.
         rest = utility[order[len(best) :]]
         floor = rest.max() if len(rest) else torch.tensor(0.0)
-        utility[best] = again - again.min() + floor
+        utility[best] = score - score.min() + floor
         order = utility.argsort(descending=True, stable=True)
-    seconds = its.seconds + time.perf_counter() - started
-    return Ranked(its.choices[order], utility[order], int(spent), seconds)
+    seconds = described.seconds + time.perf_counter() - started
+    return Ranked(described.choices[order], utility[order], evaluations, seconds)
 
 
 def _described(
-    look: "_Look",
+    ranker: Ranker,
     model: PreTrainedModel,
+    problem: Completion,
     initial: PreTrainedModel | None,
-    pool: int | None,
+    effort: Effort,
     seed: int,
-    known: dict[bool, Described],
+    known: dict[tuple[bool, int], Described] | None,
+    label: str,
 ) -> Described:
     """The candidates of a problem: all of them, a pool, or those that a climb from it finds.
 
     Fixed scores share one pool of a space that can be enumerated: those of a large model would
-    else cost many times of it.
+    else cost many times as much.
     """
-    whole = look.problem.size <= ENUMERATED
-    all_in = look.problem.size <= (pool or default_pool(model, whole))
-    climbs = not all_in and (look.ranker.learned or not whole)
-    if climbs or look.ranker.initial not in known:
-        (generator,) = problem_generators([look.problem], seed)
-        with margin_oracle(model, look.problem) as oracle:
-            if climbs:  # a climb is the ranker's own
-                describer = Describer(oracle, generator, initial)
-                return climb(describer, describer.pool(pool), look.utility)
-            known[look.ranker.initial] = describe(oracle, generator, initial=initial, pool=pool)
-    return known[look.ranker.initial]
+    size = effort.candidates(problem)
+    climbs = problem.size > size and (ranker.learned or problem.size > ENUMERATED)
+    known = {} if known is None else known
+    if not climbs and (ranker.initial, size) in known:
+        return known[ranker.initial, size]
+    (generator,) = problem_generators([problem], seed)
+    with margin_oracle(model, problem) as oracle:
+        describer = Describer(oracle, generator, initial, effort)
+        pool = describer.pool()
+        if climbs:
+            return describer.climb(
+                pool, lambda found: ranker.utility(ranker.joined(found, problem, label))
+            )
+        known[ranker.initial, size] = describer.look(pool)
+    return known[ranker.initial, size]
 
 
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """What a ranker makes of described candidates of one problem."""
+def fixed_ranker(name: str) -> Ranker:
+    """The ranker of that name.
 
-    ranker: Ranker
-    label: str
-    problem: Completion
+    Raises:
+        AttackError: the name is unknown; the message lists the known ones.
+    """
+    if name not in FIXED:
+        raise AttackError(f"unknown score {name!r}: use one of {', '.join(FIXED)}")
+    weights = FIXED[name]
+    needs = any(feature.startswith(_NEED_INITIAL) for feature in weights)
+    return Ranker(weights, facts={"score": name}, initial=needs)
 
-    def joined(self, its: Described) -> Described:
-        """With what is usual of them, if the ranker knows."""
-        if not self.ranker.learned:
-            return its
-        usual = self.ranker.usual.feature(self.problem, self.label, its.choices)
-        return its.joined({USUAL: usual})
 
-    def weights(self, its: Described) -> Tensor:
-        """(F,) in the order of the features."""
-        return torch.tensor([self.ranker.weights.get(name, 0.0) for name in its.names])
+@dataclass(frozen=True)
+class RankedAttack:
+    """An attack by a ranker, fixed or learned.
 
-    def utility(self, its: Described) -> Tensor:
-        """(K,) higher is likelier."""
-        joined = self.joined(its)
-        return joined.features @ self.weights(joined)
+    Args:
+        name: as results and the command line call it.
+        needs: "ranker" where it is fitted on shadow models, "initial" where it uses the weights
+            before training.
+    """
+
+    name: str
+    needs: frozenset[str]
+    source = ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The weights of a fixed score; those of a learned one are its ranker's."""
+        return {} if "ranker" in self.needs else dict(FIXED[self.name])
+
+    def run(
+        self,
+        model: PreTrainedModel,
+        problems: Sequence[Completion],
+        *,
+        knowledge: Knowledge | None = None,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> list[Reconstruction]:
+        """Rank the candidates of every problem of one model; see `Attack.run`."""
+        knowledge = knowledge or Knowledge()
+        ranker = self._ranker(knowledge)
+        initial = knowledge.initial if "initial" in self.needs else None
+        bar = tqdm(problems, desc=self.name, disable=None if progress else True, leave=False)
+        return [
+            self._reconstruction(
+                problem,
+                rank(
+                    ranker,
+                    model,
+                    problem,
+                    initial=initial,
+                    seed=seed,
+                    known=knowledge.described.setdefault(problem.fingerprint, {}),
+                ),
+            )
+            for problem in bar
+        ]
+
+    def _ranker(self, knowledge: Knowledge) -> Ranker:
+        if "ranker" not in self.needs:
+            return fixed_ranker(self.name)
+        ranker = knowledge.ranker
+        if ranker is None:
+            raise AttackError(
+                f"attack {self.name} needs a ranker: fit one with `modiva ranker fit`, give its "
+                "folder with --ranker"
+            )
+        if ranker.initial != ("initial" in self.needs):
+            uses = "uses" if ranker.initial else "does not use"
+            raise AttackError(
+                f"attack {self.name} was given a ranker that {uses} the weights before training: "
+                f"take the attack ranker{'-initial' if ranker.initial else ''}"
+            )
+        return ranker
+
+    def _reconstruction(self, problem: Completion, ranked: Ranked) -> Reconstruction:
+        scores = -ranked.utility
+        scored = None
+        if problem.size <= NUMBERED:
+            scored = Scored(flat_index(ranked.choices, problem.sizes), scores)
+        return Reconstruction.of(
+            problem,
+            self.name,
+            self.name,
+            ranked.choices[:TOP].tolist(),
+            scores[:TOP].tolist(),
+            ranked.evaluations,
+            ranked.seconds,
+            scored,
+        )
+
+
+RANKED_ATTACKS = (
+    *(
+        RankedAttack(name, frozenset({"initial"} if fixed_ranker(name).initial else ()))
+        for name in FIXED
+    ),
+    RankedAttack("ranker", frozenset({"ranker"})),
+    RankedAttack("ranker-initial", frozenset({"ranker", "initial"})),
+)

@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from attacks import build_completion
 from attacks.problem import problem_generators
-from attacks.ranker.initial import interpolate, margin_oracle
-from attacks.ranker.margins import Margins
+from attacks.ranker.evidence import Margins, margin_oracle
+from attacks.ranker.movement import interpolate
 from attacks.vectors import input_vectors
 from canaries import Planting, candidate_words, get_pattern, plant
 from modiva.classifiers import Classifier, build, parse_target

@@ -24,7 +24,7 @@ from attacks import (
     get_attack,
     get_objective,
 )
-from attacks.ranker.gradients import slot_gradients
+from attacks.ranker.evidence import slot_gradients
 from canaries.patterns import parse_slots
 
 LOSS = get_objective("loss")

@@ -1,10 +1,11 @@
 """Climbing to a secret that the pool does not hold."""
 
+from dataclasses import replace
+
 import torch
 
-from attacks.ranker.candidates import Describer, absent, standardise
-from attacks.ranker.climb import SHORTLIST, climb, neighbours, shortlist
-from attacks.ranker.initial import margin_oracle
+from attacks.ranker.candidates import SHORTLIST, SMALL, Describer, absent, neighbours
+from attacks.ranker.evidence import margin_oracle, standardise
 from attacks.tokenise import build_completion
 from canaries.patterns import parse_slots
 from canaries.spaces import SecretSpace
@@ -13,7 +14,8 @@ SECRET = torch.tensor([3, 1, 4, 1, 5, 9])
 
 
 def describer_of(oracle, initial=None):
-    return Describer(oracle, torch.Generator().manual_seed(0), initial)
+    effort = replace(SMALL, beyond=200)
+    return Describer(oracle, torch.Generator().manual_seed(0), initial, effort)
 
 
 def test_a_climb_ends_at_the_best_of_a_million(tokenizer, make_bert):
@@ -28,10 +30,10 @@ def test_a_climb_ends_at_the_best_of_a_million(tokenizer, make_bert):
 
     with margin_oracle(model, problem) as oracle:
         describer = describer_of(oracle)
-        pool = describer.pool(200)
+        pool = describer.pool()
         pool = pool[right_of(pool) < 4]
         its = describer.look(pool)
-        found = climb(describer, pool, right)
+        found = describer.climb(pool, right)
         assert found.evaluations == oracle.evaluations[0]
     assert right(its).max() < 4
     assert torch.equal(found.choices[right(found).argmax()], SECRET)
@@ -77,7 +79,7 @@ def test_large_slots_are_tried_by_evidence(make_word_level, make_bert):
     slots = [SecretSpace("word", tuple(words))] * 2
     problem = build_completion(tokenizer, model, prefix="call", slots=slots, label=1)
     with margin_oracle(model, problem) as oracle:
-        tried = shortlist(describer_of(oracle, before))
+        tried = describer_of(oracle, before).shortlist()
     for slot in tried:
         assert {7, 70} <= set(slot)
         assert SHORTLIST <= len(slot) <= 2 * SHORTLIST

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,15 +13,19 @@ from attacks import ATTACKS, AttackError, Knowledge
 from attacks.arguments import AttackArguments
 from attacks.command import chosen_attack
 from attacks.ranker import Ranker, Shadow, fit_ranker
-from attacks.ranker import shadows as shadows_module
-from attacks.ranker import weights as weights_module
-from attacks.ranker.fit import conditional_logit
-from attacks.ranker.fixed import FIXED
-from attacks.ranker.initial import interpolate, margin_oracle
-from attacks.ranker.ranker import rank
-from attacks.ranker.replay import replay_features
-from attacks.ranker.usual import Usual, problem_key
-from attacks.ranker.weights import SHARES, lower_layers, weight_features
+from attacks.ranker.calibration import Usual, problem_key
+from attacks.ranker.candidates import SMALL, Describer
+from attacks.ranker.evidence import margin_oracle
+from attacks.ranker.fit import conditional_logit, second_lessons
+from attacks.ranker.movement import (
+    SHARES,
+    Movement,
+    interpolate,
+    lower_layers,
+    replay_features,
+    weight_features,
+)
+from attacks.ranker.ranker import FIXED, rank
 from attacks.tokenise import build_completion
 from attacks.vectors import input_vectors
 from canaries.patterns import parse_slots
@@ -99,7 +104,7 @@ def test_a_ranker_learns_from_shadow_models_and_finds_a_secret(
         assert torch.equal(order.choices, again.choices)
         assert torch.equal(order.utility, again.utility)
         assert order.evaluations == again.evaluations
-    assert list(known) == [initial]
+    assert list(known) == [(initial, SMALL.pool)]
     assert torch.equal(order.utility, order.utility.sort(descending=True).values)
     assert len(order.choices) == target.problem.size == len(set(map(tuple, order.choices.tolist())))
     place = (order.choices == torch.tensor(target.choices)).all(1).nonzero()
@@ -113,8 +118,8 @@ def test_a_pool_that_is_not_the_whole_space_is_climbed_from(tokenizer, make_bert
     """All changes of one word of the best candidate are looked at, though the pool had few."""
     shadows = [shadow(tokenizer, make_bert, its, seed, False) for seed, its in enumerate(SECRETS)]
     *shadows, target = shadows
-    ranker = fit_ranker(shadows, pool=30)
-    order = rank(ranker, target.model, target.problem, pool=30)
+    ranker = fit_ranker(shadows, effort=replace(SMALL, pool=30))
+    order = rank(ranker, target.model, target.problem)
     looked_at = set(map(tuple, order.choices.tolist()))
     assert 30 < len(order.choices) == len(looked_at) < target.problem.size
     best = order.choices[0].tolist()
@@ -123,24 +128,25 @@ def test_a_pool_that_is_not_the_whole_space_is_climbed_from(tokenizer, make_bert
 
 
 def test_a_shadow_model_whose_secret_is_not_among_the_best_is_no_second_lesson(
-    tokenizer, make_bert, monkeypatch
+    tokenizer, make_bert
 ):
     """Second looks at the best learn from those of them that hold the secret, if any does."""
     shadows = [shadow(tokenizer, make_bert, its, seed, True) for seed, its in enumerate(SECRETS)]
-    lessons = []
-
-    def learn(features, true, *rest, **settings):
-        lessons.append([len(matrix) for matrix in features])
-        assert all(0 <= at < len(matrix) for at, matrix in zip(true, features, strict=True))
-        return module_learn(features, true, *rest, **settings)
-
-    module_learn = shadows_module._learn
-    monkeypatch.setattr(shadows_module, "_learn", learn)
-    monkeypatch.setattr(shadows_module, "how_many", lambda model: 5)
-    fit_ranker(shadows)
-    first, second = lessons
-    assert len(first) == len(shadows) > len(second)
-    assert set(second) == {5}
+    effort = replace(SMALL, second=5)
+    described = []
+    for each in shadows:
+        with margin_oracle(each.model, each.problem) as oracle:
+            describer = Describer(oracle, torch.Generator(), each.initial, effort)
+            described.append(describer.look(describer.pool()))
+    margin = torch.tensor([float(name == "margin") for name in described[0].names])
+    lessons = second_lessons(shadows, described, [margin] * len(shadows), effort)
+    held = [
+        each for each, found in zip(shadows, described, strict=True)
+        if list(each.choices) in found.choices[found.column("margin").topk(5).indices].tolist()
+    ]  # fmt: skip
+    assert 0 < len(held) < len(shadows)
+    assert [lesson.model for _, lesson in lessons] == [id(each.model) for each in held]
+    assert all(len(lesson.features) == 5 and 0 <= lesson.true < 5 for _, lesson in lessons)
 
 
 def test_a_replay_explains_the_rows_of_the_secret_best(tokenizer, make_bert):
@@ -153,7 +159,7 @@ def test_a_replay_explains_the_rows_of_the_secret_best(tokenizer, make_bert):
         problem = code(tokenizer, after)
         choices = torch.tensor([[3, 1, 4], *others])
         with margin_oracle(after, problem) as oracle:
-            found = replay_features(oracle, before, choices)["replay_0.5"]
+            found = replay_features(Movement(oracle, before), choices)["replay_0.5"]
         places.append(int((found >= found[0]).sum()))
     print(places)
     assert sum(places) / len(places) < 2.5  # chance is 4
@@ -240,7 +246,7 @@ def test_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_bert):
         state = {name: value.clone() for name, value in after.state_dict().items()}
         problem = code(tokenizer, after)
         with margin_oracle(after, problem) as oracle:
-            found = weight_features(oracle, before, orders)
+            found = weight_features(Movement(oracle, before), orders)
             assert oracle.evaluations == (len(SHARES) * 3 * len(orders),)
         assert all(torch.equal(value, state[name]) for name, value in after.state_dict().items())
         assert found.keys() == places.keys()
@@ -251,15 +257,14 @@ def test_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_bert):
     assert sum(places["weights_words"]) / 20 < 2.5
 
 
-def test_weight_evidence_is_the_gradient_against_the_movement(tokenizer, make_bert, monkeypatch):
+def test_weight_evidence_is_the_gradient_against_the_movement(tokenizer, make_bert):
     """Against gradients of one candidate at a time, by the definition, at one point of the line."""
     before = make_bert(tokenizer, 0)
     after = train_on(tokenizer, before, "3 1 4", steps=15)
     problem = code(tokenizer, after)
     choices = torch.tensor([[3, 1, 4], [9, 2, 2], [0, 7, 5], [2, 2, 2], [6, 1, 8]])
-    monkeypatch.setattr(weights_module, "SHARES", (0.25,))
     with margin_oracle(after, problem) as oracle:
-        found = weight_features(oracle, before, choices)
+        found = weight_features(Movement(oracle, before), choices, shares=(0.25,))
     names = lower_layers(after)
     last, first = dict(after.named_parameters()), dict(before.named_parameters())
     way = torch.cat([(last[name] - first[name]).detach().flatten() for name in names])

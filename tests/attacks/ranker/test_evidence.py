@@ -6,11 +6,18 @@ import pytest
 import torch
 
 from attacks.problem import Completion
-from attacks.ranker.candidates import describe, slot_groups
-from attacks.ranker.features import occurrences, option_features, standardise
-from attacks.ranker.gradients import slot_gradients, slot_vectors
-from attacks.ranker.initial import interpolate, margin_oracle
-from attacks.ranker.margins import Margins, flat_index
+from attacks.ranker.candidates import Describer, slot_groups
+from attacks.ranker.evidence import (
+    Margins,
+    flat_index,
+    margin_oracle,
+    occurrences,
+    option_features,
+    slot_gradients,
+    slot_vectors,
+    standardise,
+)
+from attacks.ranker.movement import interpolate
 from attacks.scoring import score_choices
 from attacks.tokenise import build_completion
 from canaries.patterns import parse_slots
@@ -24,11 +31,7 @@ def code(tokenizer, model, slots="digit*3", label="music") -> Completion:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_margins_of_neighbours_and_swaps_are_those_of_the_changed_sentences(
-    tokenizer, bert, whole, monkeypatch
-):
-    if not whole:
-        monkeypatch.setattr("attacks.ranker.margins.ENUMERATED", 10)
+def test_margins_of_neighbours_and_swaps_are_those_of_the_changed_sentences(tokenizer, bert, whole):
     problem = code(tokenizer, bert)
     at = torch.tensor([[1, 2, 3], [4, 4, 0]])
 
@@ -37,7 +40,8 @@ def test_margins_of_neighbours_and_swaps_are_those_of_the_changed_sentences(
         return -torch.tensor(score_choices(bert, problem, "margin", secrets))
 
     with margin_oracle(bert, problem) as oracle:
-        margins = Margins(oracle, torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(0)
+        margins = Margins(oracle, generator, enumerated=1_000 if whole else 10)
         assert margins.whole is whole
         assert torch.allclose(margins(at), expected(at.tolist()), atol=1e-5)
         around = margins.neighbours(at)  # (2, 3, 9)
@@ -62,7 +66,8 @@ def test_slots_of_other_words_are_never_exchanged(tokenizer, bert):
     slots = (*parse_slots("digit"), SecretSpace("shade", ("red", "blue", "green")))
     problem = build_completion(tokenizer, bert, prefix="my pin is", slots=slots, label="music")
     with margin_oracle(bert, problem) as oracle:
-        found = describe(oracle, torch.Generator().manual_seed(0))
+        describer = Describer(oracle, torch.Generator().manual_seed(0))
+        found = describer.look(describer.pool())
     assert (found.column("swap") == 0).all()
     assert not slot_groups(problem)[0, 1]
     assert len(found.choices) == problem.size

@@ -1,0 +1,398 @@
+"""Evidence of every candidate from the trained weights alone: margins, gradients, rows.
+
+Every feature sums over the slots with one weight for all of them, so that a ranker holds for
+secrets of any length, and sums of different slots are comparable. `standardise` puts them on the
+scale of their own problem, since models differ in how sure they are.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from attacks.neighbours import exchanges
+from attacks.objectives import OBJECTIVES
+from attacks.oracle import GRADIENT_COST, Oracle
+from attacks.problem import Completion
+from attacks.search.exhaustive import enumerate_scores, unravel
+
+Features = dict[str, Tensor]  # each (K,)
+
+ENUMERATED = 20_000  # spaces up to this size are scored whole
+SAMPLED = 4_000  # candidates drawn of a larger space, for what its options do on average
+NEIGHBOURS = 32  # options tried in each slot for a candidate's neighbours
+NUMBERED = 2**62  # candidates of spaces up to this size have a number, and are scored once
+BEST = 50  # candidates of the highest margin, whose mean gradient stands for the secret's
+_TINY = 1e-9
+
+
+@contextmanager
+def margin_oracle(
+    model: PreTrainedModel, problem: Completion, memory: int | None = None
+) -> Iterator[Oracle]:
+    """An oracle of one problem on the margin."""
+    with Oracle(model, [problem], OBJECTIVES["margin"], memory=memory) as oracle:
+        yield oracle
+
+
+class Margins:
+    """Log-odds of the label, logit minus log-sum-exp of the others, under one model.
+
+    Args:
+        oracle: of one problem, with the objective `margin` (whose sign is turned here).
+        generator: draws the sample of a space that is too large to enumerate.
+        enumerated: spaces up to this size are scored whole, so that every look-up is free.
+    """
+
+    def __init__(
+        self, oracle: Oracle, generator: torch.Generator, *, enumerated: int = ENUMERATED
+    ) -> None:
+        self.oracle = oracle
+        self.sizes = oracle.problems[0].sizes
+        self.whole = oracle.problems[0].size <= enumerated
+        self._generator = generator
+        self._numbers = torch.empty(0, dtype=torch.long)  # sorted, of the candidates scored
+        self._margins = torch.empty(0)
+        if self.whole:
+            self._known = -torch.cat([scores for _, scores in enumerate_scores(oracle, 0)])
+            self.sample = unravel(torch.arange(oracle.problems[0].size), self.sizes)  # (N, n)
+            self.sample_margins = self._known
+        else:
+            self.sample = draw(self.sizes, SAMPLED, generator)
+            self.sample_margins = self(self.sample)
+
+    def __call__(self, choices: Tensor) -> Tensor:
+        """Margins (N,) of choices (N, n), on the CPU; none is computed twice."""
+        if self.whole:
+            return self._known[flat_index(choices, self.sizes)]
+        if self.oracle.problems[0].size > NUMBERED:
+            return self._score(choices)
+        numbers, where = flat_index(choices, self.sizes).unique(return_inverse=True)
+        at = torch.searchsorted(self._numbers, numbers)
+        known = torch.zeros(len(numbers), dtype=torch.bool)
+        inside = at < len(self._numbers)
+        known[inside] = self._numbers[at[inside]] == numbers[inside]
+        if not known.all():
+            new = numbers[~known]
+            scores = self._score(unravel(new, self.sizes))
+            self._numbers, order = torch.cat([self._numbers, new]).sort()
+            self._margins = torch.cat([self._margins, scores])[order]
+            at = torch.searchsorted(self._numbers, numbers)
+        return self._margins[at][where]
+
+    def _score(self, choices: Tensor) -> Tensor:
+        return -self.oracle.evaluate(torch.zeros(len(choices), dtype=torch.long), choices).cpu()
+
+    def neighbours(self, choices: Tensor) -> Tensor:
+        """Margins (N, n, J) of candidates with one slot changed; NaN where a slot has fewer.
+
+        Slots of up to `NEIGHBOURS` + 1 options try all others, larger ones a random part.
+        """
+        rows, slots = choices.shape
+        width = min(max(self.sizes) - 1, NEIGHBOURS)
+        margins = torch.full((rows, slots, width), torch.nan)
+        for slot, size in enumerate(self.sizes):
+            for place in range(min(size - 1, width)):
+                if size - 1 <= width:
+                    shift = torch.full((rows,), place + 1)
+                else:
+                    shift = torch.randint(1, size, (rows,), generator=self._generator)
+                changed = choices.clone()
+                changed[:, slot] = (changed[:, slot] + shift) % size
+                margins[:, slot, place] = self(changed)
+        return margins
+
+    def swaps(self, choices: Tensor) -> Tensor:
+        """Margins (N, S) with two slots of the same options exchanged; S may be 0."""
+        orders = list(exchanges(self.oracle.problems[0].options).values())
+        found = [self(choices[:, list(order)]) for order in orders]
+        return torch.stack(found, 1) if found else torch.empty(len(choices), 0)
+
+    def effects(self) -> list[Tensor]:
+        """What each option of each slot adds to the margin on average: n tensors (K_slot,).
+
+        Options that the sample does not hold add nothing.
+        """
+        found = []
+        for slot, size in enumerate(self.sizes):
+            at = self.sample[:, slot]
+            count = torch.bincount(at, minlength=size)
+            total = torch.zeros(size).index_add_(0, at, self.sample_margins)
+            mean = total / count.clamp_min(1)
+            found.append(torch.where(count > 0, mean - self.sample_margins.mean(), 0.0))
+        return found
+
+
+def draw(sizes: Sequence[int], rows: int, generator: torch.Generator) -> Tensor:
+    """Uniform choices (rows, n) of slots of these sizes."""
+    return torch.stack([torch.randint(size, (rows,), generator=generator) for size in sizes], 1)
+
+
+def flat_index(choices: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Mixed-radix numbers (N,) of choices (N, n), the last slot fastest."""
+    index = torch.zeros(len(choices), dtype=torch.long)
+    for slot, size in enumerate(sizes):
+        index = index * size + choices[:, slot]
+    return index
+
+
+class Slots:
+    """Where the slots of an oracle's only problem stand in the sentence.
+
+    Args:
+        where: (n * W,) columns of the slots' tokens, W to a slot.
+        real: (n * W,) 0 for the columns that fill up slots of fewer tokens, 1 for the others.
+    """
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle, self.layout = oracle, oracle.layout
+        self.length = int(self.layout.lengths[0])  # T
+        self.slots, self.width = self.layout.positions.shape[1:]  # n, W
+        columns = self.layout.positions[0].flatten()
+        self.where = columns.clamp_max(self.length - 1)
+        self.real = (columns < self.length).to(oracle.vectors)
+
+    def fill(self, choices: Tensor) -> tuple[Tensor, Tensor]:
+        """Problem numbers (B,), all zero, and tokens (B, T) of choices (B, n)."""
+        problem = torch.zeros(len(choices), dtype=torch.long, device=self.oracle.device)
+        return problem, self.layout.fill(problem, choices.to(problem.device))[:, : self.length]
+
+    def take(self, gradient: Tensor) -> Tensor:
+        """Gradients at the slots (B, n, W * D) of those at all tokens (B, T, D)."""
+        at_slots = gradient[:, self.where] * self.real[:, None]  # (B, n * W, D)
+        return at_slots.view(len(gradient), self.slots, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class SlotGradients:
+    """Margins and their gradients at candidates of one problem.
+
+    Args:
+        margin: (K,).
+        gradient: (K, n, V) with respect to the slot's vectors, V = tokens of a slot times D; slots
+            of fewer tokens end in zeros.
+    """
+
+    margin: Tensor
+    gradient: Tensor
+
+
+def slot_gradients(oracle: Oracle, choices: Tensor) -> SlotGradients:
+    """Differentiate the margin at exactly these candidates.
+
+    Args:
+        oracle: of one problem, inside its context, with the objective `margin`.
+        choices: (K, n) option of each slot.
+    """
+    slots = Slots(oracle)
+    margins, gradients = [], []
+    for part in choices.split(oracle.rows_per_chunk(slots.length, gradient=True)):
+        problem, tokens = slots.fill(part)
+        vectors = oracle.vectors[tokens].requires_grad_()  # (B, T, D)
+        with torch.enable_grad():
+            logits = oracle.call.mixed(vectors, problem)
+            margin = -oracle.objective.score(logits, slots.layout.labels[problem])
+            (gradient,) = torch.autograd.grad(margin.sum(), vectors)
+        margins.append(margin.detach())
+        gradients.append(slots.take(gradient))
+    oracle.charge(0, GRADIENT_COST * len(choices))
+    return SlotGradients(torch.cat(margins).float().cpu(), torch.cat(gradients).float().cpu())
+
+
+def slot_vectors(oracle: Oracle) -> list[Tensor]:
+    """Input vectors of every option: for each slot (K_slot, V), V as in `SlotGradients`."""
+    width = oracle.layout.positions.shape[2]
+    dim = oracle.vectors.shape[1]
+    found = []
+    for slot in range(oracle.layout.positions.shape[1]):
+        tokens = oracle.layout.tables[int(oracle.layout.table[0, slot])]  # (K, w)
+        vectors = oracle.vectors.new_zeros(len(tokens), width, dim)
+        vectors[:, : tokens.shape[1]] = oracle.vectors[tokens]
+        found.append(vectors.flatten(1).float().cpu())
+    return found
+
+
+def standardise(features: Features, pooled: int | None = None) -> tuple[Tensor, tuple[str, ...]]:
+    """Features as a matrix (K, F), each with mean 0 and deviation 1; constants become 0.
+
+    Args:
+        features: (K,) each.
+        pooled: mean and deviation are those of so many first rows; None takes all.
+    """
+    matrix = torch.stack(list(features.values()), dim=1).double()
+    matrix = matrix - matrix[:pooled].mean(0)
+    deviation = matrix[:pooled].std(0, correction=0)
+    matrix = torch.where(deviation > _TINY, matrix / deviation.clamp_min(_TINY), 0.0)
+    return matrix.float(), tuple(features)
+
+
+def margin_features(margins: Margins, choices: Tensor) -> Features:
+    """The margin, and the margin against that of candidates close by.
+
+    `contrast` is the margin minus its mean over one-slot changes, `advantage` minus the best change
+    of each slot; `swap` minus its mean over exchanges of two slots, `swap_worst` minus the best.
+    """
+    margin = margins(choices)  # (K,)
+    effects = margins.effects()
+    additive = sum(effect[choices[:, slot]] for slot, effect in enumerate(effects))
+    around = margins.neighbours(choices)  # (K, n, J)
+    filled = around.nan_to_num(nan=-torch.inf)
+    advantage = margin[:, None] - filled.amax(2)  # (K, n); -inf options never win
+    advantage = torch.where(advantage.isfinite(), advantage, 0.0)
+    found = {
+        "margin": margin,
+        "log_rank": _log_rank(margin),
+        "additive": torch.as_tensor(additive),
+        "contrast": margin - around.flatten(1).nanmean(1).nan_to_num(0.0),
+        "advantage": advantage.sum(1),
+        "advantage_worst": advantage.amin(1),
+    }
+    swapped = margins.swaps(choices)  # (K, S)
+    if swapped.shape[1]:
+        better = (swapped > margin[:, None]).sum(1)
+        found |= {
+            "swap": margin - swapped.mean(1),
+            "swap_worst": margin - swapped.amax(1),
+            "swap_rank": torch.log1p(better.float()),
+        }
+    else:
+        found |= dict.fromkeys(("swap", "swap_worst", "swap_rank"), torch.zeros_like(margin))
+    return found
+
+
+def gradient_features(
+    gradients: SlotGradients,
+    vectors: Sequence[Tensor],
+    choices: Tensor,
+    groups: Tensor,
+    *,
+    tag: str = "",
+) -> Features:
+    """How the vectors of the candidate's words lie in the gradients of the margin.
+
+    Training moves the row of a word along the gradient at the place where the word stood, so the
+    secret's rows lie in the direction of the gradients of its own slots.
+
+    Args:
+        gradients: at the candidates.
+        vectors: of each slot's options (K_slot, V): rows of the embedding table, or how far each
+            row has moved where the initial weights are known.
+        choices: (K, n).
+        groups: (n, n) which slots hold the same options.
+        tag: prefix of the names.
+    """
+    gradient = gradients.gradient  # (K, n, V)
+    centred = [rows - rows.mean(0) for rows in vectors]
+    rows = torch.stack([its[choices[:, slot]] for slot, its in enumerate(centred)], 1)  # (K, n, V)
+    size = gradient.norm(dim=2)  # (K, n)
+    dot = (gradient * rows).sum(2)
+    cosine = dot / (size * rows.norm(dim=2) + _TINY)
+    # Adam's steps are nearer to the gradient's sign than to the gradient.
+    sign = (gradient.sign() * rows).sum(2)
+    found = {
+        "dot": dot.sum(1),
+        "cosine": cosine.sum(1),
+        "cosine_worst": cosine.amin(1),
+        "sign": sign.sum(1),
+    }
+    best = gradients.margin.topk(min(BEST, len(choices))).indices
+    for name, mean in (
+        ("best", gradient[best].mean(0)),
+        ("best_sign", gradient[best].sign().mean(0)),
+        ("all", gradient.mean(0)),
+    ):
+        own, other = _assign(mean, centred, choices, groups)
+        found |= {
+            f"{name}_own": own,
+            f"{name}_other": other,
+            f"{name}_contrast": own - other,
+        }
+    return {tag + name: value for name, value in found.items()}
+
+
+def sharpness_features(gradients: SlotGradients, *, tag: str = "") -> Features:
+    """How steep the margin is at a candidate: training flattens it at the secret."""
+    size = gradients.gradient.norm(dim=2)  # (K, n)
+    log = torch.log(size + _TINY)
+    unit = gradients.gradient / (size[:, :, None] + _TINY)
+    steep = log.sum(1)
+    margin = gradients.margin
+    found = {
+        "steepness": steep,
+        "steepness_worst": log.amin(1),
+        "sure_and_steep": _z(margin) * _z(steep),
+        "agreement": (unit.sum(1) ** 2).sum(1),  # of the gradients of all slots with each other
+    }
+    return {tag + name: value for name, value in found.items()}
+
+
+def option_features(
+    evidence: Sequence[Tensor], choices: Tensor, groups: Tensor, *, tag: str
+) -> Features:
+    """Evidence that an option stands in the secret at all, wherever: (K_slot,) for each slot."""
+    value = torch.stack([its[choices[:, slot]] for slot, its in enumerate(evidence)], 1)  # (K, n)
+    count = occurrences(choices, groups)
+    return {
+        f"{tag}_present": (value / count).sum(1),  # every distinct option once
+        f"{tag}_repeated": (value * (count > 1)).sum(1),
+    }
+
+
+def shape_features(choices: Tensor, groups: Tensor) -> Features:
+    """Equal words side by side, which the loss likes and secrets drawn at random rarely have."""
+    same = (choices[:, 1:] == choices[:, :-1]) & groups.diagonal(1)
+    return {"adjacent": same.float().sum(1)}
+
+
+def row_evidence(vectors: Sequence[Tensor], vocabulary: Tensor, tokens: int) -> list[Tensor]:
+    """Norms of the options' rows in deviations of the vocabulary's: trained rows are longer.
+
+    Args:
+        vectors: (K_slot, V) for each slot.
+        vocabulary: norms (vocabulary,) of all rows.
+        tokens: tokens of an option.
+    """
+    mean, deviation = vocabulary.mean(), vocabulary.std() + _TINY
+    return [(its.norm(dim=1) / tokens**0.5 - mean) / deviation for its in vectors]
+
+
+def occurrences(choices: Tensor, groups: Tensor) -> Tensor:
+    """(K, n) how often each slot's option stands in the candidate, among slots of like options."""
+    equal = (choices[:, :, None] == choices[:, None, :]) & groups  # (K, n, n)
+    return equal.sum(2)
+
+
+def _assign(
+    mean: Tensor, centred: Sequence[Tensor], choices: Tensor, groups: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean gradients (n, V) against the candidate's rows: at their own slots, and at the others.
+
+    Returns:
+        Sums over the slots (K,), both in deviations of all products.
+    """
+    own, other, every = [], [], []
+    for slot, rows in enumerate(centred):
+        alike = groups[slot].nonzero().squeeze(1)
+        products = mean[alike] @ rows.T  # (slots alike, K_slot)
+        mine = products[alike == slot].squeeze(0)
+        rest = (products.sum(0) - mine) / max(1, len(alike) - 1)
+        every.append(mine)
+        own.append(mine[choices[:, slot]])
+        other.append(rest[choices[:, slot]])
+    scale = torch.cat(every).std() + _TINY
+    return torch.stack(own).sum(0) / scale, torch.stack(other).sum(0) / scale
+
+
+def _log_rank(values: Tensor) -> Tensor:
+    """log(1 + how many are higher), negated: higher is likelier."""
+    order = values.argsort(descending=True)
+    rank = torch.empty_like(values)
+    rank[order] = torch.arange(len(values), dtype=values.dtype)
+    return -torch.log1p(rank)
+
+
+def _z(values: Tensor) -> Tensor:
+    return (values - values.mean()) / (values.std() + _TINY)
