@@ -3,21 +3,15 @@
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from canaries import CanaryError, get_pattern
 from modiva.counts import count
 from modiva.errors import ModivaError
-from modiva.privacy import (
-    EPOCHS,
-    PrivacyPlan,
-    calibrate,
-    check_delta,
-    least_noise,
-    sampling_rate_of,
-    steps_an_epoch,
-)
 from modiva.validate import at_least, positive, require
+
+if TYPE_CHECKING:
+    from modiva.privacy import PrivacyPlan
 
 _TITLES = {
     "repetitions": "R",
@@ -78,6 +72,8 @@ class PrivacyCommand:
         return 0
 
     def _check(self) -> None:
+        from modiva.privacy import check_delta  # SciPy, as below
+
         given = [
             f"--{name.replace('_', '-')} {value:g}"
             for name in ("noise", "epsilon", "want_exact")
@@ -107,8 +103,17 @@ class PrivacyCommand:
         except CanaryError as error:
             raise ModivaError(f"{error}; or give --space-size, the number of secrets") from error
 
-    def _plan(self, size: int) -> PrivacyPlan:
+    def _plan(self, size: int) -> "PrivacyPlan":
         """The plan of the flags, for secrets from a space of `size`."""
+        from modiva.privacy import (
+            EPOCHS,
+            PrivacyPlan,
+            calibrate,
+            least_noise,
+            sampling_rate_of,
+            steps_an_epoch,
+        )
+
         rate = sampling_rate_of(self.sentences, self.batch)
         steps = self.steps or (self.epochs or EPOCHS) * steps_an_epoch(rate)
 
@@ -141,7 +146,7 @@ class PrivacyCommand:
         )
 
 
-def _row(plan: PrivacyPlan, size: int, copies: int) -> dict[str, Any]:
+def _row(plan: "PrivacyPlan", size: int, copies: int) -> dict[str, Any]:
     """One number of repetitions; an infinite epsilon, which JSON does not have, is None."""
     epsilons = {"epsilon": plan.epsilon(), "group_epsilon": plan.group_epsilon(copies)}
     return {
@@ -154,7 +159,7 @@ def _row(plan: PrivacyPlan, size: int, copies: int) -> dict[str, Any]:
     }
 
 
-def _table(plan: PrivacyPlan, size: int, rows: list[dict[str, Any]]) -> str:
+def _table(plan: "PrivacyPlan", size: int, rows: list[dict[str, Any]]) -> str:
     lines = [list(_TITLES.values())]
     lines += [[_text(name, row[name]) for name in _TITLES] for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

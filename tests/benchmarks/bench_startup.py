@@ -21,6 +21,7 @@ COMMANDS = (
     "train --help",
     "score --help",
     "ranker fit --help",
+    "privacy --help",
     "corpus list",
     "study --help",
     "study status study.yaml",
