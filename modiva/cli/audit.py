@@ -152,7 +152,8 @@ def describe(study: Study, out: Path, workers: int) -> int:
     else:
         seconds = sum(step.seconds for step in plan_study(study).steps.values()) / workers
     for cell in cells:
-        print(f"{cell}: {plural(cell.models, 'model')}, {', '.join(cell.condition.patterns)}")
+        planted = ", ".join(cell.condition.patterns) or "nothing planted"
+        print(f"{cell}: {plural(cell.models, 'model')}, {planted}")
     for corpus in absent:
         size = f"{corpus.download_bytes / 1e6:.1f} MB"
         print(

@@ -31,7 +31,7 @@ class Run:
     file that defines `study`, which is run."""
     where: Annotated[Where, tyro.conf.arg(name="")]
     out: Path | None = None
-    """Folder of the results; results/runs/NAME of the file if not given."""
+    """Folder of the results; results/runs/NAME of the file if not given, of study.yaml its folder's."""
 
     def run(self) -> int:
         """Run the study; 1 if a cell failed."""
@@ -44,7 +44,7 @@ class _OfStudy:
     file: Positional[Path]
     """The study's file."""
     out: Path | None = None
-    """Folder of the results; results/runs/NAME of the file if not given."""
+    """Folder of the results; results/runs/NAME of the file if not given, of study.yaml its folder's."""
     store: Path | None = None
     """Folder of trained targets and rows, if it is not that of the results."""
 
@@ -183,7 +183,9 @@ def _command(file: Path, out: Path) -> str:
 def _folder(file: Path) -> Path:
     if not file.stem.strip("."):
         raise ModivaError(f"{file} has no name that a folder could have: give --out")
-    return Path("results/runs") / file.stem
+    # study.yaml is what a folder of its own calls its study.
+    name = file.resolve().parent.name if file.stem == "study" else file.stem
+    return Path("results/runs") / (name or file.stem)
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def main() -> None:
         summarise([one for one in rows if one["target"] == target])
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        with (args.out / "search.csv").open("w", newline="") as file:
+        with (args.out / "summary.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
             writer.writerows(rows)
