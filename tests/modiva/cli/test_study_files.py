@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from modiva.cli import main
-from modiva.studies import load_study
+from modiva.studies import AuditSpec, load_study
 
 RESULTS = Path(__file__).resolve().parents[3] / "results"
 FILES = sorted(RESULTS.rglob("*.yaml"))
@@ -21,7 +21,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODIVA_BASE_URL", "http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_a_study_file_is_checked_and_told_of_offline(file, capsys, tmp_path):
     cells = len(load_study(file).cells())
     assert main(["study", "run", str(file), "--dry-run"]) == 0
@@ -37,6 +37,33 @@ def test_a_study_file_is_checked_and_told_of_offline(file, capsys, tmp_path):
 
 def test_there_are_study_files():
     assert len(FILES) >= 8
+
+
+def test_results_of_a_file_named_study_go_to_a_folder_of_its_folders_name(capsys):
+    for name in ("dp_noise", "parikh2022"):
+        assert main(["study", "run", str(RESULTS / name / "study.yaml"), "--dry-run"]) == 0
+        assert f"results would go to results/runs/{name}\n" in capsys.readouterr().out
+
+
+def test_folders_of_results_name_their_files_alike():
+    overview = (RESULTS / "README.md").read_text(encoding="utf-8")
+    for folder in (path for path in RESULTS.iterdir() if path.is_dir() and path.name != "runs"):
+        assert (folder / "README.md").is_file()
+        assert f"[`{folder.name}`]({folder.name})" in overview
+        studies = {path.stem for path in folder.glob("*.yaml")}
+        for path in folder.rglob("*"):
+            *parents, name = path.relative_to(folder).parts
+            if parents and parents[0] in studies:  # of one study of several
+                parents = parents[1:]
+            if path.is_file() and parents == ["figures"]:
+                assert path.suffix == ".png"
+            elif path.is_file() and path.suffix not in (".py", ".yaml"):
+                assert not parents
+                assert name in ("README.md", "summary.csv", "models.csv")
+
+
+def test_the_default_audit_is_the_study_file_beside_its_results():
+    assert load_study(RESULTS / "default" / "study.yaml").cells() == AuditSpec().cells()
 
 
 def test_bad_settings_are_refused_where_the_corpus_is_not_there(tmp_path, capsys):
