@@ -31,7 +31,8 @@ class Run:
     file that defines `study`, which is run."""
     where: Annotated[Where, tyro.conf.arg(name="")]
     out: Path | None = None
-    """Folder of the results; results/runs/NAME of the file if not given, of study.yaml its folder's."""
+    """Folder of the results; if not given, results/runs/NAME of the file (of a study.yaml, of its
+    folder)."""
 
     def run(self) -> int:
         """Run the study; 1 if a cell failed."""
@@ -44,7 +45,8 @@ class _OfStudy:
     file: Positional[Path]
     """The study's file."""
     out: Path | None = None
-    """Folder of the results; results/runs/NAME of the file if not given, of study.yaml its folder's."""
+    """Folder of the results; if not given, results/runs/NAME of the file (of a study.yaml, of its
+    folder)."""
     store: Path | None = None
     """Folder of trained targets and rows, if it is not that of the results."""
 
