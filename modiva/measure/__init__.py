@@ -19,12 +19,13 @@ from modiva.measure.intervals import (
     wilson,
 )
 from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
-from modiva.measure.rows import score_rows
+from modiva.measure.rows import Claims, score_rows
 from modiva.measure.summary import Group, as_frame, models, summarise
 
 __all__ = [
     "COLUMNS",
     "CONDITIONS",
+    "Claims",
     "Column",
     "Group",
     "Interval",

@@ -124,6 +124,31 @@ class Row(ModelColumns):
             "The same bound for a whole secret: for all R sentences that say it.",
         ),
     ]
+    exact_bound: Annotated[
+        float | None,
+        Column(
+            "privacy",
+            "Extracted at most",
+            "Probability with which any attack names the secret first, at most, given the noise "
+            "and all R sentences that say it; empty: no bound.",
+        ),
+    ]
+    top10_bound: Annotated[
+        float | None,
+        Column(
+            "privacy",
+            "First ten at most",
+            "Probability with which the secret is among the first ten of any attack, at most.",
+        ),
+    ]
+    exposure_bound: Annotated[
+        float | None,
+        Column(
+            "privacy",
+            "Exposure at most",
+            "Mean exposure in bits that any attack reaches, at most; guessing has 1.44.",
+        ),
+    ]
     pattern: Annotated[
         str,
         Column(

@@ -1,6 +1,7 @@
 """The rows of `rows.csv`: one reconstruction scored against the secret and against its controls."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -55,11 +56,28 @@ class Reconstructed(Protocol):
         """Wall time spent."""
 
 
+@dataclass(frozen=True)
+class Claims:
+    """What a private training guarantees of a secret, all its repetitions together.
+
+    Args:
+        group_epsilon: None without a finite bound.
+        exact_bound: probability that any attack names it, at most.
+        top10_bound: probability that it is among the first ten of any attack, at most.
+        exposure_bound: mean exposure in bits under any attack, at most.
+    """
+
+    group_epsilon: float | None = None
+    exact_bound: float | None = None
+    top10_bound: float | None = None
+    exposure_bound: float | None = None
+
+
 def score_rows(
     reconstruction: Reconstructed,
     canary: Canary,
     model: ModelColumns,
-    group_epsilon: float | None = None,
+    claims: Claims | None = None,
 ) -> list[Row]:
     """Score a reconstruction against the canary's secret (first row) and every control.
 
@@ -67,7 +85,7 @@ def score_rows(
         reconstruction: the attack's result, candidates ranked best first.
         canary: what was planted, with its controls.
         model: the columns of the attacked model.
-        group_epsilon: epsilon of all repetitions of the canary; None without a bound.
+        claims: what the training guarantees of the canary; None without privacy.
     """
     pattern = canary.form
     best = tuple(reconstruction.candidates[0])
@@ -79,7 +97,7 @@ def score_rows(
         rows.append(
             Row(
                 **{name: getattr(model, name) for name in ModelColumns.__dataclass_fields__},
-                group_epsilon=group_epsilon,
+                **vars(claims or Claims()),
                 pattern=canary.pattern.partition(":")[0],
                 length=pattern.length,
                 repetitions=canary.repetitions,

@@ -13,8 +13,9 @@ from modiva.measure.columns import COLUMNS, CONDITIONS, PRIVACY, RATES, ModelRow
 from modiva.measure.intervals import Interval, bounded_interval, student_interval
 
 _MODEL = names("model", of=ModelRow)
+_CLAIMS = {name for name in PRIVACY if name not in names("privacy", of=ModelRow)}
 _OF_MODELS = {name for name in _MODEL if name not in names("model")}
-_OF_ATTACKS = {*RATES, *names("measure"), "group_epsilon", "chance"}
+_OF_ATTACKS = {*RATES, *names("measure"), *_CLAIMS, "chance"}
 _MEASURED = (*RATES, *PRIVACY, *_MODEL, *names("measure"), "length", "space_size")
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -28,7 +29,8 @@ class Group:
         key: what tells the group apart: the columns that it was made by, also `group[NAME]`.
         n: rows.
         n_models: independently trained models that they are of.
-        epsilon, group_epsilon, delta: the largest, or None where a row has no bound.
+        epsilon, group_epsilon, delta, exact_bound, top10_bound, exposure_bound: the largest, or
+            None where a row has no bound.
         majority_accuracy: of always naming the most common intent, the mean.
         chance: probability of an exact match by guessing.
 
@@ -41,6 +43,9 @@ class Group:
     epsilon: float | None
     group_epsilon: float | None
     delta: float | None
+    exact_bound: float | None
+    top10_bound: float | None
+    exposure_bound: float | None
     exact: Interval | None
     top10: Interval | None
     multiset: Interval | None

@@ -15,11 +15,13 @@ from modiva.report.words import (
     plural,
     prepare,
     sentence_bound,
+    share,
     short,
     target_name,
     visible,
 )
 
+USEFUL = 0.5  # a bound on extraction of more excludes little
 LEARNED = 0.25  # share of the way from the floor to the undefended accuracy
 _CELL = ["corpus", "target", "condition", "noise_multiplier", "repetitions", "attack"]
 
@@ -71,6 +73,7 @@ def answer(frame: pd.DataFrame) -> Answer:
         sentences.append(_before(best))
     elif not any(cell["noise_multiplier"] > 0 for cell in cells):
         sentences.append("No target of this run was trained with differential privacy.")
+    sentences += _theory(best, cells)
     return Answer(
         headline=_headline(best),
         facts=tuple(_facts(best, control, private)),
@@ -256,6 +259,47 @@ def _before(best: Group) -> str:
             f"common intent gives {floor:.2f}."
         )
     return f"The same target was also trained with DP-SGD at noise multipliers σ.{compare}"
+
+
+def _theory(best: Group, cells: list[Group]) -> list[str]:
+    """Return what the noise allows any attack beside what the strongest one here reached.
+
+    Of the private cells of the same target the one whose bound is the largest that still says
+    something: that is below one half.
+    """
+    bounded = [
+        (cell.exact_bound, cell)
+        for cell in cells
+        if cell.exact_bound is not None
+        and all(cell[name] == best[name] for name in ("corpus", "target"))
+    ]
+    if not bounded:
+        return []
+    useful = [pair for pair in bounded if pair[0] < USEFUL]
+    pick = max(useful or bounded, key=lambda pair: pair[0] if useful else -pair[0])[1]
+    same = [
+        cell
+        for cell in cells
+        if all(cell[name] == pick[name] for name in _CELL if name != "attack")
+    ]
+    bits = [(cell.exposure.mean if cell.exposure else 0.0) for cell in same]
+    cell = max(zip(same, bits, strict=True), key=lambda pair: (exact(pair[0]).mean, pair[1]))[0]
+    assert cell.exact_bound is not None
+    target = f"the {target_name(cell['target'])} with {cell['condition']}"
+    most = f"{share(cell.exact_bound)} of secrets said {_times(cell['repetitions'])}"
+    said = f"No attack on {target} can name more than {most}"
+    if not useful:
+        said = f"The noise of this run excludes little: attacks on {target} may name up to {most}"
+    said += (
+        f"; the strongest here, {cell['attack']}, named {count(exact(cell).successes or 0)} of "
+        f"{count(exact(cell).n)}"
+    )
+    if cell.exposure and cell.exposure_bound is not None:
+        said += (
+            f", and their exposure was {cell.exposure.mean:.1f} bits of at most "
+            f"{cell.exposure_bound:.1f}"
+        )
+    return [f"{said}."]
 
 
 def _undertrained(cells: list[Group]) -> list[str]:

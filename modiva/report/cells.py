@@ -6,7 +6,7 @@ from typing import Any
 
 from modiva.measure import COLUMNS, Column, Group, Interval
 from modiva.report.tables import defended, first, pairs
-from modiva.report.words import percent, percent_range, short, target_name, visible
+from modiva.report.words import percent, percent_range, share, short, target_name, visible
 
 UNBOUNDED = 1e308  # sorts after every epsilon; JSON has no infinity
 
@@ -38,10 +38,21 @@ class Table:
 
 
 # Columns that the page shows on request.
-MORE = ("control_exposure", "position_accuracy", "multiset", "top10", "hamming")
+MORE = (
+    *("control_exposure", "position_accuracy", "multiset", "top10", "top10_bound", "hamming"),
+    "exposure_bound",
+)
 _SHOWN = (
     *("corpus", "target", "attack", "defense", "pattern", "length", "planting", "repetitions"),
-    *("exact", "controls", "group_epsilon", "epsilon", "test_accuracy", "valid_accuracy"),
+    *(
+        "exact",
+        "exact_bound",
+        "controls",
+        "group_epsilon",
+        "epsilon",
+        "test_accuracy",
+        "valid_accuracy",
+    ),
     *("train_accuracy", "majority_accuracy", "exposure", *MORE, "n", "n_models"),
 )
 _MAY_BE_CONSTANT = (*_SHOWN[:7], "majority_accuracy")
@@ -88,6 +99,11 @@ def _line(planted: Group | None, control: Group | None) -> dict[str, Cell]:
     # A group so large that its bound says nothing has none, beside a sentence that has one.
     unknown = group.exact is None or (private and group.epsilon is None)
     cells["group_epsilon"] = _bound(group.group_epsilon, unknown=unknown)
+    for name in ("exact_bound", "top10_bound"):
+        rate = getattr(group, name)
+        cells[name] = _number(rate, "–" if rate is None else share(rate))
+    bits = group.exposure_bound
+    cells["exposure_bound"] = _number(bits, "–" if bits is None else f"{bits:.1f}")
     return cells
 
 

@@ -47,6 +47,16 @@ def percent(rate: float) -> str:
     return f"{100 * rate:.0f} %"
 
 
+def share(bound: float) -> str:
+    """Return a bound on a rate as a percentage of two digits, never too low: "0.26 %"."""
+    shown = 100 * bound
+    if shown >= 99.5:
+        return "100 %"
+    digits = 1 - math.floor(math.log10(shown))
+    up = math.ceil(shown * 10**digits * (1 - 1e-9)) / 10**digits
+    return f"{short(up, 2)} %"
+
+
 def percent_range(measure: Interval) -> str:
     """Return the interval of a rate, say "48–74 %"."""
     return f"{100 * measure.lower:.0f}–{100 * measure.upper:.0f} %"

@@ -1,9 +1,9 @@
 """The checkpoint folder: Hugging Face format, and training.json to make it again."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -12,7 +12,7 @@ import modiva
 from modiva.classifiers import write_into
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder, write_json
-from modiva.privacy import plan_from
+from modiva.privacy import Bounds, plan_from
 from modiva.training.private import finite
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def save_checkpoint(
                 None if plan is None else finite(plan_from(plan).group_epsilon(copies))
                 for copies in condition.copies
             ],
+            **_bounds(plan, prepared),
             "group_neighbouring": [f"add-or-remove-{copies}" for copies in condition.copies],
         }
         if prepared.patterns
@@ -91,3 +92,14 @@ def save_checkpoint(
         write_into(target.classifier, temporary)
         write_json(temporary / TRAINING_FILE, facts)
     return folder
+
+
+def _bounds(plan: dict[str, Any] | None, prepared: "Prepared") -> dict[str, list[float | None]]:
+    """What any attack reaches against the secrets of each pattern; None without privacy."""
+    planted = zip(prepared.patterns, prepared.condition.copies, strict=True)
+    names = [field.name for field in fields(Bounds)]
+    if plan is None:
+        return {name: [None] * len(prepared.patterns) for name in names}
+    private = plan_from(plan)
+    found = [private.bounds(pattern.size, copies) for pattern, copies in planted]
+    return {name: [getattr(bounds, name) for bounds in found] for name in names}

@@ -23,7 +23,7 @@ from canaries import Ledger, Pattern
 from modiva.condition import Condition
 from modiva.measure import Row, score_rows
 from modiva.studies.engines.task import Context, Rows
-from modiva.studies.steps.rows import group_epsilon, model_columns, plain
+from modiva.studies.steps.rows import claims_of, model_columns, plain
 from modiva.training import (
     Prepared,
     Target,
@@ -130,7 +130,5 @@ def score_target(
     return [
         row
         for canary, reconstruction in zip(ledger.canaries, found, strict=True)
-        for row in score_rows(
-            reconstruction, canary, model, group_epsilon(target, canary.repetitions)
-        )
+        for row in score_rows(reconstruction, canary, model, claims_of(target, canary))
     ]

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from canaries import Ledger
+from canaries import Canary, Ledger
 from modiva.condition import Condition
-from modiva.measure import ModelColumns, ModelRow, Row
+from modiva.measure import Claims, ModelColumns, ModelRow, Row
 from modiva.privacy import plan_from
 from modiva.studies.engines.task import Rows
 from modiva.training import Prepared, Target
@@ -65,12 +65,21 @@ def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
     )
 
 
-def group_epsilon(target: Target, repetitions: int) -> float | None:
-    """Epsilon of a secret that `repetitions` sentences hold; None without a bound."""
+def claims_of(target: Target, canary: Canary) -> Claims | None:
+    """What the training of a target guarantees of a canary; None without privacy or noise."""
     if target.result.plan is None:
         return None
-    bound = plan_from(target.result.plan).group_epsilon(repetitions)
-    return bound if math.isfinite(bound) else None
+    plan = plan_from(target.result.plan)
+    if not math.isfinite(plan.epsilon()):
+        return None
+    epsilon = plan.group_epsilon(canary.repetitions)
+    bounds = plan.bounds(canary.form.size, canary.repetitions)
+    return Claims(
+        epsilon if math.isfinite(epsilon) else None,
+        bounds.exact_bound,
+        bounds.top10_bound,
+        bounds.exposure_bound,
+    )
 
 
 def _first_noise(plan: dict[str, Any] | None) -> float:

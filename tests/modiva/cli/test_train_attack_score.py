@@ -1,12 +1,14 @@
 """The tour of the README: train a target with a canary, attack its checkpoint, score the result."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 import attacks.__main__
 from canaries import Ledger
 from modiva.cli import main
+from modiva.privacy import plan_from
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +146,9 @@ def test_the_noise_of_a_private_target_is_its_own_unless_a_seed_is_given(tmp_pat
     said = capsys.readouterr().out
     planting = one[0]["planting"]
     assert planting["group_epsilon"][0] > one[0]["epsilon"]
+    bounds = plan_from(one[0]["plan"]).bounds(10_000, 10)
+    for name, value in asdict(bounds).items():
+        assert planting[name] == [value]
     assert planting["group_neighbouring"] == ["add-or-remove-10"]
     assert f"{planting['group_epsilon'][0]:.3g} for a secret in 10 sentences" in said
     given, again = trained("given", "--seed", "3"), trained("again", "--seed", "3")

@@ -1,0 +1,53 @@
+"""What theory allows stands beside what attacks reached."""
+
+import pytest
+
+from modiva.measure import summarise
+from modiva.report.answer import answer
+from modiva.report.cells import table_of
+from modiva.report.words import prepare, share
+
+
+def test_the_sentence_names_the_most_that_any_attack_can_reach(simulated):
+    rows = simulated(
+        targets=("cnn",), patterns=("pin",), repetitions=(1,), noises=(0.0, 1.0), models=20
+    )
+    for row in rows:
+        if row["noise_multiplier"]:
+            hit = int(row["planted"] and row["model_seed"] == 0)
+            row |= {"exact": hit, "rank": 3, "exposure": 2.04}
+    (said,) = [line for line in answer(prepare(rows)).sentences if "No attack" in line]
+    assert said == (
+        "No attack on the CNN with DP σ = 1 can name more than 0.16 % of secrets said once; the "
+        "strongest here, exhaustive, named 1 of 20, and their exposure was 2.0 bits of at most 2.6."
+    )
+
+
+def test_noise_that_excludes_nothing_is_said_to(simulated):
+    rows = simulated(targets=("cnn",), repetitions=(100,), noises=(0.0, 0.5))
+    said = answer(prepare(rows)).sentences[-1]
+    assert said.startswith("The noise of this run excludes little: attacks on the CNN with DP")
+    assert "may name up to 100 % of secrets said 100 times; the strongest here" in said
+
+
+def test_without_privacy_there_is_neither_sentence_nor_column(simulated):
+    rows = simulated(targets=("cnn",), noises=(0.0,))
+    assert not any("No attack" in line for line in answer(prepare(rows)).sentences)
+    assert "exact_bound" not in [column.name for column in table_of(summarise(rows)).columns]
+
+
+def test_bounds_stand_in_the_table_beside_what_came_back(audit_rows):
+    table = table_of(summarise(audit_rows))
+    names = [column.name for column in table.columns]
+    assert names.index("exact_bound") == names.index("exact") + 1
+    shown = {line[names.index("exact_bound")].text for line in table.lines}
+    assert {"–", "14 %", "0.16 %", "100 %"} <= shown
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [(0.00259, "0.26 %"), (0.0026, "0.26 %"), (0.002601, "0.27 %"), (0.1335, "14 %"),
+     (0.996, "100 %"), (0.99, "99 %"), (1.0, "100 %"), (2.1e-8, "2.1e-6 %")],
+)  # fmt: skip
+def test_a_bound_is_never_rounded_down(bound, text):
+    assert share(bound) == text
