@@ -44,12 +44,12 @@ class Reconstruction:
     Args:
         problem: the problem's name.
         attack: the attack's name.
-        objective: the name of what ranks the candidates: an objective, or the attack's own score.
+        objective: what ranks the candidates, by name: an objective, or the attack's own score.
         candidates: distinct secrets, all scored exactly, best first.
         scores: of each; lower is better.
         evaluations: model evaluations spent on this problem; a gradient step is three.
-        seconds: its share, by evaluations, of the time of the batch it was attacked in.
-        scored: all that it compared, for attacks that rank a space; None for those that search it.
+        seconds: share, by evaluations, of the time of the batch that it was attacked in.
+        scored: all candidates compared, for attacks that rank a space; None for those that search.
     """
 
     problem: str
@@ -197,18 +197,7 @@ class SearchAttack:
         seed: int = 0,
         progress: bool = False,
     ) -> list[Reconstruction]:
-        """Attack all `problems` of one model side by side; see `Attack.run`.
-
-        Args:
-            model: a sequence classifier.
-            problems: at least one, built for this model's tokenizer.
-            knowledge: nothing of it is used.
-            seed: of every random draw.
-            progress: show a bar on standard error.
-
-        Raises:
-            AttackError: no problems, or a space that the search cannot take.
-        """
+        """Attack all `problems` of one model side by side; see `Attack.run`."""
         started = time.perf_counter()
         with Oracle(model, problems, self.objective) as oracle:
             generators = problem_generators(problems, seed)

@@ -18,7 +18,7 @@ class Ranking:
     """Distinct, exactly scored candidates of one problem, best first.
 
     Args:
-        choices: option indices, one tuple of the problem's slots a candidate.
+        choices: option indices of the problem's slots, one tuple for each candidate.
         scores: the objective of each; lower is better.
         every: scores (N,) of the whole space in mixed radix, where the search looked at all of it.
     """

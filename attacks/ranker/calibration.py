@@ -1,11 +1,10 @@
-"""What models that never saw the secret make of each option: difficulty calibration of the margin.
+"""Calibration of the margin: the effect of each option on models that never saw the secret.
 
 Where an option is a common word, the margin rises with it whether or not it stands in the secret:
 "5" raises `RateBook` in every model of such sentences. The attacker's shadow models hold other
-secrets, so what they agree on is no evidence; a ranker learns how far to discount it. The idea is
-the calibration of membership inference (Watson et al. 2022; Carlini et al. 2022, LiRA), with the
-mean effect of each option in the place of the score of each candidate, which serves spaces of any
-size.
+secrets, so what these agree on is no evidence, and a ranker learns how far to discount it. This is
+the calibration of membership inference (Watson et al. 2022; Carlini et al. 2022, LiRA) with the
+mean effect of each option in place of the score of each candidate, for spaces of any size.
 """
 
 import hashlib
@@ -43,19 +42,19 @@ class Usual:
 
     @classmethod
     def of(cls, shadows: Sequence[tuple[str, Effects]]) -> "Usual":
-        """Sum up what each shadow model says: its problem's key and its effects."""
+        """Sum up the effects of shadow models, each with the key of the problem."""
         sums: dict[str, dict[str, Tensor]] = defaultdict(dict)
         counts: dict[str, dict[str, int]] = defaultdict(dict)
         for key, effects in shadows:
-            for label, its in effects.items():
-                sums[key][label] = sums[key].get(label, 0) + its
+            for label, effect in effects.items():
+                sums[key][label] = sums[key].get(label, 0) + effect
                 counts[key][label] = counts[key].get(label, 0) + 1
         return cls(sums, counts)
 
     def feature(
         self, problem: Completion, label: str, choices: Tensor, without: Effects | None = None
     ) -> Tensor:
-        """(K,) what is usual of candidates (K, n); zeros where no model knows problem and label.
+        """The mean effect (K,) of candidates (K, n); zeros where no model met problem and label.
 
         Args:
             problem: whose candidates they are.
@@ -80,17 +79,17 @@ class Usual:
 
 
 def problem_key(problem: Completion) -> str:
-    """A name of the sentence and its options, the same for every model and label."""
+    """Name the sentence and the options of each slot, alike for every model and label."""
     return hashlib.sha256(repr(problem.parts).encode()).hexdigest()[:16]
 
 
 def label_name(model: PreTrainedModel, problem: Completion) -> str:
-    """The name that the model gives to the label of a problem."""
+    """Return the name that the model gives to the label of a problem."""
     return label_names(model)[problem.label]
 
 
 def label_names(model: PreTrainedModel) -> list[str]:
-    """The names of a model's labels, in the order of its logits; equal ones with their index."""
+    """Return the names of a model's labels in the order of the logits; equal ones with an index."""
     names: Any = model.config.id2label
     texts = [str(names[number]) for number in range(len(names))]
     return [
@@ -100,7 +99,7 @@ def label_names(model: PreTrainedModel) -> list[str]:
 
 
 def option_effects(oracle: Oracle, generator: torch.Generator) -> Effects:
-    """What each option adds to the margin of every label, in deviations of that margin.
+    """Measure what each option adds to the margin of every label, in deviations of that margin.
 
     Args:
         oracle: of one problem, inside its context.

@@ -286,7 +286,7 @@ def gradient_features(
     """
     gradient = gradients.gradient  # (K, n, V)
     centred = [rows - rows.mean(0) for rows in vectors]
-    rows = torch.stack([its[choices[:, slot]] for slot, its in enumerate(centred)], 1)  # (K, n, V)
+    rows = torch.stack([row[choices[:, slot]] for slot, row in enumerate(centred)], 1)  # (K, n, V)
     size = gradient.norm(dim=2)  # (K, n)
     dot = (gradient * rows).sum(2)
     cosine = dot / (size * rows.norm(dim=2) + _TINY)
@@ -333,7 +333,7 @@ def option_features(
     evidence: Sequence[Tensor], choices: Tensor, groups: Tensor, *, tag: str
 ) -> Features:
     """Evidence that an option stands in the secret at all, wherever: (K_slot,) for each slot."""
-    value = torch.stack([its[choices[:, slot]] for slot, its in enumerate(evidence)], 1)  # (K, n)
+    value = torch.stack([each[choices[:, slot]] for slot, each in enumerate(evidence)], 1)  # (K, n)
     count = occurrences(choices, groups)
     return {
         f"{tag}_present": (value / count).sum(1),  # every distinct option once
@@ -353,10 +353,10 @@ def row_evidence(vectors: Sequence[Tensor], vocabulary: Tensor, tokens: int) -> 
     Args:
         vectors: (K_slot, V) for each slot.
         vocabulary: norms (vocabulary,) of all rows.
-        tokens: tokens of an option.
+        tokens: number of tokens of an option.
     """
     mean, deviation = vocabulary.mean(), vocabulary.std() + _TINY
-    return [(its.norm(dim=1) / tokens**0.5 - mean) / deviation for its in vectors]
+    return [(each.norm(dim=1) / tokens**0.5 - mean) / deviation for each in vectors]
 
 
 def occurrences(choices: Tensor, groups: Tensor) -> Tensor:

@@ -95,14 +95,9 @@ def fit_ranker(
         _look(shadow, effort, seed)
         for shadow in tqdm(shadows, desc="shadow models", disable=quiet, leave=False)
     ]
-    keys = [problem_key(shadow.problem) for shadow in shadows]
-    usual = Usual.of([(key, own) for key, (_, own) in zip(keys, looked, strict=True)])
-    described = [
-        found.joined({USUAL: usual.feature(
-            shadow.problem, label_name(shadow.model, shadow.problem), found.choices, without=own
-        )})
-        for shadow, (found, own) in zip(shadows, looked, strict=True)
-    ]  # fmt: skip
+    pairs = list(zip(shadows, looked, strict=True))
+    usual = Usual.of([(problem_key(shadow.problem), own) for shadow, (_, own) in pairs])
+    described = [_calibrated(found, shadow, usual, own) for shadow, (found, own) in pairs]
     lessons = [
         Lesson(found.features, _row(found.choices, shadow), id(shadow.model))
         for shadow, found in zip(shadows, described, strict=True)
@@ -111,11 +106,9 @@ def fit_ranker(
     second: dict[str, float] = {}
     if known == {True}:
         bar = tqdm(shadows, desc="second look", disable=quiet, leave=False)
-        again = second_lessons(bar, described, outside, effort)
+        names, again = second_lessons(bar, described, outside, effort)
         if again:
-            names = again[0][0]
-            found = _learn([lesson for _, lesson in again], penalty, seed)[0]
-            second = dict(zip(names, found.tolist(), strict=True))
+            second = dict(zip(names, _learn(again, penalty, seed)[0].tolist(), strict=True))
     return Ranker(
         dict(zip(described[0].names, weights.tolist(), strict=True)),
         second,
@@ -140,6 +133,12 @@ def _look(shadow: Shadow, effort: Effort, seed: int) -> tuple[Described, Effects
         return describer.look(pool, include), option_effects(oracle, generator)
 
 
+def _calibrated(found: Described, shadow: Shadow, usual: Usual, own: Effects) -> Described:
+    """Candidates with what is usual of them to the other shadow models."""
+    label = label_name(shadow.model, shadow.problem)
+    return found.joined({USUAL: usual.feature(shadow.problem, label, found.choices, without=own)})
+
+
 def _row(choices: Tensor, shadow: Shadow) -> int:
     return int((choices == torch.tensor([shadow.choices])).all(1).nonzero()[0, 0])
 
@@ -149,8 +148,8 @@ def second_lessons(
     described: Sequence[Described],
     weights: Sequence[Tensor],
     effort: Effort,
-) -> list[tuple[tuple[str, ...], Lesson]]:
-    """Names of features and lessons of second looks at the best candidates of each model.
+) -> tuple[tuple[str, ...], list[Lesson]]:
+    """Names of features, and lessons of second looks at the best candidates of each model.
 
     A secret that is not among the best of its model teaches nothing of how to order them.
 
@@ -160,7 +159,8 @@ def second_lessons(
         weights: (F,) of the first utility, for each of a fit that the model had no part in.
         effort: how many of the best, and how closely.
     """
-    found = []
+    names: tuple[str, ...] = ()
+    lessons = []
     for shadow, every, first in zip(shadows, described, weights, strict=True):
         best = (every.features @ first).topk(min(effort.second, len(every.choices))).indices
         true = (best == _row(every.choices, shadow)).nonzero()
@@ -170,8 +170,9 @@ def second_lessons(
         again = second_look(
             shadow.model, shadow.problem, shadow.initial, every, best, first, effort
         )
-        found.append((again.names, Lesson(again.features, int(true[0, 0]), id(shadow.model))))
-    return found
+        names = again.names
+        lessons.append(Lesson(again.features, int(true[0, 0]), id(shadow.model)))
+    return names, lessons
 
 
 def _learn(
@@ -179,7 +180,7 @@ def _learn(
 ) -> tuple[Tensor, list[Tensor], float]:
     """Weights (F,); for each problem the weights of a fit without its model; the penalty.
 
-    Too few models to leave some out share the weights of all.
+    Where models are too few to leave some out, all share the weights of all.
     """
     features, true, models = (list(column) for column in zip(*lessons, strict=True))
     outside = None

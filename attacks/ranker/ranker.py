@@ -90,7 +90,7 @@ class Ranker:
 
     @property
     def learned(self) -> bool:
-        """Whether shadow models gave the weights, as they do not of a fixed score."""
+        """Whether the weights come from shadow models, and not from `FIXED`."""
         return USUAL in self.weights
 
     def joined(self, described: Described, problem: Completion, label: str) -> Described:
@@ -109,7 +109,7 @@ class Ranker:
         return described.features @ self.weighed(described.names)
 
     def save(self, folder: Path) -> Path:
-        """Write `ranker.json` and `usual.safetensors` into `folder`, which is made if need be."""
+        """Write `ranker.json` and `usual.safetensors` into `folder`; create it where missing."""
         folder.mkdir(parents=True, exist_ok=True)
         content = {
             "format": _FORMAT,
@@ -141,7 +141,7 @@ class Ranker:
         """Read a ranker's folder.
 
         Raises:
-            AttackError: there is none, or it is not one of this version.
+            AttackError: the folder holds no ranker, or one of another version.
         """
         path = Path(folder) / FILE
         try:
@@ -162,7 +162,7 @@ class Ranker:
                 for key, labels in counts.items()
             }
             if not all(total.dim() == 1 and total.isfinite().all() for total in tensors.values()):
-                raise ValueError(f"{USUAL_FILE} holds something else than finite vectors")
+                raise ValueError(f"{USUAL_FILE} must hold finite vectors only")
             if not isinstance(content["initial"], bool):
                 raise TypeError(f"initial is {quote(content['initial'])}")
             ranker = cls(
@@ -179,7 +179,7 @@ class Ranker:
 
 
 def _numbers(values: Any, kind: type) -> dict[str, Any]:
-    """A mapping of names to finite numbers of one kind, as JSON holds it."""
+    """Check a mapping of names to finite numbers of one kind, as JSON holds it."""
     for name, value in values.items():
         if type(value) not in (int, kind) or not math.isfinite(value):
             raise TypeError(f"{name} is {quote(value)}")
@@ -290,7 +290,7 @@ def _described(
 
 
 def fixed_ranker(name: str) -> Ranker:
-    """The ranker of that name.
+    """Return the fixed ranker of that name.
 
     Raises:
         AttackError: the name is unknown; the message lists the known ones.
@@ -318,7 +318,7 @@ class RankedAttack:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The weights of a fixed score; those of a learned one are its ranker's."""
+        """The weights of a fixed score; empty for learned ones, whose ranker holds them."""
         return {} if "ranker" in self.needs else dict(FIXED[self.name])
 
     def run(

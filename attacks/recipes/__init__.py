@@ -1,4 +1,4 @@
-"""Published attacks: objective, search and settings of each paper, one file a paper."""
+"""Published attacks: objective, search and settings of each paper, one file for each paper."""
 
 from attacks.recipes.elmahdy2022 import ELMAHDY2022
 from attacks.recipes.gbda2021 import GBDA2021

@@ -1,8 +1,8 @@
 """Greedy coordinate gradient, turned from suffixes of language models to secrets of classifiers.
 
 Zou, Wang, Carlini, Nasr, Kolter and Fredrikson, 2023, https://arxiv.org/abs/2307.15043: top 256
-options a slot by the one-hot gradient, 512 random swaps scored a step, at most 500 steps. It ends
-earlier here once nothing better is found, since a secret's space is small.
+options of each slot by the one-hot gradient, 512 random swaps scored in each of at most 500 steps.
+Here it ends earlier, once nothing better is found, since a secret's space is small.
 """
 
 from attacks.attack import SearchAttack

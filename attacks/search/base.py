@@ -1,4 +1,4 @@
-"""What every search is: settings, and a run that returns a ranking a problem."""
+"""The protocol of searches: settings, and a run that returns one ranking for each problem."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -21,7 +21,7 @@ class Search(Protocol):
 
         Args:
             oracle: scores candidates and counts evaluations.
-            generators: one random stream a problem, on the CPU.
+            generators: one random stream for each problem, on the CPU.
             progress: show a bar on standard error.
         """
         ...

@@ -35,19 +35,16 @@ class Exhaustive:
         quiet = None if progress else True  # None: a bar only where a terminal shows it
         with tqdm(total=total, desc="exhaustive", disable=quiet, leave=False) as bar:
             for p, problem in enumerate(oracle.problems):
-                best, every = torch.empty(0), []
-                index = torch.empty(0, dtype=torch.long)
-                for start, scores in enumerate_scores(oracle, p):
-                    scores = scores.nan_to_num(nan=torch.inf)
-                    every.append(scores)
-                    best = torch.cat([best, scores])
-                    index = torch.cat([index, torch.arange(start, start + len(scores))])
-                    best, order = best.sort(stable=True)  # ties stay in the order of the space
-                    best, index = best[:TOP], index[order[:TOP]]
-                    bar.update(len(scores))
-                choices = unravel(index, problem.sizes)
-                listed = tuple(map(tuple, choices.tolist()))
-                rankings.append(Ranking(listed, tuple(best.tolist()), torch.cat(every)))
+                blocks = []
+                for _, block in enumerate_scores(oracle, p):
+                    blocks.append(block.nan_to_num(nan=torch.inf))
+                    bar.update(len(block))
+                scores = torch.cat(blocks)
+                best = scores.sort(stable=True).indices[:TOP]  # ties stay in the order of the space
+                choices = unravel(best, problem.sizes).tolist()
+                rankings.append(
+                    Ranking(tuple(map(tuple, choices)), tuple(scores[best].tolist()), scores)
+                )
         return rankings
 
 
@@ -71,9 +68,9 @@ def enumerate_scores(oracle: Oracle, p: int) -> Iterator[tuple[int, Tensor]]:
     for start in range(0, problem.size, BLOCK):
         index = torch.arange(start, min(start + BLOCK, problem.size))
         choices = torch.zeros(len(index), slots, dtype=torch.long)
-        choices[:, : len(problem.sizes)] = its = unravel(index, problem.sizes)
+        choices[:, : len(problem.sizes)] = real = unravel(index, problem.sizes)
         if problem.size > WHOLE:  # smaller ones were tokenised whole when they were built
-            problem.check(its)
+            problem.check(real)
         yield start, oracle.evaluate(torch.full_like(index, p), choices)
 
 

@@ -18,13 +18,13 @@ class Gumbel:
     Args:
         restarts: independent starts, side by side.
         steps: gradient steps.
-        samples: relaxed samples a step.
+        samples: relaxed samples in each step.
         learning_rate: of Adam.
         temperature: of the Gumbel-softmax at the first step.
         final_temperature: at the last step, reached geometrically.
         init_std: standard deviation of the normal start of the coefficients.
         final_samples: hard candidates drawn from each start at the end and scored exactly,
-            besides its mode.
+            beside the mode.
     """
 
     restarts: int = 8

@@ -23,8 +23,8 @@ class Relaxed:
         final_temperature: T at the last step, reached geometrically.
         init_std: standard deviation of the normal start of z; 0 starts from the uniform mixture.
         patience: a start ends when its argmax has not changed for so many steps.
-        readout: candidates that the final probabilities give each start, likeliest first; they
-            are scored exactly.
+        readout: candidates read from the final probabilities of each start, likeliest first, and
+            scored exactly.
     """
 
     restarts: int = 8
@@ -100,7 +100,7 @@ def read_out(problem: Tensor, log_probabilities: Tensor, count: int) -> list[tup
     Args:
         problem: (N,) problem of each row.
         log_probabilities: (N, n, K) of each slot's options; -inf where there is none.
-        count: candidates a row; fewer where the space holds fewer.
+        count: candidates of each row; fewer where the space holds fewer.
     """
     rows, slots, options = log_probabilities.shape
     best = log_probabilities.new_zeros(rows, 1)

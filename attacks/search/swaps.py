@@ -13,7 +13,7 @@ from attacks.search.moves import promising
 
 @dataclass(frozen=True)
 class Swaps:
-    """One-hot gradient, top-k options a slot, a batch of random swaps scored, the best taken.
+    """Score a batch of random swaps among the top k options of each slot; take the best.
 
     Args:
         restarts: independent starts, side by side.

@@ -20,7 +20,7 @@ from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_attack, estimate_training
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
-from modiva.studies.spec import LEARNED, Cell, Study, content_key
+from modiva.studies.spec import Cell, Study, content_key
 from modiva.studies.steps.attack import AttackJob
 from modiva.studies.steps.fit import FitJob, shadow_cells
 from modiva.studies.steps.rows import condition_columns
@@ -110,8 +110,9 @@ class _Planner:
     ) -> str:
         """Add one attack on one chunk of trained targets; returns its key."""
         needs = [("target", train.key)]
-        if name in LEARNED:
-            initial = "initial" in get_attack(name).needs
+        wanted = get_attack(name).needs
+        if "ranker" in wanted:
+            initial = "initial" in wanted
             if initial not in rankers:
                 rankers[initial] = self._fit(cell, initial, patterns_key)
             needs.append((name, rankers[initial].key))

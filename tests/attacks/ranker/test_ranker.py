@@ -139,14 +139,15 @@ def test_a_shadow_model_whose_secret_is_not_among_the_best_is_no_second_lesson(
             describer = Describer(oracle, torch.Generator(), each.initial, effort)
             described.append(describer.look(describer.pool()))
     margin = torch.tensor([float(name == "margin") for name in described[0].names])
-    lessons = second_lessons(shadows, described, [margin] * len(shadows), effort)
+    names, lessons = second_lessons(shadows, described, [margin] * len(shadows), effort)
     held = [
         each for each, found in zip(shadows, described, strict=True)
         if list(each.choices) in found.choices[found.column("margin").topk(5).indices].tolist()
     ]  # fmt: skip
     assert 0 < len(held) < len(shadows)
-    assert [lesson.model for _, lesson in lessons] == [id(each.model) for each in held]
-    assert all(len(lesson.features) == 5 and 0 <= lesson.true < 5 for _, lesson in lessons)
+    assert [lesson.model for lesson in lessons] == [id(each.model) for each in held]
+    assert all(lesson.features.shape == (5, len(names)) for lesson in lessons)
+    assert all(0 <= lesson.true < 5 for lesson in lessons)
 
 
 def test_a_replay_explains_the_rows_of_the_secret_best(tokenizer, make_bert):
