@@ -25,7 +25,8 @@ from canaries import load_patterns
 from modiva.classifiers import build, parse_target, save
 from modiva.corpora import load as load_corpus
 from modiva.corpora import public
-from modiva.measure import ModelRow, Row, columns_of
+from modiva.measure import ModelRow, Row
+from modiva.measure.columns import columns_of
 from modiva.studies import load_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent

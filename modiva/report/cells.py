@@ -83,7 +83,8 @@ def _line(planted: Group | None, control: Group | None) -> dict[str, Cell]:
     cells["pattern"] = _text("all together" if pattern == "all" else pattern)
     cells |= {"target": _text(target_name(group["target"])), "defense": _text(defended(group))}
     cells |= {name: _number(group.get(name)) for name in ("length", "repetitions")}
-    cells |= {"n": _number(group.n), "n_models": _number(group.n_models)}
+    cells["n_models"] = _number(group.n_models)
+    cells["n"] = _number(group.n if group.exact else None)
     for name in ("exact", "position_accuracy", "multiset", "top10"):
         cells[name] = _rate(getattr(planted, name, None))
     cells["controls"] = _rate(control.exact if control else None)

@@ -36,7 +36,7 @@ def export(
     | csv | rows.csv, summary.csv: text that a spreadsheet would run is quoted |
     | json | rows.jsonl (a line a row), summary.json |
     | parquet | rows.parquet, summary.parquet |
-    | latex | extraction.tex, and privacy.tex where noise levels were compared |
+    | latex | extraction.tex, and privacy.tex where noise levels were compared; or accuracy.tex |
 
     Args:
         frame: rows, as `modiva.measure.score_rows` makes them.

@@ -45,6 +45,7 @@ def escape(text: str) -> str:
 def write_latex(folder: Path, summary: Sequence[Group]) -> list[Path]:
     """Write extraction.tex and, where noise levels were compared, privacy.tex.
 
+    Groups of trained models that were not attacked make accuracy.tex.
     Where patterns were pooled only the pooled groups are shown.
 
     Args:
@@ -53,6 +54,8 @@ def write_latex(folder: Path, summary: Sequence[Group]) -> list[Path]:
     """
     groups = pooled(summary)
     folder = Path(folder)
+    if groups and groups[0].exact is None:
+        return [_write(folder / "accuracy.tex", "Accuracy of the models.", table_of(groups))]
     said = "Planted secrets that came back whole, beside controls that were never planted."
     table = table_of(groups).without(*MORE, "epsilon", "majority_accuracy")
     written = [_write(folder / "extraction.tex", said, table)]

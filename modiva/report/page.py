@@ -64,6 +64,7 @@ def write_report(
         .render(
             title=settings.get("title", "What came back out"),
             command=settings.get("command"),
+            attacked="attack" in frame,
             answer=answer(frame) if len(frame) else None,
             figures=_figures(figures),
             table=Table(table.columns, table.lines[:LINES], table.constant),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from modiva.measure import exposure, exposure_in_space, rank_in_space
+from modiva.measure.exposure import exposure, exposure_in_space, rank_in_space
 
 
 def test_lower_is_better_and_a_rank_is_the_last_place_of_its_tie():

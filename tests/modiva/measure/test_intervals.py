@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from modiva.measure import (
+from modiva.measure.intervals import (
     bounded_interval,
     clopper_pearson,
     cluster_bootstrap,

@@ -14,15 +14,13 @@ from modiva.measure import (
     ModelColumns,
     ModelRow,
     Row,
-    columns_of,
-    exact_match,
     hamming,
     multiset_match,
-    position_hits,
     score_rows,
     summarise,
-    top_k,
 )
+from modiva.measure.columns import columns_of
+from modiva.measure.matches import exact_match, position_hits, top_k
 
 SPACES = {"digit": SecretSpace("digit", tuple("0123456789"))}
 

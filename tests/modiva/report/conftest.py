@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from modiva.measure import ModelRow
 from modiva.privacy import PrivacyPlan
 
 ACCURACY = {0.0: 0.93, 0.5: 0.86, 1.0: 0.74}
@@ -107,6 +108,51 @@ def simulate(
                         }
                     )
     return rows
+
+
+def simulate_models(noises=(0.0, 0.5, 1.0), models=4) -> list[dict[str, Any]]:
+    """Rows of trained models that nobody attacked."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for target, noise, seed in itertools.product(("cnn", "lstm"), noises, range(models)):
+        accuracy = ACCURACY[noise] + 0.012 * rng.standard_normal()
+        row = ModelRow(
+            corpus="home-assistant",
+            target=target,
+            size="small",
+            defense="dp" if noise else "none",
+            noise_multiplier=noise,
+            target_epsilon=None,
+            epsilon=EPSILON.get(noise),
+            delta=1e-5 if noise else None,
+            model_seed=seed,
+            sentences=900,
+            epochs=10,
+            test_accuracy=accuracy,
+            majority_accuracy=0.69,
+            planting="call × 10",
+            valid_accuracy=accuracy - 0.01,
+            train_accuracy=accuracy + 0.02,
+            steps=300,
+            clipped=0.8 if noise else None,
+            seconds=3.0,
+            seconds_per_step=0.01,
+        )
+        rows.append({**vars(row), "cell": f"{target}-{noise}"})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def model_rows() -> list[dict[str, Any]]:
+    return simulate_models()
+
+
+@pytest.fixture(scope="session")
+def asked_by_epsilon() -> list[dict[str, Any]]:
+    """Rows of an audit without privacy and at epsilon 8 and 3."""
+    asked = {0.5: 8.0, 1.0: 3.0}
+    rows = simulate(targets=("cnn",), repetitions=(1, 10), models=4)
+    return [row | {"target_epsilon": asked.get(row["noise_multiplier"])} for row in rows]
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,24 @@ def test_parquet_comes_back_with_its_types(rows, tmp_path):
     assert list(groups["exact_upper"]) == [group.exact.upper for group in summarise(rows)]
 
 
+def test_models_that_were_not_attacked_are_exported(model_rows, tmp_path):
+    formats = [name for name in FORMATS if name != "parquet"]
+    paths = {
+        path.name: path
+        for path in export(model_rows, summarise(model_rows), SETTINGS, tmp_path, formats)
+    }
+    assert "24 models trained" in paths["report.md"].read_text()
+    assert "Validation" in paths["accuracy.tex"].read_text()
+    with paths["summary.csv"].open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 6
+    assert "exact" not in lines[0]
+    accuracies = [row["test_accuracy"] for row in model_rows[:4]]
+    (bare,) = [line for line in lines if (line["target"], line["defense"]) == ("cnn", "none")]
+    assert float(bare["test_accuracy"]) == pytest.approx(sum(accuracies) / 4, rel=1e-5)
+    assert len(read_rows(paths["rows.csv"])) == len(model_rows)
+
+
 def test_parquet_without_pyarrow_says_what_to_install(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModivaError, match=r"pip install 'modiva\[parquet\]'"):

@@ -162,6 +162,16 @@ def test_rows_without_anything_make_a_page(tmp_path):
     assert "Nothing was measured." in text
 
 
+def test_models_that_were_not_attacked_make_a_page(model_rows, tmp_path):
+    text, parsed = make(tmp_path, model_rows)
+    assert "24 models trained, none attacked." in parsed.text
+    columns = re.findall(r'<th scope="col" title="[^"]*" class="[^"]*">([^<]*)</th>', text)
+    assert columns == [
+        *("Target", "Defense", "ε, one sentence", "Accuracy", "Validation", "Training"),
+        "Models",
+    ]
+
+
 def say(rows):
     return answer(prepare(rows))
 

@@ -15,7 +15,7 @@ from modiva.measure import summarise
 from modiva.report import figures
 from modiva.report.plots import _DRAW, NARROW, panels
 from modiva.report.plots.attacks import side_by_side
-from modiva.report.plots.noise import by_noise
+from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.style import PALETTE, STYLE, settle
 from modiva.report.words import prepare
 
@@ -225,6 +225,23 @@ def test_noise_levels_close_together_stand_evenly(simulated):
     rows = simulated(targets=("cnn",), noises=(0.0, 0.1, 0.3, 0.32, 1.0), models=2)
     drawing = by_noise(prepare(rows))
     assert list(drawing.figure.axes[-1].get_xticks()) == [0, 1, 2, 3, 4]
+
+
+def test_epsilons_that_were_asked_for_are_an_axis_of_their_own(asked_by_epsilon):
+    frame = prepare(asked_by_epsilon)
+    assert by_noise(frame) is None  # one level: none
+    drawing = by_epsilon(frame)
+    assert drawing.name == "extraction_by_epsilon"
+    axis = drawing.figure.axes[-1]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["∞", "8", "3"]
+    assert list(axis.get_xticks()) == sorted(axis.get_xticks())
+    assert "at ε = 3" in drawing.alt
+    defenses = draw_all(asked_by_epsilon)[0]
+    assert "DP ε = 8" in words_of(defenses)
+
+
+def test_models_that_were_not_attacked_have_no_figures_of_extraction(model_rows, tmp_path):
+    assert figures(model_rows, tmp_path) == []
 
 
 def test_attacks_are_compared_at_the_middle_number_of_repetitions(simulated):

@@ -83,6 +83,28 @@ def test_the_terminal_shows_the_floor_of_targets_without_a_canary(simulated):
     assert console_table([]) == "nothing was measured"
 
 
+def test_cells_asked_for_by_epsilon_are_named_by_it(asked_by_epsilon):
+    lines = console_table(summarise(asked_by_epsilon)).splitlines()
+    assert [line.split("  ")[0] for line in lines[2:]] == [
+        *["no defense"] * 2,
+        *["DP ε = 8"] * 2,
+        *["DP ε = 3"] * 2,
+    ]
+
+
+def test_trained_models_are_a_table_of_accuracy_by_condition(model_rows):
+    lines = console_table(summarise(model_rows)).splitlines()
+    assert lines[0] == "corpus home-assistant, planting call × 10"
+    assert lines[1].split() == ["target", "defense", "epsilon", "accuracy", "n"]
+    assert len(lines) == 2 + 2 * 3
+    assert lines[2].startswith("CNN     no defense")
+    assert lines[2].endswith("4 models")
+    said = answer(prepare(model_rows))
+    assert said.headline == "24 models trained, none attacked."
+    assert {fact.label for fact in said.facts} == {"Highest test accuracy", "Lowest test accuracy"}
+    assert "hardly learned" in said.warnings[0]
+
+
 def test_a_secret_in_several_sentences_has_the_epsilon_of_its_group(simulated):
     rows = simulated(targets=("cnn",), noises=(1.0,), repetitions=(1, 10), models=2)
     *_, header, once, ten = console_table(summarise(rows)).splitlines()
