@@ -82,8 +82,8 @@ class Where:
 class Audit:
     """Plant secrets, train targets with and without defenses, attack them, report what came out.
 
-    Writes rows.csv, summary.json, figures/ and a self-contained report.html. A killed audit goes
-    on where it stopped when it is started again with the same settings.
+    Writes rows.csv, models.csv, summary.json, figures/ and a self-contained report.html. A killed
+    audit goes on where it stopped when it is started again with the same settings.
 
     Three examples: the default, your own sentences with one target, and what would be run:
 
@@ -177,9 +177,10 @@ def report(result: StudyResult, out: Path, command: str) -> int:
         return 1
     table, sentence = published
     print(table)
+    rows = next(path for name in ("rows", "models") if (path := out / f"{name}.csv").is_file())
     print(
         f"\n{plural(result.cells, 'cell')} ({result.reused} reused) in {result.seconds:.0f} s\n"
-        f"rows     {out / 'rows.csv'}\nfigures  {out / 'figures'}\nreport   {out / 'report.html'}"
+        f"rows     {rows}\nfigures  {out / 'figures'}\nreport   {out / 'report.html'}"
         f"\n\n{sentence}"
     )
     return 1 if result.failed else 0

@@ -152,6 +152,7 @@ class Export(_OfStudy):
         with self.opened() as results:
             self.check_some(results)
             frame, settings = results.frame(), dict(results.plan.settings)
+            frame = results.models() if frame.empty else frame
         folder = self.to or self.folder / "export"
         for path in export(frame, summarise(frame), settings, folder, self.format):
             print(path)

@@ -38,6 +38,8 @@ def export(
     | parquet | rows.parquet, summary.parquet |
     | latex | extraction.tex, and privacy.tex where noise levels were compared; or accuracy.tex |
 
+    Rows of models that were not attacked are models.csv, models.jsonl and models.parquet.
+
     Args:
         frame: rows, as `modiva.measure.score_rows` makes them.
         summary: groups, as `modiva.measure.summarise` makes them.
@@ -74,6 +76,10 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats))
 
 
+def _stem(frame: pd.DataFrame) -> str:
+    return "rows" if "attack" in frame or frame.empty else "models"
+
+
 def _markdown(
     frame: pd.DataFrame, summary: Groups, settings: Mapping[str, Any], folder: Path
 ) -> list[Path]:
@@ -84,7 +90,7 @@ def _csv(
     frame: pd.DataFrame, summary: Groups, settings: Mapping[str, Any], folder: Path
 ) -> list[Path]:
     return [
-        write_rows(folder / "rows.csv", frame),
+        write_rows(folder / f"{_stem(frame)}.csv", frame),
         write_flat_summary(folder / "summary.csv", summary),
     ]
 
@@ -94,7 +100,7 @@ def _json(
 ) -> list[Path]:
     lines = frame.to_json(orient="records", lines=True, double_precision=15, force_ascii=False)
     return [
-        write_text(folder / "rows.jsonl", lines or ""),
+        write_text(folder / f"{_stem(frame)}.jsonl", lines or ""),
         write_summary(folder / "summary.json", summary),
     ]
 
@@ -103,7 +109,7 @@ def _parquet(
     frame: pd.DataFrame, summary: Groups, settings: Mapping[str, Any], folder: Path
 ) -> list[Path]:
     return [
-        _write_parquet(folder / "rows.parquet", frame),
+        _write_parquet(folder / f"{_stem(frame)}.parquet", frame),
         _write_parquet(folder / "summary.parquet", pd.DataFrame(flatten(summary))),
     ]
 

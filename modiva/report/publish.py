@@ -1,4 +1,4 @@
-"""From the rows of a study to its results: rows.csv, summaries, figures, the page."""
+"""From the rows of a study to its results: rows.csv, models.csv, summaries, figures, the page."""
 
 import hashlib
 import json
@@ -50,9 +50,14 @@ def publish(
     (out / PUBLISHED_FILE).unlink(missing_ok=True)
     with tqdm(total=3, desc="results", bar_format=BAR, disable=None, file=sys.stderr) as bar:
         bar.set_postfix_str("rows")
-        frame = results.frame()
+        frame, models = results.frame(), results.models()
+        write_rows(out / "models.csv", models)
+        if frame.empty:  # nothing was attacked: the results are those of training
+            frame = models
+            (out / "rows.csv").unlink(missing_ok=True)
+        else:
+            write_rows(out / "rows.csv", frame)
         summary = summarise(frame)
-        write_rows(out / "rows.csv", frame)
         write_summary(out / "summary.json", summary)
         write_flat_summary(out / "summary.csv", summary)
         bar.update()
@@ -82,7 +87,7 @@ def _state(finished: list[str], settings: Mapping[str, Any]) -> str:
 
 
 def _published(out: Path) -> str | None:
-    wanted = (PUBLISHED_FILE, SUMMARY_FILE, "rows.csv", "summary.json", "report.html")
+    wanted = (PUBLISHED_FILE, SUMMARY_FILE, "models.csv", "summary.json", "report.html")
     if not all((out / name).is_file() for name in wanted):
         return None
     try:

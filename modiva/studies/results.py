@@ -74,11 +74,20 @@ class Results:
         return self.plan.goals & finished_steps(self.store)
 
     def frame(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-        """The rows of all finished cells."""
+        """The rows of all finished cells, one per canary and control; none without an attack."""
         from modiva.studies.frame import study_frame
 
         try:
             return study_frame(self.store, self.plan, columns)
+        finally:
+            self.store.close()
+
+    def models(self) -> "pd.DataFrame":
+        """One row per trained model of all cells."""
+        from modiva.studies.frame import models_frame
+
+        try:
+            return models_frame(self.store, self.plan)
         finally:
             self.store.close()
 

@@ -79,7 +79,7 @@ def test_models_that_were_not_attacked_are_exported(model_rows, tmp_path):
     accuracies = [row["test_accuracy"] for row in model_rows[:4]]
     (bare,) = [line for line in lines if (line["target"], line["defense"]) == ("cnn", "none")]
     assert float(bare["test_accuracy"]) == pytest.approx(sum(accuracies) / 4, rel=1e-5)
-    assert len(read_rows(paths["rows.csv"])) == len(model_rows)
+    assert len(read_rows(paths["models.csv"])) == len(model_rows)
 
 
 def test_parquet_without_pyarrow_says_what_to_install(rows, tmp_path, monkeypatch):
