@@ -1,16 +1,19 @@
 """One clear line for any error of the libraries that read what others wrote."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from transformers.utils import logging
 
 from attacks.errors import AttackError
 
 _LONGEST = 300  # characters of a library's message that are shown
+_NUMBER = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -47,6 +50,25 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """Raise what Rust code says of the system, such as of a full disk, as the OSError that it is.
+
+    Args:
+        path: what is written inside.
+
+    Raises:
+        OSError: in place of an error of safetensors or tokenizers that has the system's number.
+    """
+    try:
+        yield
+    except Exception as error:  # tokenizers has no class of its own
+        found = _NUMBER.search(str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
 
 
 @contextmanager

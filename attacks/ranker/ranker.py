@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from attacks.errors import AttackError
+from attacks.guard import system_errors
 from attacks.problem import Completion, problem_generators
 from attacks.ranker.calibration import Usual, label_name
 from attacks.ranker.candidates import Described, Describer, Effort, effort_for, second_look
@@ -119,7 +120,8 @@ class Ranker:
         }
         path, tensors = folder / FILE, folder / USUAL_FILE
         partial = tensors.with_suffix(".partial")
-        save_file(self._tensors(), partial)
+        with system_errors(tensors):
+            save_file(self._tensors(), partial)
         partial.replace(tensors)
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(content, indent=1) + "\n")

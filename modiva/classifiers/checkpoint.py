@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from attacks.checkpoint import load_checkpoint
-from attacks.guard import quiet
+from attacks.guard import quiet, system_errors
 from modiva.classifiers.building import Classifier
 from modiva.classifiers.pretrained import own_errors, padding_right
 from modiva.files import atomic_folder
@@ -21,7 +21,7 @@ def save(classifier: Classifier, folder: str | Path) -> Path:
 
 def write_into(classifier: Classifier, folder: Path) -> None:
     """Write model and tokenizer into an existing folder, for callers that add their own files."""
-    with quiet():
+    with quiet(), system_errors(folder):
         classifier.model.save_pretrained(folder)
         classifier.tokenizer.save_pretrained(folder)
 

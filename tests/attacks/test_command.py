@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from transformers import AutoConfig, BertForMaskedLM
+from transformers import BertForMaskedLM
 
 from attacks.__main__ import main
 from attacks.checkpoint import load_checkpoint
@@ -136,29 +136,36 @@ def test_a_missing_tokenizer_is_refused(saved):
     assert "tokenizer" in refusal(saved)
 
 
+OWN_MODELS = """
+from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification
+
+class Own(BertConfig):
+    model_type = "registered-by-a-package"
+
+class OwnClassifier(BertForSequenceClassification):
+    config_class = Own
+
+AutoConfig.register(Own.model_type, Own)
+AutoModelForSequenceClassification.register(Own, OwnClassifier)
+"""
+
+
 def test_an_unknown_architecture_is_looked_for_among_the_installed_packages(
-    saved, monkeypatch, bert
+    saved, monkeypatch, tmp_path
 ):
     config = json.loads((saved / "config.json").read_text())
     config["model_type"] = "registered-by-a-package"
     (saved / "config.json").write_text(json.dumps(config))
     assert "registered-by-a-package" in refusal(saved)
 
-    from transformers import AutoModelForSequenceClassification, BertConfig
-
-    class Own(BertConfig):
-        model_type = "registered-by-a-package"
-
-    class OwnClassifier(type(bert)):
-        config_class = Own
-
-    class Entry:
-        def load(self) -> None:
-            AutoConfig.register(Own.model_type, Own)
-            AutoModelForSequenceClassification.register(Own, OwnClassifier)
-
-    monkeypatch.setattr("attacks.folder.entry_points", lambda group: [Entry()])
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_models.py").write_text(OWN_MODELS)
+    (tmp_path / "own_models-1.dist-info").mkdir()
+    (tmp_path / "own_models-1.dist-info" / "entry_points.txt").write_text(
+        "[attacks.architectures]\nown = own_models\n"
+    )
     model, _ = load_checkpoint(str(saved))
     assert all(weight.data_ptr() % 64 == 0 for weight in model.parameters())  # not in the file
-    assert isinstance(model, OwnClassifier)
+    assert type(model).__name__ == "OwnClassifier"
     assert not model.training

@@ -53,17 +53,12 @@ def test_what_a_killed_writer_left_is_removed_and_a_running_one_keeps_its_own(
 
 
 def test_a_write_that_fails_leaves_the_old_ledger(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, tmp_path: Path, full_disk: Any
 ) -> None:
-    path = ledger.save(tmp_path / "ledger.json")
+    path = Ledger((), 0).save(tmp_path / "ledger.json")
     before = path.read_bytes()
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("canaries.documents.os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        Ledger((), 0).save(path)
+    with full_disk(200), pytest.raises(OSError, match="too large"):
+        ledger.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

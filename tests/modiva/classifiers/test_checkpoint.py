@@ -44,12 +44,10 @@ def test_a_pipeline_reads_the_folder(spec, make, tmp_path):
         assert answer["score"] == pytest.approx(expected[label].item(), abs=1e-5)
 
 
-def test_an_interrupted_save_leaves_nothing(spec, make, tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", [100, 2_000])  # no room for the configuration; for the weights
+def test_a_save_without_space_leaves_nothing(size, spec, make, tmp_path, full_disk):
     target = make(spec)
-    monkeypatch.setattr(
-        type(target.tokenizer), "save_pretrained", lambda *_: (_ for _ in ()).throw(OSError("full"))
-    )
-    with pytest.raises(OSError, match="full"):
+    with full_disk(size), pytest.raises(OSError, match="too large"):
         save(target, tmp_path / "target")
     assert list(tmp_path.iterdir()) == []
 

@@ -45,6 +45,15 @@ def test_training_json_says_what_is_needed_to_make_it_again(target):
     assert 0 < facts["majority_accuracy"] < facts["test_accuracy"] <= 1
 
 
+@pytest.mark.parametrize("size", [100, 10_000])  # no room for the configuration; for the weights
+def test_a_full_disk_is_one_line_and_leaves_no_checkpoint(size, full_disk, tmp_path, capsys):
+    flags = ["--target", "cnn", "--size", "small", "--sentences", "150", "--epochs", "1"]
+    with full_disk(size):
+        assert main(["train", "--out", str(tmp_path / "out" / "target"), *flags]) == 2
+    assert "free some space" in capsys.readouterr().err.splitlines()[-1]
+    assert not list((tmp_path / "out").rglob("*"))
+
+
 def test_modiva_attack_is_the_attack_script(target, ledger, capsys):
     label = ledger.canaries[0].label
     assert main(["attack", *_attack(target, label, "--json")]) == 0

@@ -55,14 +55,10 @@ def test_a_checkpoint_reads_back_as_the_same_classifier(made, tmp_path):
         assert torch.equal(again.model(ids).logits, target.classifier.model(ids).logits)
 
 
-def test_a_checkpoint_is_written_whole_or_not_at_all(made, tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", [200, 10_000])  # not even the configuration; not the weights
+def test_a_checkpoint_is_written_whole_or_not_at_all(size, made, tmp_path, full_disk):
     prepared, target, _ = made
-
-    def full(*_):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr("modiva.training.checkpoint.write_json", full)
-    with pytest.raises(OSError, match="no space"):
+    with full_disk(size), pytest.raises(OSError, match="too large"):
         save_checkpoint(tmp_path / "model", target, prepared=prepared)
     assert list(tmp_path.iterdir()) == []
 

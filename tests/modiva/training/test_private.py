@@ -9,11 +9,10 @@ from transformers import BertConfig, BertModel
 from modiva.classifiers import Classifier, build, save
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import plan_from
+from modiva.privacy import PerExampleClipper, plan_from
 from modiva.training import (
     PrivacySettings,
     TrainConfig,
-    private,
     resolve,
     train,
 )
@@ -145,19 +144,14 @@ def test_an_empty_batch_is_a_step_of_noise_alone(splits):
     steps.close()
 
 
-def test_batches_are_poisson_samples(splits, monkeypatch):
-    sizes = []
-    classifier = make_classifier(splits)
+def test_batches_are_poisson_samples(splits):
     config = replace(CONFIG, privacy=PrivacySettings(noise_multiplier=1.0, batch_size=1))
-    steps = PrivateSteps(classifier.model, encode_split(classifier, splits.train), config)
-    monkeypatch.setattr(PrivateSteps, "_step", lambda _, batch: sizes.append(len(batch)) or 0.0)
-    for _ in range(3):
-        steps.epoch()
-    steps.close()
-    assert len(sizes) == 360
+    result = train(make_classifier(splits), splits, config, progress=False)
+    assert result.steps == 360
     # Binomial(120, 1 / 120): mean 1, empty with probability 0.366.
-    assert sum(sizes) / 360 == pytest.approx(1, abs=0.2)
-    assert sizes.count(0) / 360 == pytest.approx(0.366, abs=0.1)
+    sizes = result.plan["ran"]["batch_sizes"]
+    assert sizes["mean"] == pytest.approx(1, abs=0.2)
+    assert sizes["empty"] / 360 == pytest.approx(0.366, abs=0.1)
 
 
 def test_epsilon_is_calibrated_to_and_noise_zero_promises_nothing():
@@ -280,14 +274,18 @@ def test_a_frozen_encoder_is_run_once_and_its_head_is_trained_all_the_same(split
     assert changed == ["head.weight", "head.bias"]
 
 
-def test_hooks_are_gone_after_an_error(splits, monkeypatch):
-    classifier = make_classifier(splits)
-
-    def fail(*_):
+class Interrupted(PerExampleClipper):
+    def backward(self, losses):
+        super().backward(losses)
         raise RuntimeError("interrupted")
 
-    monkeypatch.setattr(private, "add_noise_", fail)
+
+def test_hooks_are_gone_after_an_error(splits):
+    classifier = make_classifier(splits)
+
+    def make(model, clipping):
+        return Interrupted(model, clipping.clip_norm)
+
     with pytest.raises(RuntimeError, match="interrupted"):
-        train(classifier, splits, CONFIG, progress=False)
-    monkeypatch.undo()
+        train(classifier, splits, CONFIG, progress=False, clipper=make)
     train(classifier, splits, CONFIG, progress=False)
