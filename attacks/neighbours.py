@@ -9,24 +9,24 @@ Order = tuple[int, ...]  # for each slot the slot whose word it takes
 
 
 def changed(at: Choices, slot: int, option: int) -> Choices:
-    """The candidate with another option in one slot."""
+    """Set one slot of a candidate to an option."""
     return (*at[:slot], option, *at[slot + 1 :])
 
 
 def changes(at: Choices, options: Sequence[Sequence[int]]) -> Iterator[Choices]:
-    """Candidates with one slot changed to each of its `options`."""
+    """Yield the candidates with one slot set to each of `options`, slot after slot."""
     for slot, tried in enumerate(options):
         for option in tried:
             yield changed(at, slot, option)
 
 
 def reordered(at: Choices, order: Order) -> Choices:
-    """The candidate with the words of its first slots in this order."""
+    """Put the words of the first slots of a candidate into an order."""
     return (*(at[slot] for slot in order), *at[len(order) :])
 
 
 def exchanges(options: Sequence[Sequence[str]]) -> dict[tuple[int, int], Order]:
-    """The orders that exchange two slots which hold the same options, by these slots."""
+    """Return the orders that exchange two slots of the same options, by these slots."""
     found = {}
     for i, j in combinations(range(len(options)), 2):
         if options[i] == options[j]:
@@ -37,7 +37,7 @@ def exchanges(options: Sequence[Sequence[str]]) -> dict[tuple[int, int], Order]:
 
 
 def move(slots: int, start: int, end: int) -> Order:
-    """The order that moves the word of slot `start` to slot `end`, past those in between."""
+    """Return the order that moves the word of slot `start` to `end`, past those in between."""
     order = list(range(slots))
     order.insert(end, order.pop(start))
     return tuple(order)

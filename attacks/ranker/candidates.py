@@ -79,17 +79,17 @@ class Effort:
                 raise ValueError(f"{each.name} is {value!r}")
 
     def candidates(self, problem: Completion) -> int:
-        """How many candidates of a problem are looked at."""
+        """Return how many candidates of a problem are looked at."""
         return self.pool if problem.size <= ENUMERATED else self.beyond
 
 
 SMALL = Effort(pool=10_000, beyond=1_000, width=8, second=200, closely=True)
 LARGE = Effort(pool=400, beyond=400, width=2, second=30, closely=False)
-LARGE_WEIGHTS = 2_000_000  # outside of the embeddings; of more, gradients cost the time
+LARGE_WEIGHTS = 2_000_000  # outside of the embeddings; beyond, gradients take most of the time
 
 
 def effort_for(model: PreTrainedModel) -> Effort:
-    """The effort for models of this size."""
+    """Choose the effort by the number of weights outside of the embeddings."""
     table = input_table(model)
     embeddings = {id(weight) for weight in table.parameters()} if table else set()
     weights = sum(w.numel() for w in model.parameters() if id(w) not in embeddings)
@@ -117,11 +117,11 @@ class Described:
     pooled: int
 
     def column(self, name: str) -> Tensor:
-        """One feature (K,)."""
+        """Return one feature (K,)."""
         return self.features[:, self.names.index(name)]
 
     def joined(self, features: Features) -> "Described":
-        """These candidates with more features (K,) each."""
+        """Add features (K,) each."""
         matrix, names = standardise(features, self.pooled)
         return replace(
             self, features=torch.cat([self.features, matrix], 1), names=(*self.names, *names)
@@ -156,7 +156,7 @@ class Describer:
         self.evidence = self._movement and self._movement.evidence()
 
     def pool(self) -> Tensor:
-        """Choices (K, n): the whole space if it is small, else the most promising of it."""
+        """Choose candidates (K, n): the whole space if it is small, else the most promising."""
         size = self.effort.candidates(self.problem)
         if self.problem.size <= size:
             return self.margins.sample
@@ -174,7 +174,7 @@ class Describer:
         return everything[torch.cat(kept).unique()]
 
     def look(self, choices: Tensor, extra: Tensor | None = None) -> Described:
-        """Features of candidates (K, n) and of more (E, n), on the scale of the former.
+        """Compute features of candidates (K, n) and of more (E, n), on the scale of the former.
 
         Candidates among the latter that are there already are left out.
         """
@@ -197,7 +197,7 @@ class Describer:
         return Described(choices, matrix, names, self.oracle.evaluations[0], seconds, pooled)
 
     def climb(self, pool: Tensor, utility: Callable[[Described], Tensor]) -> Described:
-        """The pool with the candidates found on the way up beside it, on the scale of the pool.
+        """Climb by a utility from a pool; return the pool and what was found, on the pool's scale.
 
         Args:
             pool: choices (K, n) to start from.
@@ -225,7 +225,7 @@ class Describer:
         return described
 
     def shortlist(self) -> list[list[int]]:
-        """The options to try in each slot: all of a small one, else those with most evidence."""
+        """List the options to try in each slot: all of a small one, else those of most evidence."""
         evidence = [self.margins.effects(), *([self.evidence] if self.evidence else [])]
         sizes = self.problem.sizes
         chosen = [dict.fromkeys(range(size) if size <= SHORTLIST else ()) for size in sizes]
@@ -244,7 +244,7 @@ def second_look(
     weights: Tensor,
     effort: Effort,
 ) -> Described:
-    """The best candidates with the first utility and what costs too much to compute for all.
+    """Describe the best candidates by the first utility and by what costs too much for all.
 
     Args:
         model: the target.
@@ -273,7 +273,7 @@ def second_look(
 def neighbours(
     problem: Completion, centres: Sequence[Choices], options: Sequence[Sequence[int]]
 ) -> Tensor:
-    """Candidates (m, n) beside centres.
+    """List the candidates (m, n) beside centres.
 
     One slot is changed, two of the same options are exchanged, or the word of one is moved to
     another place past slots of the same options: models lose order more easily than words.
@@ -292,13 +292,13 @@ def neighbours(
 
 
 def absent(choices: Tensor, present: Tensor) -> Tensor:
-    """The distinct rows of choices (m, n) that `present` (K, n) does not have, in their order."""
+    """Return the distinct rows of choices (m, n) that `present` (K, n) lacks, in order."""
     known = set(map(tuple, present.tolist()))
     found = [row for row in dict.fromkeys(map(tuple, choices.tolist())) if row not in known]
     return torch.tensor(found, dtype=choices.dtype).view(len(found), choices.shape[1])
 
 
 def slot_groups(problem: Completion) -> Tensor:
-    """(n, n) bool: which slots hold the same options."""
+    """Tell which slots hold the same options, (n, n) bool."""
     options = problem.options
     return torch.tensor([[one == other for other in options] for one in options])

@@ -33,7 +33,7 @@ _TINY = 1e-9
 def margin_oracle(
     model: PreTrainedModel, problem: Completion, memory: int | None = None
 ) -> Iterator[Oracle]:
-    """An oracle of one problem on the margin."""
+    """Open an oracle of one problem on the margin."""
     with Oracle(model, [problem], OBJECTIVES["margin"], memory=memory) as oracle:
         yield oracle
 
@@ -127,12 +127,12 @@ class Margins:
 
 
 def draw(sizes: Sequence[int], rows: int, generator: torch.Generator) -> Tensor:
-    """Uniform choices (rows, n) of slots of these sizes."""
+    """Draw uniform choices (rows, n) of slots of these sizes."""
     return torch.stack([torch.randint(size, (rows,), generator=generator) for size in sizes], 1)
 
 
 def flat_index(choices: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Mixed-radix numbers (N,) of choices (N, n), the last slot fastest."""
+    """Number choices (N, n) in mixed radix, the last slot fastest: (N,)."""
     index = torch.zeros(len(choices), dtype=torch.long)
     for slot, size in enumerate(sizes):
         index = index * size + choices[:, slot]
@@ -230,7 +230,7 @@ def standardise(features: Features, pooled: int | None = None) -> tuple[Tensor, 
 
 
 def margin_features(margins: Margins, choices: Tensor) -> Features:
-    """The margin, and the margin against that of candidates close by.
+    """Compute the margin, and the margin against that of candidates close by.
 
     `contrast` is the margin minus its mean over one-slot changes, `advantage` minus the best change
     of each slot; `swap` minus its mean over exchanges of two slots, `swap_worst` minus the best.
@@ -271,7 +271,7 @@ def gradient_features(
     *,
     tag: str = "",
 ) -> Features:
-    """How the vectors of the candidate's words lie in the gradients of the margin.
+    """Measure how the vectors of the candidate's words lie in the gradients of the margin.
 
     Training moves the row of a word along the gradient at the place where the word stood, so the
     secret's rows lie in the direction of the gradients of its own slots.
@@ -314,7 +314,7 @@ def gradient_features(
 
 
 def sharpness_features(gradients: SlotGradients, *, tag: str = "") -> Features:
-    """How steep the margin is at a candidate: training flattens it at the secret."""
+    """Measure how steep the margin is at a candidate: training flattens it at the secret."""
     size = gradients.gradient.norm(dim=2)  # (K, n)
     log = torch.log(size + _TINY)
     unit = gradients.gradient / (size[:, :, None] + _TINY)
@@ -332,7 +332,7 @@ def sharpness_features(gradients: SlotGradients, *, tag: str = "") -> Features:
 def option_features(
     evidence: Sequence[Tensor], choices: Tensor, groups: Tensor, *, tag: str
 ) -> Features:
-    """Evidence that an option stands in the secret at all, wherever: (K_slot,) for each slot."""
+    """Sum evidence that an option stands in the secret, wherever: (K_slot,) for each slot."""
     value = torch.stack([each[choices[:, slot]] for slot, each in enumerate(evidence)], 1)  # (K, n)
     count = occurrences(choices, groups)
     return {
@@ -342,7 +342,7 @@ def option_features(
 
 
 def shape_features(choices: Tensor, groups: Tensor) -> Features:
-    """Equal words side by side, which the loss likes and secrets drawn at random rarely have."""
+    """Count equal words side by side: the loss favours them; random secrets rarely have them."""
     same = (choices[:, 1:] == choices[:, :-1]) & groups.diagonal(1)
     return {"adjacent": same.float().sum(1)}
 

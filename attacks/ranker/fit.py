@@ -1,4 +1,4 @@
-"""Learning to rank from shadow models: models of the attacker's own, whose secrets it knows.
+"""Learn to rank from shadow models: models of the attacker's own, with known secrets.
 
 The weights are those of a conditional logit: under them the true candidate beats the others of its
 problem.
@@ -38,13 +38,13 @@ DRAWN = 100  # candidates that a climb has not met yet, seen in fitting where th
 
 @dataclass(frozen=True, eq=False)
 class Shadow:
-    """A model that the attacker trained on data of its own, with a secret it planted itself.
+    """A model that the attacker trained on data of their own, with a secret that they planted.
 
     Args:
         model: trained as the targets are.
         problem: the sentence with slots, for this model.
         choices: option of each slot of the planted secret.
-        initial: its weights before training, if the ranker is to use the target's.
+        initial: the weights before training, if the ranker is to use the target's.
     """
 
     model: PreTrainedModel
@@ -120,7 +120,7 @@ def fit_ranker(
 
 
 def _look(shadow: Shadow, effort: Effort, seed: int) -> tuple[Described, Effects]:
-    """Candidates of a shadow model, the secret among them, and the effects of its options."""
+    """Describe candidates of a shadow model, the secret among them; and effects of options."""
     include = torch.tensor([shadow.choices])
     (generator,) = problem_generators([shadow.problem], seed)
     with margin_oracle(shadow.model, shadow.problem) as oracle:
@@ -134,7 +134,7 @@ def _look(shadow: Shadow, effort: Effort, seed: int) -> tuple[Described, Effects
 
 
 def _calibrated(found: Described, shadow: Shadow, usual: Usual, own: Effects) -> Described:
-    """Candidates with what is usual of them to the other shadow models."""
+    """Add what is usual of the candidates to the other shadow models."""
     label = label_name(shadow.model, shadow.problem)
     return found.joined({USUAL: usual.feature(shadow.problem, label, found.choices, without=own)})
 

@@ -65,7 +65,7 @@ def check_initial(model: PreTrainedModel, initial: PreTrainedModel) -> None:
 def weights_between(
     initial: PreTrainedModel, final: PreTrainedModel, share: float
 ) -> dict[str, Tensor]:
-    """Weights by name, `share` of the way from `initial` to `final` on the straight line."""
+    """Return weights by name, `share` of the way from `initial` to `final` on the straight line."""
     first = initial.state_dict()
     return {
         name: first[name].to(last).lerp(last, share)
@@ -75,7 +75,7 @@ def weights_between(
 
 
 def interpolate(initial: PreTrainedModel, final: PreTrainedModel, share: float) -> PreTrainedModel:
-    """A copy of the model with weights `share` of the way from `initial` to `final`."""
+    """Copy the model with weights `share` of the way from `initial` to `final`."""
     model = copy.deepcopy(final)
     model.load_state_dict(weights_between(initial, final, share), strict=False)
     return model
@@ -103,29 +103,29 @@ class Movement:
 
     @contextmanager
     def between(self, share: float) -> Iterator[Oracle]:
-        """An oracle of the same problem, `share` of the way from the initial weights."""
+        """Open an oracle of the same problem, `share` of the way from the initial weights."""
         model = interpolate(self.initial, self.oracle.model, share)
         with margin_oracle(model, self.oracle.problems[0], self.oracle.memory) as oracle:
             yield oracle
 
     def gradients(self, share: float, choices: Tensor) -> SlotGradients:
-        """Gradients at candidates, `share` of the way from the initial weights."""
+        """Take gradients at candidates, `share` of the way from the initial weights."""
         with self.between(share) as oracle:
             found = slot_gradients(oracle, choices)
             self.oracle.charge(0, oracle.evaluations[0])
         return found
 
     def evidence(self) -> list[Tensor]:
-        """Log distance that each option's row has moved, against the mean over its slot (K_slot,).
+        """Return the log distance that each option's row moved, against the mean of the slot.
 
-        Words that no gradient met stay put, and are evidence against.
+        (K_slot,) for each slot. Words that no gradient met stay put, and are evidence against.
         """
         logs = [torch.log(rows.norm(dim=1) + 1e-6) for rows in self.rows]
         return [log - log.mean() for log in logs]
 
 
 def decay(model: PreTrainedModel, initial: PreTrainedModel) -> float:
-    """What weight decay left of a row that no gradient moved: the median over the vocabulary."""
+    """Estimate what weight decay left of a row without gradients: the median of the vocabulary."""
     before, after = (vocabulary_vectors(one) for one in (initial, model))  # (vocabulary, D)
     kept = (before * after).sum(1) / (before.square().sum(1) + 1e-9)
     return float(kept.median())
@@ -134,7 +134,7 @@ def decay(model: PreTrainedModel, initial: PreTrainedModel) -> float:
 def movement_features(
     movement: Movement, choices: Tensor, groups: Tensor, final: SlotGradients
 ) -> Features:
-    """Features (K,) of candidates that need the initial weights.
+    """Compute the features (K,) of candidates that need the initial weights.
 
     Gradients are taken where training began, half way on the straight line, and where it ended:
     a row was moved by the gradients of all of training, not by those of the end.
@@ -156,7 +156,7 @@ def movement_features(
 def weight_features(
     movement: Movement, choices: Tensor, shares: Sequence[float] = SHARES
 ) -> Features:
-    """How the movement of the words and of the lower layers lies in the gradients of candidates.
+    """Measure how words and lower layers moved along the gradients of candidates.
 
     By cosine, up to the length of the movement, which all candidates share; by the gradient's
     signs, since Adam's steps are nearer to those; and by the signs of both. Each feature is the
@@ -207,9 +207,9 @@ def _mean(values: Tensor) -> Tensor:
 
 
 def lower_layers(model: PreTrainedModel) -> list[str]:
-    """Names of the weights of the lower half of the encoder's layers.
+    """Name the weights of the lower half of the encoder's layers.
 
-    Of an encoder without numbered layers, of all that is not an embedding.
+    An encoder without numbered layers gives all weights that are not embeddings.
     """
     table = input_table(model)
     embeddings = {id(weight) for weight in table.parameters()} if table else set()
@@ -260,7 +260,7 @@ def _by_word(slots: Tensor, moved: list[Tensor], choices: Tensor) -> tuple[Tenso
 
 
 def replay_features(movement: Movement, choices: Tensor) -> Features:
-    """How well the replay of each candidate explains the real change of the rows.
+    """Measure how well the replay of each candidate explains the real change of the rows.
 
     The other weights are put on the straight line from first to last, and the rows of the
     candidate's words are trained again from their initial values on the canary alone, by Adam, for

@@ -91,19 +91,22 @@ class Ranker:
         """Whether the weights come from shadow models, and not from `FIXED`."""
         return USUAL in self.weights
 
-    def joined(self, described: Described, problem: Completion, label: str) -> Described:
-        """Candidates with what is usual of them, if the ranker is learned."""
+    def joined(
+        self, described: Described, model: PreTrainedModel, problem: Completion
+    ) -> Described:
+        """Add what is usual of the candidates of a problem, if the ranker is learned."""
         if not self.learned:
             return described
-        return described.joined({USUAL: self.usual.feature(problem, label, described.choices)})
+        usual = self.usual.feature(problem, label_name(model, problem), described.choices)
+        return described.joined({USUAL: usual})
 
     def weighed(self, names: Sequence[str], *, second: bool = False) -> Tensor:
-        """Weights (F,) of features of these names, 0 for those that it does not use."""
+        """Return weights (F,) of the named features, 0 for those that are not used."""
         weights = self.second if second else self.weights
         return torch.tensor([weights.get(name, 0.0) for name in names])
 
     def utility(self, described: Described) -> Tensor:
-        """Utility (K,) of candidates with all first features; higher is likelier."""
+        """Compute the utility (K,) of joined candidates; higher is likelier."""
         return described.features @ self.weighed(described.names)
 
     def save(self, folder: Path) -> Path:
@@ -236,10 +239,9 @@ def rank(
     else:
         check_initial(model, initial)
     effort = ranker.effort or effort_for(model)
-    label = label_name(model, problem)
-    described = _described(ranker, model, problem, initial, effort, seed, known, label)
+    described = _described(ranker, model, problem, initial, seed, {} if known is None else known)
     started, evaluations = time.perf_counter(), described.evaluations
-    described = ranker.joined(described, problem, label)
+    described = ranker.joined(described, model, problem)
     utility = ranker.utility(described)
     order = utility.argsort(descending=True, stable=True)
     if ranker.second and initial is not None:
@@ -261,19 +263,17 @@ def _described(
     model: PreTrainedModel,
     problem: Completion,
     initial: PreTrainedModel | None,
-    effort: Effort,
     seed: int,
-    known: dict[tuple[bool, int], Described] | None,
-    label: str,
+    known: dict[tuple[bool, int], Described],
 ) -> Described:
-    """The candidates of a problem: all of them, a pool, or those that a climb from it finds.
+    """Describe the candidates of a problem: all, a pool, or those that a climb from it finds.
 
     Fixed scores share one pool of a space that can be enumerated: those of a large model would
     else cost many times as much.
     """
+    effort = ranker.effort or effort_for(model)
     size = effort.candidates(problem)
     climbs = problem.size > size and (ranker.learned or problem.size > ENUMERATED)
-    known = {} if known is None else known
     if not climbs and (ranker.initial, size) in known:
         return known[ranker.initial, size]
     (generator,) = problem_generators([problem], seed)
@@ -282,7 +282,7 @@ def _described(
         pool = describer.pool()
         if climbs:
             return describer.climb(
-                pool, lambda found: ranker.utility(ranker.joined(found, problem, label))
+                pool, lambda found: ranker.utility(ranker.joined(found, model, problem))
             )
         known[ranker.initial, size] = describer.look(pool)
     return known[ranker.initial, size]

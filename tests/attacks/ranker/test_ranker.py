@@ -3,7 +3,7 @@
 import copy
 import itertools
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -182,6 +182,10 @@ def test_what_a_ranked_attack_lacks_is_said(tokenizer, make_bert, tmp_path):
     whole = json.loads((tmp_path / "ranker.json").read_text())
     for value in ({"margin": "high"}, {"margin": True}, {"margin": float("nan")}, [], None):
         (tmp_path / "ranker.json").write_text(json.dumps({**whole, "weights": value}))
+        with pytest.raises(AttackError, match="fit it again"):
+            Ranker.load(tmp_path)
+    for value in ("small", {}, {"pool": 10}, {**asdict(SMALL), "second": 0}, 3):
+        (tmp_path / "ranker.json").write_text(json.dumps({**whole, "effort": value}))
         with pytest.raises(AttackError, match="fit it again"):
             Ranker.load(tmp_path)
     for text in ("not json", "[]", "[" * 100_000, json.dumps({**whole, "format": 2})):
