@@ -14,10 +14,10 @@ from modiva.measure import Group, Interval, summarise
 from modiva.report.answer import exact
 from modiva.report.plots import panels
 from modiva.report.plots.style import GRID, INK, MUTED, NOTE_SIZE, Drawing, look
-from modiva.report.words import compact, count, short, strongest_attack
+from modiva.report.words import PRIVATE, compact, count, short, strongest_attack
 
 PUBLISHED = "parikh2022"  # shown beside the strongest attack where both ran
-_KEYS = ["corpus", "target", "base_defense"]
+_KEYS = ["corpus", "target", "base_defense", "method"]
 _HEIGHT, _BOUNDS_ROW = 1.25, 0.15  # inches
 _REPETITIONS = 3  # lines of a panel
 _GAP = 0.35  # decades from no noise to the least
@@ -55,10 +55,12 @@ def by_epsilon(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | No
 def _draw(frame: pd.DataFrame, scale: _Scale, across: int) -> Drawing | None:
     """Draw extraction and accuracy over levels of protection, epsilons on top.
 
-    A column is a corpus, target and defense; in it, below each other and on one axis: the bound ε
-    of each number of repetitions, extraction by up to two attacks, and accuracy above the majority
-    floor. One line a number of repetitions.
+    A column is a corpus, target, defense and private method; in it, below each other and on one
+    axis: the bound ε of each number of repetitions, extraction by up to two attacks, and accuracy
+    above the majority floor. One line a number of repetitions.
     """
+    frame = _by_method(frame)
+    methods = set(frame["method"])
     planted = frame[frame["planted"] == 1]
     levels = planted.groupby(_KEYS, sort=False)["level"].nunique()
     cells, left_out = panels.limited(list(levels[levels > 1].index), 4)
@@ -86,6 +88,7 @@ def _draw(frame: pd.DataFrame, scale: _Scale, across: int) -> Drawing | None:
         part = frame[(frame[_KEYS] == list(cell)).all(axis=1)]
         name = panels.facet_title(frame, cell[:2])
         name += "" if cell[2] == "none" else f", {cell[2]}"
+        name += "" if methods == {"dp"} else f", {PRIVATE[cell[3]]}"
         places = _places(sorted(part["level"].unique()))
         placed.append(places)
         gap = _axes(sheet, [top, *stack], places, scale)
@@ -106,6 +109,21 @@ def _draw(frame: pd.DataFrame, scale: _Scale, across: int) -> Drawing | None:
     return Drawing(
         f"extraction_by_{scale.name}", title, figure, note, f"{title}. {' '.join(spoken)}"
     )
+
+
+def _by_method(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tell private methods apart, which at one level protect differently.
+
+    Ordinary targets stand beside those of every method; private ones of no named method are "dp".
+    """
+    named = [[name for name in text.split("+") if name in PRIVATE] for text in frame["defense"]]
+    frame = frame.assign(method=[names[0] if names else "dp" for names in named])
+    private = frame[frame["level"] > 0]
+    if private["method"].nunique() < 2:
+        return frame.assign(method=private["method"].iloc[0] if len(private) else "dp")
+    ordinary = frame[frame["level"] == 0].drop(columns="method")
+    beside = ordinary.merge(private[_KEYS].drop_duplicates(), how="left", on=_KEYS[:-1])
+    return pd.concat([beside.fillna({"method": "dp"}), private], ignore_index=True)
 
 
 def _attacks(planted: pd.DataFrame) -> list[str]:

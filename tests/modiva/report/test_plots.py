@@ -337,3 +337,22 @@ def test_no_word_is_cut_off_at_the_edge(drawn):
             pixels = imread(path)[..., :3]
             for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
                 assert edge.min() > 0.9, path.name
+
+
+@pytest.mark.parametrize("asked", [None, 8.0])
+def test_private_methods_of_one_level_are_not_pooled(simulated, asked):
+    rows = []
+    for row in simulated(targets=("cnn",)):
+        methods = ("dp", "edp", "loop") if row["noise_multiplier"] else ("none",)
+        for method in methods:
+            found = {**row, "defense": method, "target_epsilon": None}
+            if method != "none":
+                found |= {"exact": int(method == "dp"), "target_epsilon": asked}
+            rows.append(found)
+    drawing = (by_epsilon if asked else by_noise)(prepare(rows))
+    said = drawing.alt.split("CNN")[1:]
+    for method, rate in (("DP", "100 %"), ("eDP-SGD", "0 %"), ("DP in a loop", "0 %")):
+        mine = [part for part in said if part.startswith(f", {method},")]
+        assert mine
+        assert any(rate in part for part in mine)
+        assert method == "DP" or not any("100 %" in part.partition("test")[0] for part in mine)
