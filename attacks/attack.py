@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """The candidates that an attack compared by one score: what ranks and exposure are made of.
+    """The candidates that an attack compared by one score, for ranks and exposure.
 
     Args:
         numbers: (K,) of distinct candidates, in mixed radix with the last slot fastest: the order
@@ -39,7 +39,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What an attack gives back for one problem.
+    """The result of an attack on one problem.
 
     Args:
         problem: the problem's name.
@@ -106,7 +106,7 @@ class Reconstruction:
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What an attacker has beside the model, its tokenizer and the questions.
+    """What an attacker has beside the model, the tokenizer and the questions.
 
     Args:
         initial: the model before training.
@@ -129,15 +129,15 @@ class Attack(Protocol):
 
     @property
     def source(self) -> str:
-        """The paper it comes from and what that reports; empty for our own."""
+        """The paper and what it reports; empty for attacks of our own."""
 
     @property
     def needs(self) -> frozenset[str]:
-        """The fields of `Knowledge` that it cannot do without: "initial", "ranker"."""
+        """The fields of `Knowledge` that the attack requires: "initial", "ranker"."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides its result, beside its name."""
+        """All that decides the result, beside the name."""
 
     def run(
         self,

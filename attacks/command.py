@@ -60,7 +60,7 @@ def run(arguments: AttackArguments) -> int:
 
 
 def chosen_attack(arguments: AttackArguments) -> tuple[Attack, Ranker | None]:
-    """The attack that the arguments ask for, and its ranker.
+    """Choose the attack that the arguments ask for, and the ranker.
 
     Raises:
         AttackError: an unknown attack, objective or setting, something that the attack needs and
@@ -83,7 +83,7 @@ def chosen_attack(arguments: AttackArguments) -> tuple[Attack, Ranker | None]:
 
 
 def configure(name: str, objective: str | None, settings: Sequence[str]) -> Attack:
-    """The attack of that name with settings written as "name=value".
+    """Return the attack of that name with settings written as "name=value".
 
     Raises:
         AttackError: an unknown attack, objective or setting, or a value of another type.
@@ -106,7 +106,7 @@ def configure(name: str, objective: str | None, settings: Sequence[str]) -> Atta
 def as_dict(
     problem: Completion, found: Reconstruction, label: str, arguments: AttackArguments
 ) -> dict[str, Any]:
-    """What `--json` prints."""
+    """Build what `--json` prints."""
     return {
         "checkpoint": arguments.checkpoint,
         "attack": found.attack,
@@ -128,7 +128,7 @@ def as_dict(
 
 
 def as_table(problem: Completion, found: Reconstruction, label: str, top: int) -> str:
-    """The ranked candidates as lines of text; scores are the objective, lower is better."""
+    """Write the ranked candidates as lines of text; scores are the objective, lower is better."""
     # What ranks has a score of its own, which is no objective.
     by = (
         f"{found.attack} (lowest score first)"

@@ -113,7 +113,7 @@ def _expand(pool: Pool, growing: set[int], budget: int) -> None:
 def _neighbours(
     pool: Pool, centres: Sequence[tuple[int, Choices]]
 ) -> Iterator[tuple[int, Choices]]:
-    """Problems and candidates with one slot changed, or two of the same options exchanged."""
+    """Yield problems and candidates with one slot changed, or two of the same options exchanged."""
     problems = pool.oracle.problems
     options: list[list[Sequence[int]]] = [[*map(range, problems[p].sizes)] for p, _ in centres]
     large = [row for row, (p, _) in enumerate(centres) if max(problems[p].sizes) > SCORE_ALL]
@@ -133,7 +133,7 @@ def _neighbours(
 
 
 def _orders(pool: Pool, p: int) -> set[Choices]:
-    """The best candidate of a problem in all orders, where they are few and mean the same slots."""
+    """Put the best candidate in all orders, if they are few and all slots hold the same options."""
     options, known = pool.oracle.problems[p].options, pool.known[p]
     if len(set(options)) > 1 or len(options) > LONGEST_PERMUTED:
         return set()
@@ -151,7 +151,7 @@ def _score(pool: Pool, candidates: Iterable[tuple[int, Choices]]) -> None:
 
 
 def _select(pool: Pool, p: int, size: int, orders: set[Choices]) -> Tensor:
-    """The best `size` candidates, a share of them kept for `orders`; best first."""
+    """Take the best `size` candidates, a share of them kept for `orders`; best first."""
     known = pool.known[p]
     kept = heapq.nsmallest(int(size * REORDERED), orders, key=known.__getitem__)
     best = heapq.nsmallest(size, known, key=known.__getitem__)

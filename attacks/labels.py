@@ -12,7 +12,7 @@ BY_NAME, BY_INDEX = "name:", "index:"
 
 
 def resolve_label(model: PreTrainedModel, label: str | int) -> int:
-    """The class index of a label's name or index in `model.config`.
+    """Return the class index of a label's name or index in `model.config`.
 
     A number is an index. Text is a name of `id2label` or `label2id`, or an index in digits;
     "name:5" and "index:5" tell the two apart.
@@ -55,7 +55,7 @@ def resolve_label(model: PreTrainedModel, label: str | int) -> int:
 
 
 def _classes(config: Any) -> int:
-    """How many classes the head tells apart."""
+    """Count the classes that the head tells apart."""
     count = int(config.num_labels or 0)
     if config.problem_type == "regression" or (count == 1 and not is_multi_label(config)):
         raise AttackError(

@@ -35,7 +35,7 @@ class Objective:
         return self.surrogate or self.score
 
     def on_head(self, config: Any) -> "Objective":
-        """The same on the logits of a head of this configuration.
+        """Apply the objective to the logits of a head of this configuration.
 
         The labels of a multi-label head are trained apart, each by a sigmoid: a label's logit
         stands against zero alone, and the loss is its binary cross-entropy.
@@ -47,12 +47,12 @@ class Objective:
 
 
 def is_multi_label(config: Any) -> bool:
-    """Whether a model's configuration says that each label has a sigmoid of its own."""
+    """Tell whether each label of a model has a sigmoid, by the configuration."""
     return bool(config.problem_type == "multi_label_classification")
 
 
 def label_margins(logits: Tensor, config: Any) -> Tensor:
-    """Log-odds (N, L) of every label of a head of this configuration; HIGHER IS LIKELIER here."""
+    """Compute log-odds (N, L) of every label of a head; HIGHER IS LIKELIER here."""
     if is_multi_label(config):
         return logits
     log_share = logits.log_softmax(1)
@@ -68,14 +68,14 @@ def _alone(score: Score) -> Score:
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """Log-odds against the label: logsumexp of the other logits minus the label's, (B,)."""
+    """Compute log-odds against the label: logsumexp of the other logits minus the label's, (B,)."""
     chosen = labels.unsqueeze(1)  # (B, 1)
     others = logits.scatter(1, chosen, -torch.inf)
     return others.logsumexp(1) - logits.gather(1, chosen).squeeze(1)
 
 
 def loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy on the label, (B,).
+    """Compute the cross-entropy on the label, (B,).
 
     Computed as softplus of the margin, which is the same number without the cancellation that
     makes a confident model's candidates tie at zero in single precision.
@@ -84,7 +84,7 @@ def loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def worst_margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """The largest other logit minus the label's, (B,)."""
+    """Compute the largest other logit minus the label's, (B,)."""
     chosen = labels.unsqueeze(1)
     others = logits.scatter(1, chosen, -torch.inf)
     return others.amax(1) - logits.gather(1, chosen).squeeze(1)

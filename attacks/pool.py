@@ -29,14 +29,14 @@ class Ranking:
 
 
 class Pool:
-    """Scores candidates exactly, each distinct one once, and remembers them."""
+    """Exact scores of candidates, each distinct one computed once."""
 
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
         self.known: list[dict[Choices, float]] = [{} for _ in oracle.problems]
 
     def score(self, problem: Tensor, choices: Tensor) -> Tensor:
-        """Scores (N,) on the CPU of choices (N, n) of problems (N,); only new ones cost."""
+        """Score choices (N, n) of problems (N,), on the CPU: (N,); only new ones cost."""
         problem, choices = problem.cpu(), choices.cpu()
         keys = list(zip(problem.tolist(), map(tuple, choices.tolist()), strict=True))
         fresh: dict[tuple[int, Choices], int] = {}
@@ -54,7 +54,7 @@ class Pool:
         return torch.tensor([self.known[p][key] for p, key in keys])
 
     def rankings(self, top: int = TOP) -> list[Ranking]:
-        """The best `top` candidates of each problem; equal scores stay in the order scored."""
+        """Rank the best `top` candidates of each problem; equal scores stay in the order scored."""
         rankings = []
         for p, known in enumerate(self.known):
             slots = int(self.oracle.layout.slots[p])
@@ -66,7 +66,7 @@ class Pool:
 
 
 def random_choices(oracle: Oracle, generators: Sequence[torch.Generator], rows: int) -> Tensor:
-    """Uniform candidates (P, rows, n) on the CPU, each problem's from its own generator."""
+    """Draw uniform candidates (P, rows, n) on the CPU, with one generator for each problem."""
     layout = oracle.layout
     drawn = torch.zeros(*layout.sizes.shape, rows).transpose(1, 2)  # (P, rows, n)
     for p, (generator, slots) in enumerate(zip(generators, layout.slots.tolist(), strict=True)):
@@ -78,7 +78,7 @@ def random_choices(oracle: Oracle, generators: Sequence[torch.Generator], rows: 
 def random_like(
     oracle: Oracle, generators: Sequence[torch.Generator], rows: int, *, normal: bool
 ) -> Tensor:
-    """Standard normal or uniform numbers (P, rows, n, K); zero for absent slots and options."""
+    """Draw standard normal or uniform numbers (P, rows, n, K); zero for absent options."""
     layout = oracle.layout
     draw = torch.randn if normal else torch.rand
     widest = int(layout.sizes.max())
@@ -92,7 +92,7 @@ def random_like(
 
 
 def option_mask(oracle: Oracle) -> Tensor:
-    """(P, n, K) which options exist; an absent slot has one."""
+    """Tell which options exist, (P, n, K) bool; an absent slot has one."""
     sizes = oracle.layout.sizes.cpu()
     return torch.arange(int(sizes.max())) < sizes.unsqueeze(2)
 
@@ -100,7 +100,7 @@ def option_mask(oracle: Oracle) -> Tensor:
 def normal_start(
     oracle: Oracle, generators: Sequence[torch.Generator], restarts: int, std: float
 ) -> Tensor:
-    """Normal logits (P, restarts, n, K) to start a relaxed search from; -inf where no option is."""
+    """Draw normal logits (P, restarts, n, K) to start a search from; -inf where no option is."""
     mask = option_mask(oracle).unsqueeze(1)  # (P, 1, n, K)
     start = std * random_like(oracle, generators, restarts, normal=True)
     return start.masked_fill(~mask, -torch.inf).to(oracle.device)

@@ -69,7 +69,7 @@ def get_attack(name: str, *, objective: str | Objective | None = None, **overrid
 
 
 def audited_attack(name: str, objective: str) -> Attack:
-    """An attack as audits run it: a search minimises `objective`, a recipe what its paper does.
+    """Return an attack as audits run it: a search on `objective`, a recipe on the paper's own.
 
     Raises:
         AttackError: an unknown name or objective.

@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 def embedding_rows(model: PreTrainedModel) -> int | None:
-    """Rows of the table of token vectors; None where the model has no such table."""
+    """Count the rows of the table of token vectors; None where the model has no such table."""
     weight = getattr(input_table(model), "weight", None)
     return len(weight) if isinstance(weight, torch.Tensor) else None
 
 
 def longest_input(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
-    """The most tokens that tokenizer and model take, special tokens included."""
+    """Return the most tokens that tokenizer and model take, special tokens included."""
     # Tokenizers without a limit carry a huge number, and XLNet's configuration -1.
     limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
     for name, module in model.named_modules():
@@ -37,7 +37,7 @@ def longest_input(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) ->
 def slot_spaces(
     text: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
 ) -> tuple[SecretSpace, ...]:
-    """The space of each slot that `text` lists; "word" holds the target's whole words.
+    """Parse the space of each slot in `text`; "word" holds the target's whole words.
 
     Raises:
         CanaryError: for an empty list, an unknown space or a bad number.
@@ -47,7 +47,7 @@ def slot_spaces(
 
 
 def whole_words(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[str]:
-    """The words that are one token each where they follow another word, sorted.
+    """List the words that are one token each where they follow another word, sorted.
 
     Tokens without a row in the model's embedding are left out, with a warning that counts them.
     """

@@ -28,7 +28,7 @@ class Search(Protocol):
 
 
 def steps(count: int, name: str, progress: bool) -> "tqdm[int]":
-    """Step numbers 0..count-1, with a bar where wanted and where a terminal would show it."""
+    """Count steps 0..count-1, with a bar where wanted and where a terminal shows it."""
     return tqdm(range(count), desc=name, disable=None if progress else True, leave=False)
 
 

@@ -59,7 +59,7 @@ class Beam:
         return pool.rankings()
 
     def _score_open(self, oracle: Oracle, problem: Tensor, choices: Tensor, filled: int) -> Tensor:
-        """Scores (N,) of beginnings whose slots from `filled` on are open."""
+        """Score beginnings whose slots from `filled` on are open: (N,)."""
         if not len(problem):
             return torch.empty(0)
         if self.remaining == "absent":

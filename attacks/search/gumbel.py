@@ -73,7 +73,7 @@ class Gumbel:
     def _noise(
         self, oracle: Oracle, generators: Sequence[torch.Generator], samples: int
     ) -> torch.Tensor:
-        """Standard Gumbel noise (P * R, samples, n, K)."""
+        """Draw standard Gumbel noise (P * R, samples, n, K)."""
         uniform = random_like(oracle, generators, self.restarts * samples, normal=False)
         noise = -(-uniform.clamp_min(1e-20).log()).clamp_min(1e-20).log()
         return noise.view(-1, samples, *noise.shape[2:])

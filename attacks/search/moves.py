@@ -12,7 +12,7 @@ from attacks.pool import Choices, Pool
 
 
 def promising(oracle: Oracle, problem: Tensor, choices: Tensor, top_k: int) -> Tensor:
-    """The options of each slot whose swap lowers the objective most to first order (HotFlip).
+    """Take the options of each slot whose swap lowers the objective most to first order (HotFlip).
 
     Costs one gradient for each row.
 
@@ -33,7 +33,7 @@ def promising(oracle: Oracle, problem: Tensor, choices: Tensor, top_k: int) -> T
 
 
 def every_option(oracle: Oracle, problem: Tensor, slot: int) -> tuple[Tensor, Tensor]:
-    """Row numbers and options of all that `slot` may hold in each row."""
+    """List the row numbers and options of all that `slot` may hold in each row."""
     sizes = oracle.layout.sizes.cpu()[problem.cpu(), slot]
     rows = torch.arange(len(sizes)).repeat_interleave(sizes)
     first = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
@@ -41,7 +41,7 @@ def every_option(oracle: Oracle, problem: Tensor, slot: int) -> tuple[Tensor, Te
 
 
 def escapes(pool: Pool, p: int, at: Choices, pair_options: int) -> list[Choices]:
-    """Candidates near a local optimum of single swaps that change several slots at once.
+    """List candidates near a local optimum of single swaps that change several slots at once.
 
     Orders: exchanges of two slots and moves of one word to another slot, among slots of the same
     options (models lose the order of a secret more easily than the words). Pairs: two slots set
@@ -66,7 +66,7 @@ def escapes(pool: Pool, p: int, at: Choices, pair_options: int) -> list[Choices]
 
 
 def _next_best(pool: Pool, p: int, at: Choices, slot: int, count: int) -> list[int]:
-    """The options of `slot` whose single swaps scored best, the present one left out."""
+    """Take the options of `slot` whose single swaps scored best, but the present one."""
     known = pool.known[p]
     scored = []
     for option in range(pool.oracle.problems[p].sizes[slot]):

@@ -84,7 +84,7 @@ class Adam:
         self.count = 0
 
     def step(self, values: Tensor, gradient: Tensor, rows: Tensor) -> Tensor:
-        """The next values of `rows`, which have not missed a step."""
+        """Return the next values of `rows`, which must not have missed a step."""
         self.count += 1
         gradient = gradient.nan_to_num(0.0)  # absent options have logit -inf: no gradient
         self.mean[rows] = mean = self.mean[rows].lerp(gradient, 0.1)
@@ -95,7 +95,7 @@ class Adam:
 
 
 def read_out(problem: Tensor, log_probabilities: Tensor, count: int) -> list[tuple[Tensor, Tensor]]:
-    """The `count` likeliest candidates of each row, as (problem (N,), choices (N, n)) pairs.
+    """Read the `count` likeliest candidates of each row, as (problem (N,), choices (N, n)) pairs.
 
     Args:
         problem: (N,) problem of each row.
