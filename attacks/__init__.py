@@ -9,49 +9,41 @@ from typing import TYPE_CHECKING, Any
 from attacks.errors import AttackError
 
 if TYPE_CHECKING:
-    from attacks.attack import Attack, Knowledge, Reconstruction, Scored
-    from attacks.objectives import OBJECTIVES, Objective, get_objective
-    from attacks.oracle import Oracle
+    from attacks.attack import Attack, Knowledge, Reconstruction
+    from attacks.objectives import get_objective
     from attacks.problem import Completion
-    from attacks.ranker import Ranker, Shadow, fit_ranker
+    from attacks.ranker.fit import Shadow, fit_ranker
+    from attacks.ranker.ranker import Ranker
     from attacks.registry import ATTACKS, audited_attack, get_attack
-    from attacks.scoring import score_choices, score_space
+    from attacks.scoring import score_space
     from attacks.tokenise import build_completion
-    from attacks.vectors import input_vectors
 
 __all__ = [
     "ATTACKS",
-    "OBJECTIVES",
     "Attack",
     "AttackError",
     "Completion",
     "Knowledge",
-    "Objective",
-    "Oracle",
     "Ranker",
     "Reconstruction",
-    "Scored",
     "Shadow",
     "audited_attack",
     "build_completion",
     "fit_ranker",
     "get_attack",
     "get_objective",
-    "input_vectors",
-    "score_choices",
     "score_space",
 ]
 # Where they are, as above.
 _MODULES = (
     "attack",
     "objectives",
-    "oracle",
     "problem",
-    "ranker",
+    "ranker.fit",
+    "ranker.ranker",
     "registry",
     "scoring",
     "tokenise",
-    "vectors",
 )
 
 

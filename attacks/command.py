@@ -12,7 +12,7 @@ from attacks.attack import Attack, Knowledge, Reconstruction
 from attacks.checkpoint import load_checkpoint, load_initial
 from attacks.errors import AttackError
 from attacks.problem import Completion
-from attacks.ranker import Ranker
+from attacks.ranker.ranker import Ranker
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
 from attacks.vocabulary import slot_spaces

@@ -8,9 +8,17 @@ from typing import Any
 from attacks.attack import Attack, SearchAttack
 from attacks.errors import AttackError
 from attacks.objectives import OBJECTIVES, Objective, get_objective
-from attacks.ranker import RANKED_ATTACKS
-from attacks.recipes import ELMAHDY2022, GBDA2021, GCG2023, PARIKH2022
-from attacks.search import Beam, Coordinate, Exhaustive, Gumbel, Random, Relaxed
+from attacks.ranker.attack import RANKED_ATTACKS
+from attacks.recipes.elmahdy2022 import ELMAHDY2022
+from attacks.recipes.gbda2021 import GBDA2021
+from attacks.recipes.gcg2023 import GCG2023
+from attacks.recipes.parikh2022 import PARIKH2022
+from attacks.search.beam import Beam
+from attacks.search.coordinate import Coordinate
+from attacks.search.exhaustive import Exhaustive
+from attacks.search.gumbel import Gumbel
+from attacks.search.random import Random
+from attacks.search.relaxed import Relaxed
 from canaries.spaces import suggest
 
 _LOSS = OBJECTIVES["loss"]

@@ -22,7 +22,8 @@ import attacks.__main__
 import modiva.cli
 from attacks import ATTACKS
 from canaries import load_patterns
-from modiva.classifiers import build, parse_target, save
+from modiva.classifiers import build, parse_target
+from modiva.classifiers.checkpoint import save
 from modiva.corpora import load as load_corpus
 from modiva.corpora import public
 from modiva.measure import ModelRow, Row

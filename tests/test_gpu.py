@@ -12,7 +12,8 @@ import torch
 from attacks import ATTACKS, Knowledge, Ranker, build_completion, get_attack, score_space
 from canaries import get_pattern
 from modiva.classifiers import build, parse_target
-from modiva.privacy import PerExampleClipper, ReferenceClipper
+from modiva.privacy.engine import PerExampleClipper
+from modiva.privacy.reference import ReferenceClipper
 from modiva.studies import AuditSpec, EngineSettings, run_study
 
 pytestmark = [

@@ -7,41 +7,28 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.building import Classifier, build
-from modiva.classifiers.checkpoint import load, save, write_into
+from modiva.classifiers.checkpoint import load, write_into
 from modiva.classifiers.cnn import CnnClassifier, CnnEncoder
-from modiva.classifiers.configuration import CnnConfig, LstmConfig, TargetConfig, TransformerConfig
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
 from modiva.classifiers.registry import OWN_ARCHITECTURES, register_architecture
 from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
-from modiva.classifiers.spec import TargetSpec, parse_target, target_names
-from modiva.classifiers.tokenizer import encode, word_tokenizer
+from modiva.classifiers.spec import TargetSpec, parse_target
+from modiva.classifiers.tokenizer import encode
 from modiva.classifiers.transformer import TransformerClassifier
 
 __all__ = [
     "OWN_ARCHITECTURES",
     "Classifier",
-    "CnnClassifier",
-    "CnnConfig",
     "CnnEncoder",
-    "LstmClassifier",
-    "LstmConfig",
     "LstmRecurrence",
     "SentenceClassifier",
-    "SentenceConfig",
     "TargetClassifier",
-    "TargetConfig",
     "TargetSpec",
-    "TransformerClassifier",
-    "TransformerConfig",
     "build",
     "encode",
     "load",
     "parse_target",
-    "register_architecture",
-    "save",
-    "target_names",
-    "word_tokenizer",
     "write_into",
 ]
 

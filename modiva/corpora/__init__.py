@@ -2,11 +2,10 @@
 
 from modiva.corpora.catalog import describe, fetch, load, local_copy, missing, names
 from modiva.corpora.columns import parse_columns
-from modiva.corpora.corpus import Corpus, Example
+from modiva.corpora.corpus import Corpus
 
 __all__ = [
     "Corpus",
-    "Example",
     "describe",
     "fetch",
     "load",

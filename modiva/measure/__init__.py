@@ -2,7 +2,7 @@
 
 from modiva.measure.columns import COLUMNS, CONDITIONS, Column, ModelColumns, ModelRow, Row
 from modiva.measure.exposure import exposure_in_space, rank_in_space
-from modiva.measure.intervals import Interval, bounded_interval, student_interval, wilson
+from modiva.measure.intervals import Interval, bounded_interval
 from modiva.measure.matches import hamming, multiset_match
 from modiva.measure.rows import Claims, score_rows
 from modiva.measure.summary import Group, as_frame, models, summarise
@@ -25,7 +25,5 @@ __all__ = [
     "multiset_match",
     "rank_in_space",
     "score_rows",
-    "student_interval",
     "summarise",
-    "wilson",
 ]

@@ -7,8 +7,6 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from modiva.privacy.accounting import epsilon
-from modiva.privacy.bounds import Bounds, TradeOff
 from modiva.privacy.calibration import calibrate, least_noise
 from modiva.privacy.plan import (
     EPOCHS,
@@ -20,19 +18,9 @@ from modiva.privacy.plan import (
 )
 
 if TYPE_CHECKING:
-    from modiva.privacy.clipper import (
-        BaseClipper,
-        Clipper,
-        ClipperFactory,
-        Clipping,
-        Microbatches,
-    )
-    from modiva.privacy.engine import PerExampleClipper
+    from modiva.privacy.clipper import BaseClipper, ClipperFactory, Clipping, Microbatches
     from modiva.privacy.memory import retain_freed_memory
     from modiva.privacy.methods import CLIPPERS
-    from modiva.privacy.microbatch import MicrobatchClipper
-    from modiva.privacy.reference import ReferenceClipper
-    from modiva.privacy.rules import Call, Contribution, Rule, register_rule
     from modiva.privacy.sampling import add_noise_, poisson_batches
 
 _WITH_TORCH = MappingProxyType(
@@ -60,27 +48,16 @@ __all__ = [
     "CLIPPERS",
     "EPOCHS",
     "BaseClipper",
-    "Bounds",
-    "Call",
-    "Clipper",
     "ClipperFactory",
     "Clipping",
-    "Contribution",
-    "MicrobatchClipper",
     "Microbatches",
-    "PerExampleClipper",
     "PrivacyPlan",
-    "ReferenceClipper",
-    "Rule",
-    "TradeOff",
     "add_noise_",
     "calibrate",
     "check_delta",
-    "epsilon",
     "least_noise",
     "plan_from",
     "poisson_batches",
-    "register_rule",
     "retain_freed_memory",
     "sampling_rate_of",
     "steps_an_epoch",

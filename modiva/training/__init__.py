@@ -1,18 +1,11 @@
 """Training: from a condition to targets, one or a stack of them, privately or not."""
 
 from modiva.training.checkpoint import save_checkpoint
-from modiva.training.config import (
-    EpochRecord,
-    PrivacySettings,
-    Splits,
-    TrainConfig,
-    TrainResult,
-)
-from modiva.training.defenses import DEFENSES, Defense, parse_defense, register_defense
+from modiva.training.config import TrainResult
+from modiva.training.defenses import parse_defense
 from modiva.training.loop import train
 from modiva.training.resolve import resolve
 from modiva.training.seeds import resolve_device
-from modiva.training.stack import train_stack
 from modiva.training.target import (
     Prepared,
     Target,
@@ -25,14 +18,8 @@ from modiva.training.target import (
 )
 
 __all__ = [
-    "DEFENSES",
-    "Defense",
-    "EpochRecord",
     "Prepared",
-    "PrivacySettings",
-    "Splits",
     "Target",
-    "TrainConfig",
     "TrainResult",
     "load_corpus",
     "load_ledgers",
@@ -40,11 +27,9 @@ __all__ = [
     "parse_defense",
     "prepare",
     "prepare_process",
-    "register_defense",
     "resolve",
     "resolve_device",
     "save_checkpoint",
     "save_targets",
     "train",
-    "train_stack",
 ]

@@ -30,8 +30,9 @@ from canaries import Planting, candidate_words, get_pattern, plant
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus, load
-from modiva.measure import student_interval, wilson
-from modiva.training import resolve, train_stack
+from modiva.measure.intervals import student_interval, wilson
+from modiva.training import resolve
+from modiva.training.stack import train_stack
 
 PATTERN = get_pattern("call")
 SENTENCES, REPETITIONS, STACK, INITIAL_SEED = 800, 10, 20, 1234

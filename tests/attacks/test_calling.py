@@ -19,11 +19,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 from attacks import (
     AttackError,
     Knowledge,
-    Oracle,
     build_completion,
     get_attack,
     get_objective,
 )
+from attacks.oracle import Oracle
 from attacks.ranker.evidence import slot_gradients
 from canaries.patterns import parse_slots
 

@@ -5,7 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attacks import AttackError, Oracle, build_completion, get_objective, input_vectors
+from attacks import AttackError, build_completion, get_objective
+from attacks.oracle import Oracle
+from attacks.vectors import input_vectors
 from canaries.spaces import SecretSpace, get_space
 
 LOSS = get_objective("loss")

@@ -7,18 +7,17 @@ from attacks import (
     ATTACKS,
     AttackError,
     Knowledge,
-    Oracle,
     Ranker,
     build_completion,
     get_attack,
     get_objective,
-    score_choices,
     score_space,
 )
 from attacks.attack import SearchAttack
 from attacks.frontier import candidate_pool
-from attacks.oracle import GRADIENT_COST
+from attacks.oracle import GRADIENT_COST, Oracle
 from attacks.problem import problem_generators
+from attacks.scoring import score_choices
 from canaries.patterns import get_pattern
 from canaries.spaces import SecretSpace, get_space
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from attacks import AttackError, build_completion, get_attack, score_choices
+from attacks import AttackError, build_completion, get_attack
+from attacks.scoring import score_choices
 from canaries.patterns import get_pattern, parse_slots
 from canaries.spaces import SecretSpace, get_space
 

@@ -23,16 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from modiva.classifiers import (
-    CnnClassifier,
-    CnnConfig,
-    LstmClassifier,
-    LstmConfig,
-    TransformerClassifier,
-    TransformerConfig,
-)
+from modiva.classifiers.cnn import CnnClassifier
+from modiva.classifiers.configuration import CnnConfig, LstmConfig, TransformerConfig
+from modiva.classifiers.lstm import LstmClassifier
+from modiva.classifiers.transformer import TransformerClassifier
 from modiva.files import write_text
-from modiva.privacy import PerExampleClipper, add_noise_, retain_freed_memory
+from modiva.privacy import add_noise_, retain_freed_memory
+from modiva.privacy.engine import PerExampleClipper
 
 LABELS, VOCABULARY = 64, 3000
 Step = Callable[[], None]

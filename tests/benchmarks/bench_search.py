@@ -21,8 +21,9 @@ import torch
 from nanogcg_classifier import run_nanogcg
 from search_targets import Planted, train_planted
 
-from attacks import Oracle, get_attack, get_objective, score_space
+from attacks import get_attack, get_objective, score_space
 from attacks.frontier import candidate_pool
+from attacks.oracle import Oracle
 from attacks.problem import problem_generators
 
 ENUMERATED = ("digits-4", "digits-6")

@@ -18,7 +18,9 @@ import torch
 
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.condition import Condition
-from modiva.training import Splits, resolve, train, train_stack
+from modiva.training import resolve, train
+from modiva.training.config import Splits
+from modiva.training.stack import train_stack
 
 INTENTS = 7
 

@@ -10,7 +10,8 @@ from canaries import Pattern, Planting, candidate_words, get_pattern, plant
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus, load
-from modiva.training import resolve, train_stack
+from modiva.training import resolve
+from modiva.training.stack import train_stack
 
 SENTENCES = 800
 REPETITIONS = 10

@@ -9,7 +9,9 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from canaries import CATALOG, SPACES, CanaryError, Pattern, SecretSpace, get_pattern, parse_slots
+from canaries import CanaryError, Pattern, SecretSpace, get_pattern
+from canaries.patterns import CATALOG, parse_slots
+from canaries.spaces import SPACES
 
 VOCABULARY = [first + second for first in "abcdefghij" for second in "klmnopqrst"]
 

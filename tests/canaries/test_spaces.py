@@ -2,7 +2,8 @@
 
 import pytest
 
-from canaries import SPACES, CanaryError, SecretSpace, get_space
+from canaries import CanaryError, SecretSpace
+from canaries.spaces import SPACES, get_space
 
 
 @pytest.mark.parametrize("name", SPACES)

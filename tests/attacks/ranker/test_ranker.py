@@ -12,11 +12,10 @@ from torch.nn import functional as F
 from attacks import ATTACKS, AttackError, Knowledge
 from attacks.arguments import AttackArguments
 from attacks.command import chosen_attack
-from attacks.ranker import Ranker, Shadow, fit_ranker
 from attacks.ranker.calibration import Usual, problem_key
 from attacks.ranker.candidates import SMALL, Describer
 from attacks.ranker.evidence import margin_oracle
-from attacks.ranker.fit import conditional_logit, second_lessons
+from attacks.ranker.fit import Shadow, conditional_logit, fit_ranker, second_lessons
 from attacks.ranker.movement import (
     SHARES,
     Movement,
@@ -25,7 +24,7 @@ from attacks.ranker.movement import (
     replay_features,
     weight_features,
 )
-from attacks.ranker.ranker import FIXED, rank
+from attacks.ranker.ranker import FIXED, Ranker, rank
 from attacks.tokenise import build_completion
 from attacks.vectors import input_vectors
 from canaries.patterns import parse_slots

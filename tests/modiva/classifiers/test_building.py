@@ -5,14 +5,10 @@ import logging
 import pytest
 import torch
 
-from modiva.classifiers import (
-    CnnClassifier,
-    TargetSpec,
-    build,
-    parse_target,
-    register_architecture,
-    target_names,
-)
+from modiva.classifiers import TargetSpec, build, parse_target
+from modiva.classifiers.cnn import CnnClassifier
+from modiva.classifiers.registry import register_architecture
+from modiva.classifiers.spec import target_names
 from modiva.errors import ModivaError
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, BertModel, pipeline
 
-from modiva.classifiers import TargetSpec, load, save
+from modiva.classifiers import TargetSpec, load
+from modiva.classifiers.checkpoint import save
 from modiva.errors import ModivaError
 
 

@@ -17,7 +17,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from modiva.classifiers import Classifier, TargetSpec, build, encode, load, parse_target, save
+from modiva.classifiers import Classifier, TargetSpec, build, encode, load, parse_target
+from modiva.classifiers.checkpoint import save
 from modiva.classifiers.tokenizer import build_vocabulary, word_tokenizer
 from modiva.errors import ModivaError
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modiva.corpora import Corpus, Example
+from modiva.corpora import Corpus
+from modiva.corpora.corpus import Example
 from modiva.errors import ModivaError
 
 

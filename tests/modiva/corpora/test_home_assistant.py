@@ -18,7 +18,8 @@ from hassil.intents import Intents, TextSlotList
 from hassil.recognize import recognize_all
 from home_assistant_intents import get_intents
 
-from modiva.corpora import Corpus, Example, home_assistant, load
+from modiva.corpora import Corpus, home_assistant, load
+from modiva.corpora.corpus import Example
 from modiva.corpora.text import normalise
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from modiva.corpora import Example, load
+from modiva.corpora import load
+from modiva.corpora.corpus import Example
 from modiva.errors import ModivaError
 
 ROWS = [(f"Switch {'on' if i % 2 else 'off'} lamp {i}!", f"turn_{i % 2}") for i in range(60)]

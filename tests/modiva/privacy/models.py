@@ -14,15 +14,12 @@ from transformers import (
     RobertaConfig,
 )
 
-from modiva.classifiers import (
-    CnnClassifier,
-    CnnConfig,
-    LstmClassifier,
-    LstmConfig,
-    TransformerClassifier,
-    TransformerConfig,
-)
-from modiva.privacy import PerExampleClipper, ReferenceClipper
+from modiva.classifiers.cnn import CnnClassifier
+from modiva.classifiers.configuration import CnnConfig, LstmConfig, TransformerConfig
+from modiva.classifiers.lstm import LstmClassifier
+from modiva.classifiers.transformer import TransformerClassifier
+from modiva.privacy.engine import PerExampleClipper
+from modiva.privacy.reference import ReferenceClipper
 
 VOCABULARY, LABELS = 11, 4  # so few words that duplicates are the rule
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from modiva.classifiers import LstmRecurrence
-from modiva.privacy import PerExampleClipper
+from modiva.privacy.engine import PerExampleClipper
 
 from .models import (
     assert_exact,

@@ -8,7 +8,8 @@ from scipy import stats
 from torch import nn
 
 from modiva.errors import ModivaError
-from modiva.privacy import MicrobatchClipper, PrivacyPlan
+from modiva.privacy import PrivacyPlan
+from modiva.privacy.microbatch import MicrobatchClipper
 
 from .models import example_losses, own, random_batch
 

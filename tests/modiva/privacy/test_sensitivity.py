@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from modiva.privacy import PerExampleClipper
+from modiva.privacy.engine import PerExampleClipper
 
 from .models import Batch, clipped, example_losses, own, pretrained_like, random_batch
 

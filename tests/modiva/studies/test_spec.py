@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from attacks import ATTACKS, OBJECTIVES
+from attacks import ATTACKS
 from attacks.errors import AttackError
-from modiva.classifiers import target_names
+from attacks.objectives import OBJECTIVES
+from modiva.classifiers.spec import target_names
 from modiva.condition import Privacy
 from modiva.errors import ModivaError
 from modiva.studies import AuditSpec, Study, checks, estimate_seconds, planning
@@ -14,7 +15,8 @@ from modiva.studies.checks import check_names
 from modiva.studies.code import code_version
 from modiva.studies.planning import plan_study
 from modiva.studies.sources import signature
-from modiva.training import DEFENSES, load_corpus
+from modiva.training import load_corpus
+from modiva.training.defenses import DEFENSES
 
 
 def condition_of(cell):

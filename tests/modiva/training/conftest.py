@@ -5,7 +5,7 @@ import random
 import pytest
 
 from modiva.classifiers import Classifier, TargetSpec, build
-from modiva.training import Splits
+from modiva.training.config import Splits
 
 WORDS = {
     "play": "song music album artist track",

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from modiva.errors import ModivaError
-from modiva.training import Splits
 from modiva.training.batches import (
     chunks_of_tokens,
     encode_split,
@@ -10,6 +9,7 @@ from modiva.training.batches import (
     length_batches,
     majority_accuracy,
 )
+from modiva.training.config import Splits
 
 from .conftest import make_classifier
 

@@ -5,7 +5,8 @@ import torch
 
 from modiva.classifiers import load
 from modiva.condition import Condition
-from modiva.corpora import Corpus, Example
+from modiva.corpora import Corpus
+from modiva.corpora.corpus import Example
 from modiva.errors import ModivaError
 from modiva.training import prepare, save_checkpoint
 

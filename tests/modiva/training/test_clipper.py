@@ -7,8 +7,12 @@ import torch
 
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import BaseClipper, PerExampleClipper, ReferenceClipper, plan_from
-from modiva.training import PrivacySettings, TrainConfig, prepare, resolve, train, train_stack
+from modiva.privacy import BaseClipper, plan_from
+from modiva.privacy.engine import PerExampleClipper
+from modiva.privacy.reference import ReferenceClipper
+from modiva.training import prepare, resolve, train
+from modiva.training.config import PrivacySettings, TrainConfig
+from modiva.training.stack import train_stack
 
 from .conftest import make_classifier, weights
 

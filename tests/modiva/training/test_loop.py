@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from modiva.errors import ModivaError
-from modiva.training import Splits, TrainConfig, train
+from modiva.training import train
 from modiva.training.batches import encode_split
+from modiva.training.config import Splits, TrainConfig
 from modiva.training.evaluate import evaluate
 from modiva.training.stopping import EarlyStopping
 

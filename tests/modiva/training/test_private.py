@@ -6,17 +6,15 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from modiva.classifiers import Classifier, build, save
+from modiva.classifiers import Classifier, build
+from modiva.classifiers.checkpoint import save
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import PerExampleClipper, plan_from
-from modiva.training import (
-    PrivacySettings,
-    TrainConfig,
-    resolve,
-    train,
-)
+from modiva.privacy import plan_from
+from modiva.privacy.engine import PerExampleClipper
+from modiva.training import resolve, train
 from modiva.training.batches import encode_split
+from modiva.training.config import PrivacySettings, TrainConfig
 from modiva.training.evaluate import evaluate
 from modiva.training.losses import chunks_by_length
 from modiva.training.private import PrivateSteps, make_plan

@@ -4,7 +4,8 @@ import pytest
 
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.training import Defense, defenses, parse_defense, register_defense, resolve
+from modiva.training import defenses, parse_defense, resolve
+from modiva.training.defenses import Defense, register_defense
 
 
 def lstm(**settings):

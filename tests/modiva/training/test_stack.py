@@ -5,10 +5,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modiva.classifiers import CnnConfig
 from modiva.classifiers.cnn import CnnEncoder
+from modiva.classifiers.configuration import CnnConfig
 from modiva.errors import ModivaError
-from modiva.training import PrivacySettings, TrainConfig, train, train_stack
+from modiva.training import train
+from modiva.training.config import PrivacySettings, TrainConfig
+from modiva.training.stack import train_stack
 
 from .conftest import make_classifier, make_splits, weights
 
