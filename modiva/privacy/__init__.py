@@ -7,6 +7,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from modiva.privacy.bounds import Bounds
 from modiva.privacy.calibration import calibrate, least_noise
 from modiva.privacy.plan import (
     EPOCHS,
@@ -27,19 +28,11 @@ _WITH_TORCH = MappingProxyType(
     {
         "CLIPPERS": "methods",
         "BaseClipper": "clipper",
-        "Call": "rules",
-        "Clipper": "clipper",
         "ClipperFactory": "clipper",
         "Clipping": "clipper",
-        "Contribution": "rules",
-        "MicrobatchClipper": "microbatch",
         "Microbatches": "clipper",
-        "PerExampleClipper": "engine",
-        "ReferenceClipper": "reference",
-        "Rule": "rules",
         "add_noise_": "sampling",
         "poisson_batches": "sampling",
-        "register_rule": "rules",
         "retain_freed_memory": "memory",
     }
 )
@@ -48,6 +41,7 @@ __all__ = [
     "CLIPPERS",
     "EPOCHS",
     "BaseClipper",
+    "Bounds",
     "ClipperFactory",
     "Clipping",
     "Microbatches",
