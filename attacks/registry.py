@@ -8,7 +8,7 @@ from typing import Any
 from attacks.attack import Attack, SearchAttack
 from attacks.errors import AttackError
 from attacks.objectives import OBJECTIVES, Objective, get_objective
-from attacks.ranker.ranker import RANKED_ATTACKS
+from attacks.ranker.attack import RANKED_ATTACKS
 from attacks.recipes.elmahdy2022 import ELMAHDY2022
 from attacks.recipes.gbda2021 import GBDA2021
 from attacks.recipes.gcg2023 import GCG2023
