@@ -67,6 +67,7 @@ def test_reported_scores_are_the_models_own_and_ranked(name, tokenizer, bert, ow
             assert score == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_result_depends_on_its_own_problem_and_seed_alone(name, tokenizer, bert, make_bert):
     problems = three(tokenizer, bert)
@@ -129,6 +130,7 @@ def test_a_search_ranks_no_space(name, tokenizer, bert):
     assert found.scored is None
 
 
+@pytest.mark.slow
 def test_random_guesses_are_right_at_chance(tokenizer, make_planted):
     model = make_planted("call 7 1")
     problem = build_completion(tokenizer, model, prefix="call", slots=(DIGIT,) * 2, label=1)

@@ -7,12 +7,20 @@ import pytest
 
 from .oracle import modiva
 
+FOLDER = Path(__file__).parent
 ROWS = "text,intent\n" + "".join(
     f"{verb} the {noun} {when},{verb}\n"
     for verb in ("open", "close", "lock")
     for noun in ("door", "gate")
     for when in ("now", "please", "again", "today", "later")
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder as slow: examples add up."""
+    for item in items:
+        if item.path.is_relative_to(FOLDER):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,7 @@ def test_the_conditional_logit_finds_the_weights_that_chose():
     assert shrunk.norm() < weights.norm() / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initial", [False, True])
 def test_a_ranker_learns_from_shadow_models_and_finds_a_secret(
     tokenizer, make_bert, tmp_path, initial
@@ -126,6 +127,7 @@ def test_a_pool_that_is_not_the_whole_space_is_climbed_from(tokenizer, make_bert
         assert (*best[:slot], option, *best[slot + 1 :]) in looked_at
 
 
+@pytest.mark.slow
 def test_a_shadow_model_whose_secret_is_not_among_the_best_is_no_second_lesson(
     tokenizer, make_bert
 ):
@@ -240,6 +242,7 @@ def test_command_line_choices_are_checked():
             chosen_attack(arguments(**more))
 
 
+@pytest.mark.slow
 def test_weights_moved_along_the_gradients_of_the_secret(tokenizer, make_bert):
     """Of orders of the same words, weights moved along the gradients of the one trained on."""
     orders = torch.tensor(list(itertools.permutations([3, 1, 4])))  # the secret is the first

@@ -22,6 +22,7 @@ from modiva.studies.frame import study_frame
 from modiva.studies.run import EngineSettings, run_plan
 from modiva.studies.store import Store
 
+pytestmark = pytest.mark.slow  # processes are started and killed
 FOLDER = Path(__file__).parent
 CELLS = 12
 
@@ -48,7 +49,6 @@ def _start(out, cells):
     return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-@pytest.mark.slow
 def test_a_study_killed_at_20_random_instants_ends_with_the_same_rows(tmp_path, synthetic):
     cells, rng, unfinished = 200, random.Random(0), 0
     out = tmp_path / "killed"
