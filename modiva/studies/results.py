@@ -183,6 +183,13 @@ def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: b
         raise ModivaError(f"{path} cannot be read ({error}): name another --out") from error
     if not isinstance(known, dict):
         raise ModivaError(f"{path} is not a study's settings: name another --out")
+    several = "grids" in known or "grids" in settings
+    if not change and not several and known.keys() != settings.keys():
+        odd = sorted(known.keys() ^ settings.keys())
+        raise ModivaError(
+            f"--out {out} holds results of another version of modiva, which has other settings "
+            f"({', '.join(odd)}): name another folder, remove it, or let --change replace them"
+        )
     changed = sorted(name for name in {*known, *settings} if known.get(name) != settings.get(name))
     if changed and not change:
         name = changed[0]
