@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from attacks.objectives import Objective
 from attacks.oracle import Oracle
 from attacks.pool import Ranking
-from attacks.problem import WHOLE, Completion, problem_generators
+from attacks.problem import Completion, problem_generators
 from attacks.search.base import Search
+from attacks.texts import WHOLE
 
 if TYPE_CHECKING:
     from attacks.ranker.candidates import Described

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from attacks.errors import AttackError
 from attacks.layout import Layout
@@ -33,39 +33,6 @@ IDS = "ids"  # exact candidates only
 # where sentences side by side do, they go one by one.
 _ROUNDING, _SIDE_BY_SIDE = 3e-5, 3e-4
 _CHECKED = 16  # sentences compared at once
-
-
-def text_inputs(
-    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, problem: Completion
-) -> dict[str, Tensor]:
-    """What the tokenizer gives the model besides `input_ids`: for each name (T, ...).
-
-    Raises:
-        AttackError: it depends on the words in the slots.
-    """
-    taken = set(inspect.signature(model.forward).parameters) - {"input_ids"}
-    found: dict[str, Tensor] = {}
-    for choices in _examples(problem):
-        text = problem.text(problem.secret(choices))
-        encoded: Any = tokenizer(text, return_tensors="pt")
-        inputs = {name: encoded[name][0] for name in encoded if name in taken}
-        found = found or inputs
-        for name, value in inputs.items():
-            if not torch.equal(found[name], value):
-                raise AttackError(
-                    f"the tokenizer's {name} depends on the words in the slots, as in {text!r}: "
-                    "modiva attacks only slots whose tokens differ in nothing but their ids"
-                )
-    return found
-
-
-def _examples(problem: Completion) -> list[tuple[int, ...]]:
-    """Choices of a few candidates of a problem: the first, the last and one between."""
-    sizes = problem.sizes
-    found = [tuple(0 for _ in sizes), tuple(size - 1 for size in sizes),
-             tuple((size - 1) * (slot + 1) // (len(sizes) + 1) for slot, size in enumerate(sizes)),
-             tuple(min(slot, size - 1) for slot, size in enumerate(sizes))]  # fmt: skip
-    return list(dict.fromkeys(found))
 
 
 class Call:
@@ -136,6 +103,14 @@ class Call:
         inputs = self._inputs(problem, columns)
         return self._logits({"input_ids": self.layout.tokens[tokens], **inputs})
 
+    def text(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits (N, C), float32, of sentences of one length as the tokenizer gives them.
+
+        Args:
+            inputs: by name, each (N, T, ...).
+        """
+        return self._logits(dict(inputs))
+
     def mixed(
         self, vectors: Tensor, problem: Tensor, weights: Mapping[str, Tensor] | None = None
     ) -> Tensor:
@@ -168,7 +143,7 @@ class Call:
         """Take the fastest way whose logits are those of `texts`.
 
         Args:
-            problems: those of the layout.
+            problems: those of the layout, of which one at least has places.
             texts: row numbers of `_rows` of one length, and their logits by `_text_logits`.
 
         Raises:
@@ -191,22 +166,9 @@ class Call:
                 for one in rows.split(_CHECKED)
             ])  # fmt: skip
 
-        differs = [_difference(logits, rows, text, _SIDE_BY_SIDE) for rows, text in texts]
-        if any(differs):
-            self.alone = True
-            differs = [_difference(logits, rows, text, _SIDE_BY_SIDE) for rows, text in texts]
-        if any(differs):
-            raise AttackError(
-                f"{type(self.model).__name__} does not give the same sentence the same logits "
-                f"({next(filter(None, differs))}): its scores would mean nothing; fix its random "
-                "seed in the configuration, or attack another model"
-            )
-        if self.alone:
-            logger.warning(
-                "%s gives other logits to sentences that go through it together: they go one by "
-                "one, which is slower",
-                type(self.model).__name__,
-            )
+        self._settle(
+            lambda: [_difference(logits, rows, text, _SIDE_BY_SIDE) for rows, text in texts]
+        )
         if self._vectors is None:
             return
         every = [(lengths == length).nonzero().squeeze(1) for length in lengths.unique().tolist()]
@@ -225,6 +187,50 @@ class Call:
                 return
             self.obstacle = f"vectors in place of its tokens: {next(filter(None, found))}"
         self.way = IDS
+
+    def check_texts(self, texts: Sequence[tuple[Mapping[str, Tensor], Tensor]]) -> None:
+        """Check sentences that are tokenised whole: inputs (N, T, ...) and logits of each length.
+
+        Raises:
+            AttackError: the model gives other logits when it is called again.
+        """
+
+        def differs(inputs: Mapping[str, Tensor], expected: Tensor) -> str:
+            # One sentence of its length is given twice, so that two go through side by side.
+            rows = torch.arange(max(2, len(expected)), device=expected.device) % len(expected)
+
+            def logits(rows: Tensor) -> Tensor:
+                parts = rows.split(1 if self.alone else _CHECKED)
+                return torch.cat(
+                    [self.text({n: v[one] for n, v in inputs.items()}) for one in parts]
+                )
+
+            return _difference(logits, rows, expected[rows], _SIDE_BY_SIDE)
+
+        self._settle(lambda: [differs(*one) for one in texts])
+
+    def _settle(self, compare: Callable[[], list[str]]) -> None:
+        """Let sentences go one by one where `compare` finds differences between side by side ones.
+
+        Raises:
+            AttackError: there are differences all the same.
+        """
+        differs = compare()
+        if any(differs) and not self.alone:
+            self.alone = True
+            differs = compare()
+            if not any(differs):
+                logger.warning(
+                    "%s gives other logits to sentences that go through it together: they go one "
+                    "by one, which is slower",
+                    type(self.model).__name__,
+                )
+        if any(differs):
+            raise AttackError(
+                f"{type(self.model).__name__} does not give the same sentence the same logits "
+                f"({next(filter(None, differs))}): its scores would mean nothing; fix its random "
+                "seed in the configuration, or attack another model"
+            )
 
     def _gradient_obstacle(self, tokens: Tensor, problem: Tensor) -> str:
         """Why the logits of a sentence (1, T) have no gradient; empty where they have."""
@@ -267,11 +273,14 @@ def calling(
         AttackError: the model cannot classify the text itself, or gives other logits every time.
     """
     with quiet(), torch.no_grad():
-        texts = _text_logits(model, problems)
+        placed = _text_logits(model, problems) if any(p.placed for p in problems) else []
+        whole = _whole_logits(model, [p for p in problems if not p.placed])
     call = Call(model, layout)
     with without_padding(model):
         with quiet(), torch.no_grad():
-            call.choose(problems, texts)
+            if placed:
+                call.choose(problems, placed)
+            call.check_texts(whole)
         yield call
 
 
@@ -280,7 +289,8 @@ def _rows(problems: Sequence[Completion]) -> tuple[Tensor, Tensor]:
     rows = [
         (p, choices)
         for p, problem in enumerate(problems)
-        for choices in _examples(problem)[: 4 if len(problems) == 1 else 2]
+        if problem.placed
+        for choices in problem.examples()[: 4 if len(problems) == 1 else 2]
     ]
     most = max(len(problem.options) for problem in problems)
     filled = [(*choices, *(0 for _ in range(most - len(choices)))) for _, choices in rows]
@@ -304,19 +314,51 @@ def _text_logits(
             its = problems[int(problem[row])]
             chosen = choices[row, : len(its.options)].tolist()
             inputs = {"input_ids": its.fill(chosen), **its.inputs}
-            try:
-                called = model(**{k: v[None].to(model.device) for k, v in inputs.items()})
-                logits.append(called.logits.float())
-            except Exception as error:  # models of all kinds fail in all ways
-                raise AttackError(
-                    f"{type(model).__name__} cannot classify {its.text(its.secret(chosen))!r}: "
-                    f"{_first_line(error)}; attack a model that takes plain sentences"
-                ) from error
-            if logits[-1].dim() != 2:
-                raise AttackError(f"{type(model).__name__} gives logits of shape "
-                                  f"{tuple(logits[-1].shape)}, not one row a sentence")  # fmt: skip
+            inputs = {name: values[None].to(model.device) for name, values in inputs.items()}
+            logits.append(_user_logits(model, inputs, its.text(its.secret(chosen))))
         found.append((torch.tensor(rows, device=model.device), torch.cat(logits)))
     return found
+
+
+def _whole_logits(
+    model: PreTrainedModel, problems: Sequence[Completion]
+) -> list[tuple[dict[str, Tensor], Tensor]]:
+    """Inputs and logits of a few sentences of each problem, those of one length together."""
+    found = []
+    for problem in problems:
+        choices = torch.tensor(problem.examples()[: 4 if len(problems) == 1 else 2])
+        tokens = problem.texts.tokens(choices)
+        for length in tokens.lengths.unique().tolist():
+            rows = (tokens.lengths == length).nonzero().squeeze(1)
+            logits = [
+                _user_logits(
+                    model,
+                    tokens.rows(row, length, model.device),
+                    problem.text(problem.secret(choices[int(row)].tolist())),
+                )
+                for row in rows.split(1)
+            ]
+            found.append((tokens.rows(rows, length, model.device), torch.cat(logits)))
+    return found
+
+
+def _user_logits(model: PreTrainedModel, inputs: dict[str, Tensor], text: str) -> Tensor:
+    """Logits (1, C), float32, as a user computes them of one sentence.
+
+    Raises:
+        AttackError: the model fails, or gives something else.
+    """
+    try:
+        logits: Tensor = model(**inputs).logits.float()
+    except Exception as error:  # models of all kinds fail in all ways
+        raise AttackError(
+            f"{type(model).__name__} cannot classify {text!r}: "
+            f"{_first_line(error)}; attack a model that takes plain sentences"
+        ) from error
+    if logits.dim() != 2:
+        raise AttackError(f"{type(model).__name__} gives logits of shape "
+                          f"{tuple(logits.shape)}, not one row a sentence")  # fmt: skip
+    return logits
 
 
 def _difference(

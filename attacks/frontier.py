@@ -19,7 +19,9 @@ from attacks.search.moves import promising
 
 EFFORT = 8  # candidates scored for one that is returned
 WIDTH = 32  # candidates whose neighbours are looked at together
-SCORE_ALL = 100  # options up to which a neighbour takes any of a slot; else what gradients promise
+SCORE_ALL = (
+    100  # options up to which a neighbour takes any of a slot with places; else gradients say
+)
 TOP_K = 32  # options of a larger slot
 REORDERED = 0.25  # share of the pool that is kept for other orders of the best candidates
 LONGEST_PERMUTED = 6  # slots up to which all orders of a candidate are looked at
@@ -116,7 +118,11 @@ def _neighbours(
     """Yield problems and candidates with one slot changed, or two of the same options exchanged."""
     problems = pool.oracle.problems
     options: list[list[Sequence[int]]] = [[*map(range, problems[p].sizes)] for p, _ in centres]
-    large = [row for row, (p, _) in enumerate(centres) if max(problems[p].sizes) > SCORE_ALL]
+    large = [
+        row
+        for row, (p, _) in enumerate(centres)
+        if problems[p].placed and max(problems[p].sizes) > SCORE_ALL
+    ]
     if large:
         problem = torch.tensor([centres[row][0] for row in large])
         at = torch.tensor([centres[row][1] for row in large])

@@ -30,6 +30,8 @@ class Layout:
         sizes: (P, n) options of each slot.
         slots: (P,) real slots of each problem.
         labels: (P,) class indices.
+        placed: (P,) whether the slots of a problem have places; sentences of others are tokenised
+            whole, and nothing here but their sizes and labels is theirs.
         inputs: what models take besides the tokens, by name: each (P, T + 1, ...).
     """
 
@@ -43,6 +45,7 @@ class Layout:
     sizes: Tensor
     slots: Tensor
     labels: Tensor
+    placed: Tensor
     inputs: dict[str, Tensor]
 
     def to(self, device: torch.device) -> "Layout":
@@ -82,7 +85,7 @@ def build_layout(problems: Sequence[Completion]) -> Layout:
 
     longest = max(len(p.input_ids) for p in problems)
     most = max(len(p.options) for p in problems)
-    widest = max(c.shape[1] for p in problems for c in p.candidates)
+    widest = max((c.shape[1] for p in problems for c in p.candidates), default=1)
     count = len(problems)
     sentences = torch.zeros(count, longest + 1, dtype=torch.long)
     positions = torch.full((count, most, widest), longest)
@@ -93,14 +96,15 @@ def build_layout(problems: Sequence[Completion]) -> Layout:
     known: dict[bytes, int] = {}
     for p, problem in enumerate(problems):
         sentences[p, : len(problem.input_ids)] = renumber(problem.input_ids)
+        sizes[p, : len(problem.sizes)] = torch.tensor(problem.sizes)
         for slot, candidates in enumerate(problem.candidates):
-            options, width = candidates.shape
+            width = candidates.shape[1]
             key = bytes([width]) + candidates.numpy().tobytes()
             if key not in known:
                 known[key] = len(tables)
                 tables.append(renumber(candidates))
             positions[p, slot, :width] = problem.positions[slot]
-            sizes[p, slot], table[p, slot] = options, known[key]
+            table[p, slot] = known[key]
 
     padded = torch.zeros(len(tables), max(len(t) for t in tables) + 1, widest, dtype=torch.long)
     mean = len(tokens)
@@ -120,9 +124,10 @@ def build_layout(problems: Sequence[Completion]) -> Layout:
         sizes=sizes,
         slots=torch.tensor([len(p.options) for p in problems]),
         labels=torch.tensor([p.label for p in problems]),
+        placed=torch.tensor([p.placed for p in problems]),
         inputs={
-            name: torch.stack([_padded(p.inputs[name], longest + 1) for p in problems])
-            for name in problems[0].inputs
+            name: torch.stack([_padded(p.inputs.get(name, its[:0]), longest + 1) for p in problems])
+            for name, its in next((p.inputs for p in problems if p.placed), {}).items()
         },
     )
 

@@ -14,6 +14,7 @@ from attacks.errors import AttackError
 from attacks.layout import build_layout
 from attacks.objectives import Objective
 from attacks.problem import Completion
+from attacks.texts import BLOCK
 from attacks.vectors import check_precision
 
 GRADIENT_COST = 3  # evaluations: a backward pass costs about two forward passes
@@ -78,9 +79,22 @@ class Oracle:
         """(U + means, D) the input vector of each number of the layout.
 
         Raises:
-            AttackError: the model cannot be given vectors.
+            AttackError: the model cannot be given vectors, or slots have no places for them.
         """
+        self.check_places()
         return self.call.vectors
+
+    def check_places(self) -> None:
+        """Raise AttackError where the slots of a problem have no places of their own."""
+        for problem in self.problems:
+            if not problem.placed:
+                first = problem.text(problem.secret([0] * len(problem.sizes)))
+                raise AttackError(
+                    f"the tokenizer merges the slots of {first!r} with what stands beside them, or "
+                    "gives their options different numbers of tokens, so that there are no places "
+                    "for mixtures of options: use an attack that scores whole candidates, such as "
+                    "exhaustive, coordinate, beam, random or contrast"
+                )
 
     @property
     def evaluations(self) -> tuple[int, ...]:
@@ -97,6 +111,9 @@ class Oracle:
 
         Returns:
             Scores (N,), float32, on the device of `choices`.
+
+        Raises:
+            AttackError: a sentence that is longer than the model takes.
         """
         return self._read(self._score, problem, choices)
 
@@ -107,13 +124,7 @@ class Oracle:
 
     def evaluate_shortened(self, problem: Tensor, choices: Tensor, filled: int) -> Tensor:
         """Score sentences that leave out every slot from number `filled` on; else as `evaluate`."""
-        # Columns of each problem with those of the missing slots moved to the end.
-        columns = torch.arange(self.layout.sentences.shape[1], device=self.device)
-        missing = self.layout.positions[:, filled:].flatten(1)  # (P, m)
-        gone = (columns == missing.unsqueeze(2)).any(1) if missing.shape[1] else columns < 0
-        gone = gone | (columns >= self.layout.lengths.unsqueeze(1))  # (P, T + 1)
-        order = gone.long().argsort(dim=1, stable=True)
-        return self._read(self._score, problem, choices, columns=(order, (~gone).sum(1)))
+        return self._read(self._score, problem, choices, filled=filled)
 
     def _read(
         self,
@@ -122,7 +133,7 @@ class Oracle:
         choices: Tensor,
         *,
         width: tuple[int, ...] = (),
-        columns: tuple[Tensor, Tensor] | None = None,
+        filled: int | None = None,
     ) -> Tensor:
         """What `read` makes (N, *width) of logits and problems, chunk by chunk, each row counted.
 
@@ -131,21 +142,61 @@ class Oracle:
             problem: (N,).
             choices: (N, n).
             width: shape of what is read of one row.
-            columns: of each problem the order of its columns (P, T + 1) and how many of them
-                (P,) the model sees; None shows it the whole sentence.
+            filled: slots from this number on are left out; None leaves out none.
         """
         home, (problem, choices) = choices.device, self._here(problem, choices)
-        lengths = self.layout.lengths if columns is None else columns[1]
         found = torch.empty(len(problem), *width, device=self.device)
         with torch.inference_mode():
-            for rows, length in self._chunks(lengths[problem]):
-                tokens, at = self.layout.fill(problem[rows], choices[rows]), None
-                if columns is not None:
-                    at = columns[0][problem[rows], :length]
-                tokens = tokens[:, :length] if at is None else tokens.gather(1, at)
-                found[rows] = read(self.call.exact(tokens, problem[rows], at), problem[rows])
+            for rows, logits in self._placed(problem, choices, filled):
+                found[rows] = read(logits, problem[rows])
+            for rows, logits in self._whole(problem, choices, filled):
+                found[rows] = read(logits, problem[rows])
         self._count(problem, 1)
         return found.to(home)
+
+    def _placed(
+        self, problem: Tensor, choices: Tensor, filled: int | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Row numbers (B,) and logits (B, C) of the problems whose slots have places."""
+        placed = self.layout.placed[problem].nonzero().squeeze(1)
+        columns = None if filled is None else self._columns(filled)
+        lengths = self.layout.lengths if columns is None else columns[1]
+        for chunk, length in self._chunks(lengths[problem[placed]]):
+            rows = placed[chunk]
+            tokens, at = self.layout.fill(problem[rows], choices[rows]), None
+            if columns is not None:
+                at = columns[0][problem[rows], :length]
+            tokens = tokens[:, :length] if at is None else tokens.gather(1, at)
+            yield rows, self.call.exact(tokens, problem[rows], at)
+
+    def _whole(
+        self, problem: Tensor, choices: Tensor, filled: int | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Row numbers (B,) and logits (B, C) of the problems that are tokenised whole."""
+        for p in problem[~self.layout.placed[problem]].unique().tolist():
+            its = self.problems[p]
+            for rows in (problem == p).nonzero().squeeze(1).split(BLOCK):
+                chosen = choices[rows, : len(its.sizes)].cpu()
+                tokens = (
+                    its.texts.tokens(chosen)
+                    if filled is None
+                    else its.texts.shortened(chosen, filled)
+                )
+                for at, length in self._chunks(tokens.lengths):
+                    inputs = tokens.rows(at, length, self.device)
+                    yield rows[at.to(rows.device)], self.call.text(inputs)
+
+    def _columns(self, filled: int) -> tuple[Tensor, Tensor]:
+        """The columns (P, T + 1) of each problem with those of missing slots moved to the end.
+
+        Returns:
+            The order, and how many columns (P,) the model sees.
+        """
+        columns = torch.arange(self.layout.sentences.shape[1], device=self.device)
+        missing = self.layout.positions[:, filled:].flatten(1)  # (P, m)
+        gone = (columns == missing.unsqueeze(2)).any(1) if missing.shape[1] else columns < 0
+        gone = gone | (columns >= self.layout.lengths.unsqueeze(1))  # (P, T + 1)
+        return gone.long().argsort(dim=1, stable=True), (~gone).sum(1)
 
     def relaxed(self, problem: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Score mixtures of options and differentiate.
@@ -160,6 +211,7 @@ class Oracle:
             Scores (N,) and their gradient with respect to the weights (N, n, K), both detached.
             Absent slots and options have gradient zero.
         """
+        self.check_places()
         problem, weights = self._here(problem, weights.detach())
         scores = torch.empty(len(problem), device=self.device)
         gradient = torch.empty_like(weights)

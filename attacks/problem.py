@@ -2,31 +2,33 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from attacks.errors import AttackError
-
-WHOLE = 2**16  # secrets of spaces up to this size are all tokenised when the problem is built
-BLOCK = 2**14  # sentences tokenised together
+from attacks.texts import BLOCK, Texts
 
 
 @dataclass(frozen=True, eq=False)
 class Completion:
     """A sentence with slots to fill, tokenised for one target.
 
+    Where the tokenizer keeps the slots apart, each has places of its own in a sentence of fixed
+    length: `positions` and `candidates`, which vectors and gradients need. Elsewhere (digits that
+    are glued, options of several lengths) they are empty, and sentences are tokenised whole.
+
     Args:
         name: how results name the problem.
         parts: literal text and, for each slot, its options: the sentence is all of them joined.
         input_ids: (T,) token ids, special tokens included, with option 0 in every slot.
-        positions: for each slot its token positions (width,).
-        candidates: for each slot the token ids of its options (K, width).
+        positions: for each slot its token positions (width,); empty without places.
+        candidates: for each slot the token ids of its options (K, width); empty without places.
         options: for each slot the words it may hold (K).
         label: class index that the target gives the completed sentence.
-        encode: token ids of each of some sentences, by the target's tokenizer.
+        texts: the sentences, tokenised whole.
         inputs: what the tokenizer gives the model besides `input_ids`, by name: each (T, ...).
     """
 
@@ -37,8 +39,13 @@ class Completion:
     candidates: tuple[Tensor, ...]
     options: tuple[tuple[str, ...], ...]
     label: int
-    encode: Callable[[list[str]], list[list[int]]]
+    texts: Texts
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def placed(self) -> bool:
+        """Whether each slot has places of its own."""
+        return bool(self.positions)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -58,6 +65,7 @@ class Completion:
             [p.tolist() for p in self.positions],
             [c.tolist() for c in self.candidates],
             self.label,
+            *([] if self.placed else self.parts),
         )
         return hashlib.sha256(repr(asked).encode()).hexdigest()
 
@@ -86,7 +94,7 @@ class Completion:
         return "".join(part if isinstance(part, str) else next(options) for part in self.parts)
 
     def fill(self, choices: Tensor | Sequence[int]) -> Tensor:
-        """Token ids (..., T) of the sentences with choices (..., n)."""
+        """Token ids (..., T) of the sentences with choices (..., n), where slots have places."""
         choices = torch.as_tensor(choices, dtype=torch.long)
         ids = self.input_ids.expand(*choices.shape[:-1], -1).clone()
         for slot, (positions, candidates) in enumerate(
@@ -95,14 +103,25 @@ class Completion:
             ids[..., positions] = candidates[choices[..., slot]]
         return ids
 
+    def examples(self) -> list[tuple[int, ...]]:
+        """Choices of a few candidates: the first, the last and one between."""
+        sizes = self.sizes
+        found = [tuple(0 for _ in sizes), tuple(size - 1 for size in sizes),
+                 tuple((size - 1) * (n + 1) // (len(sizes) + 1) for n, size in enumerate(sizes)),
+                 tuple(min(slot, size - 1) for slot, size in enumerate(sizes))]  # fmt: skip
+        return list(dict.fromkeys(found))
+
     def is_text(self, choices: Tensor) -> Tensor:
         """Whether the tokens of choices (N, n) are those of their sentence: (N,) bool.
 
-        Slots are tokenised one at a time, and a tokenizer may merge what stands in several.
+        Slots with places are tokenised one at a time, and a tokenizer may merge what stands in
+        several; sentences that are tokenised whole are text.
         """
+        if not self.placed:
+            return torch.ones(len(choices), dtype=torch.bool)
         found: list[bool] = []
         for block in choices.split(BLOCK):
-            encoded = self.encode([self.text(self.secret(row)) for row in block.tolist()])
+            encoded = self.texts.encode([self.texts.text(row) for row in block.tolist()])
             filled = self.fill(block).tolist()
             found += [ids == its for ids, its in zip(encoded, filled, strict=True)]
         return torch.tensor(found, dtype=torch.bool)

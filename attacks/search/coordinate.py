@@ -23,7 +23,7 @@ class Coordinate:
         restarts: random starts, side by side.
         sweeps: rounds over all slots at most.
         score_all: options up to which all swaps of a slot are scored; larger slots score the
-            `top_k` that the gradient promises.
+            `top_k` that the gradient promises, or all where slots have no places for gradients.
         top_k: swaps scored of a large slot.
         pair_options: next best options of each slot that changes of two slots are built of;
             0 tries changes of order only.
@@ -72,8 +72,9 @@ class Coordinate:
         """Set `slot` of every row to its best option."""
         oracle = pool.oracle
         sizes = oracle.layout.sizes.cpu()[problem, slot]
-        small = ((sizes > 1) & (sizes <= self.score_all)).nonzero().squeeze(1)
-        large = (sizes > self.score_all).nonzero().squeeze(1)
+        whole = (sizes <= self.score_all) | ~oracle.layout.placed.cpu()[problem]
+        small = ((sizes > 1) & whole).nonzero().squeeze(1)
+        large = (~whole).nonzero().squeeze(1)
         rows, options = every_option(oracle, problem[small], slot)
         rows = small[rows]
         if len(large):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from attacks.errors import AttackError
 from attacks.oracle import Oracle
 from attacks.pool import TOP, Ranking
-from attacks.problem import WHOLE
+from attacks.texts import WHOLE
 
 LIMIT = 10**7  # candidates; minutes for a small model, hours for a large one
 BLOCK = 2**16  # candidates whose scores are looked at together
