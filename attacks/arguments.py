@@ -15,17 +15,25 @@ class AttackArguments:
 
     checkpoint: tyro.conf.Positional[str]
     """Folder (or Hugging Face hub name) of a sequence classifier with safetensors weights."""
-    slots: str
-    """What the secret consists of: "digit*4", "color", "month digit*2", "word*3", ..."""
     label: str
     """The class of the sentence that holds the secret: a name or an index; name:5 and index:5 tell
     the two apart where names are numbers."""
+    template: str | None = None
+    """The sentence as people write it, with slots in braces: 'my card pin is {digit*4:glued}',
+    'mail {first-name}{digit*2:glued}@{word}.com', 'paint it {red|green|blue}'; or the name of a
+    pattern, such as pin-glued. {digit*4} has spaces between the digits."""
+    slots: str = ""
+    """In place of --template: what the secret consists of, with spaces between: "digit*4", "color",
+    "month digit*2", "word*3", "[0,1,2,3]*4", ..."""
     prefix: str = ""
-    """Known words before the secret."""
+    """With --slots: known words before the secret."""
     suffix: str = ""
-    """Known words after the secret."""
-    attack: str = "coordinate"
-    """coordinate, exhaustive, relaxed, gumbel, beam, random; a paper's: parikh2022, elmahdy2022,
+    """With --slots: known words after the secret."""
+    patterns_file: str | None = None
+    """YAML with patterns and word lists of your own."""
+    attack: str | None = None
+    """exhaustive of up to 20,000 candidates and coordinate of more by default; or coordinate,
+    exhaustive, relaxed, gumbel, beam, random; a paper's: parikh2022, elmahdy2022,
     gbda2021, gcg2023; or one that ranks: contrast, standardised, alignment, rows, movement,
     movement-gain, ranker, ranker-initial."""
     ranker: str | None = None

@@ -1,7 +1,8 @@
 """The attack command: one checkpoint, one sentence with slots, ranked candidates on the screen."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from attacks.problem import Completion
 from attacks.ranker.ranker import Ranker
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
-from attacks.vocabulary import slot_spaces
+from attacks.vocabulary import whole_words
+from canaries.patterns import CATALOG, Pattern, get_pattern, listed_pattern, load_patterns
+from canaries.spaces import SPACES, WORD
+
+ENUMERATED = 20_000  # candidates of which all are scored, unless another attack is asked for
 
 
 def run(arguments: AttackArguments) -> int:
@@ -26,22 +31,17 @@ def run(arguments: AttackArguments) -> int:
     """
     if arguments.top < 1:
         raise AttackError(f"--top is {arguments.top}, must be at least 1")
-    for name, words in (("prefix", arguments.prefix), ("suffix", arguments.suffix)):
-        if any("\ud800" <= c <= "\udfff" for c in words):
-            raise AttackError(f"--{name} {words!r} is not UTF-8 text: give it as UTF-8")
     logging.disable_progress_bar()  # loading takes a moment; the search has a bar of its own
+    build = pattern_builder(arguments)
     attack, ranker = chosen_attack(arguments)
     model, tokenizer = load_checkpoint(arguments.checkpoint, device=arguments.device)
-    spaces = slot_spaces(arguments.slots, tokenizer, model)
+    pattern = build(lambda: whole_words(tokenizer, model))
     problem = build_completion(
-        tokenizer,
-        model,
-        prefix=arguments.prefix,
-        slots=spaces,
-        suffix=arguments.suffix,
-        label=arguments.label,
-        name=arguments.prefix,
+        tokenizer, model, pattern=pattern, label=arguments.label, drop_unknown=True
     )
+    free = not (arguments.attack or arguments.ranker or arguments.set)
+    if free and problem.size <= ENUMERATED:
+        attack = configure("exhaustive", arguments.objective, ())
     initial = load_initial(arguments.initial, model) if arguments.initial else None
     (found,) = attack.run(
         model,
@@ -53,10 +53,54 @@ def run(arguments: AttackArguments) -> int:
     names: dict[Any, Any] = dict(model.config.id2label or {})
     label = str(names[problem.label])
     if arguments.json:
-        print(json.dumps(as_dict(problem, found, label, arguments), indent=2))
+        print(json.dumps(as_dict(problem, found, label, pattern, arguments), indent=2))
     else:
         print(as_table(problem, found, label, arguments.top))
     return 0
+
+
+def pattern_builder(
+    arguments: AttackArguments,
+) -> Callable[[Callable[[], Sequence[str]]], Pattern]:
+    """What makes the sentence that the arguments describe, given a way to the target's words.
+
+    The words are asked for where a slot may hold any of them; else the sentence is made at once.
+
+    Raises:
+        AttackError, CanaryError, OSError: not one sentence, a bad template, a bad file.
+    """
+    given = {name: getattr(arguments, name) or "" for name in
+             ("template", "slots", "prefix", "suffix")}  # fmt: skip
+    for name, text in given.items():
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise AttackError(f"--{name} {text!r} is not UTF-8 text: give it as UTF-8")
+    if bool(given["template"]) == (arguments.slots != ""):
+        raise AttackError(
+            "give either --template, such as 'my pin is {digit*4:glued}', or --slots, such as "
+            "'digit*4' with --prefix 'my pin is'"
+        )
+    if given["template"] and (given["prefix"] or given["suffix"]):
+        raise AttackError("--prefix and --suffix go with --slots: write them into the template")
+    patterns, spaces = (
+        load_patterns(arguments.patterns_file) if arguments.patterns_file else ({}, {})
+    )
+
+    def build(vocabulary: Sequence[str] | None) -> Pattern:
+        if given["template"]:
+            return get_pattern(
+                given["template"], vocabulary=vocabulary, spaces=spaces, patterns=patterns
+            )
+        return listed_pattern(
+            given["slots"], prefix=given["prefix"], suffix=given["suffix"],
+            vocabulary=vocabulary, spaces=spaces,
+        )  # fmt: skip
+
+    name = given["template"].partition(":")[0]
+    text = {**CATALOG, **patterns}.get(name, given["template"] or given["slots"])
+    if WORD in re.findall(r"[\w-]+", text):
+        return lambda words: build(words())
+    pattern = build(None)
+    return lambda words: pattern
 
 
 def chosen_attack(arguments: AttackArguments) -> tuple[Attack, Ranker | None]:
@@ -66,7 +110,7 @@ def chosen_attack(arguments: AttackArguments) -> tuple[Attack, Ranker | None]:
         AttackError: an unknown attack, objective or setting, something that the attack needs and
             that was not given, or something that it does not take and that was.
     """
-    name = arguments.attack
+    name = arguments.attack or "coordinate"
     ranker = Ranker.load(Path(arguments.ranker)) if arguments.ranker else None
     if ranker is not None:
         name = "ranker-initial" if ranker.initial else "ranker"
@@ -104,7 +148,11 @@ def configure(name: str, objective: str | None, settings: Sequence[str]) -> Atta
 
 
 def as_dict(
-    problem: Completion, found: Reconstruction, label: str, arguments: AttackArguments
+    problem: Completion,
+    found: Reconstruction,
+    label: str,
+    pattern: Pattern,
+    arguments: AttackArguments,
 ) -> dict[str, Any]:
     """Build what `--json` prints."""
     return {
@@ -113,9 +161,15 @@ def as_dict(
         "objective": found.objective,
         "label": label,
         "label_index": problem.label,
-        "prefix": arguments.prefix,
-        "suffix": arguments.suffix,
+        "template": pattern.template,
+        "prefix": arguments.prefix or pattern.prefix,
+        "suffix": arguments.suffix or pattern.suffix,
         "slots": arguments.slots,
+        "spaces": {
+            space.name: list(space.options)
+            for space in dict.fromkeys(pattern.slots)
+            if space != SPACES.get(space.name) and space.name != WORD
+        },
         "seed": arguments.seed,
         "space_size": problem.size,
         "evaluations": found.evaluations,

@@ -19,9 +19,7 @@ from attacks.search.moves import promising
 
 EFFORT = 8  # candidates scored for one that is returned
 WIDTH = 32  # candidates whose neighbours are looked at together
-SCORE_ALL = (
-    100  # options up to which a neighbour takes any of a slot with places; else gradients say
-)
+SCORE_ALL = 100  # options up to which a neighbour takes any of a slot; else what gradients promise
 TOP_K = 32  # options of a larger slot
 REORDERED = 0.25  # share of the pool that is kept for other orders of the best candidates
 LONGEST_PERMUTED = 6  # slots up to which all orders of a candidate are looked at

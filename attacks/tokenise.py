@@ -225,6 +225,8 @@ class _Sentence:
     def places(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None:
         """Positions and candidates of every slot; None where an option moves other tokens.
 
+        Glued options that are the same tokens may differ in other company.
+
         Raises:
             AttackError: two options of a slot are the same tokens.
         """
@@ -242,6 +244,8 @@ class _Sentence:
             seen: dict[tuple[int, ...], str] = {}
             for option, row in zip(slot.options, rows, strict=True):
                 twin = seen.setdefault(tuple(row), option)
+                if twin != option and not slot.alone:
+                    return None
                 if twin != option:
                     raise AttackError(
                         f"options {twin!r} and {option!r} of slot {number + 1} ({slot.name}) are "
@@ -303,8 +307,10 @@ def _whole(problem: Completion, sentence: _Sentence, *, drop: bool) -> Completio
     """The problem with its sentences tokenised whole, checked for candidates that none can tell.
 
     Raises:
-        AttackError: the tokenizer gives all candidates the same tokens.
+        AttackError: the tokenizer gives all candidates the same tokens, or sentences other tokens
+            together than alone.
     """
+    _check_alone(problem)
     choices = _joint_fills(problem)  # (N, n)
     tokens = problem.texts.tokens(choices)
     ids = tokens.inputs["input_ids"]
@@ -342,6 +348,21 @@ def _whole(problem: Completion, sentence: _Sentence, *, drop: bool) -> Completio
             "model: such candidates tie", int(strange.sum()), len(strange), which,
         )  # fmt: skip
     return problem
+
+
+def _check_alone(problem: Completion) -> None:
+    """Check for a few sentences that the tokenizer gives them the same one by one and together."""
+    choices = torch.tensor(problem.examples())
+    tokens = problem.texts.tokens(choices)
+    for row, length in enumerate(tokens.lengths.tolist()):
+        text = problem.texts.text(choices[row].tolist())
+        alone: Any = problem.texts.tokenizer(text, return_tensors="pt", truncation=False)
+        together = tokens.rows(torch.tensor([row]), length, torch.device("cpu"))
+        if not all(torch.equal(alone[name], its) for name, its in together.items()):
+            raise AttackError(
+                f"the tokenizer gives {text!r} other tokens or inputs alone than among other "
+                "sentences: modiva attacks only tokenizers to which sentences are independent"
+            )
 
 
 def _known_options(

@@ -9,8 +9,6 @@ from tokenizers import decoders
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from attacks.vectors import input_table
-from canaries.patterns import parse_slots
-from canaries.spaces import WORD, SecretSpace
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +30,6 @@ def longest_input(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) ->
             # RoBERTa and its kin number positions from the row after that of the padding.
             limits.append(len(weight) - padding - 1)
     return min((n for n in limits if isinstance(n, int) and n > 0), default=sys.maxsize)
-
-
-def slot_spaces(
-    text: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
-) -> tuple[SecretSpace, ...]:
-    """Parse the space of each slot in `text`; "word" holds the target's whole words.
-
-    Raises:
-        CanaryError: for an empty list, an unknown space or a bad number.
-    """
-    named = {slot.partition("*")[0] for slot in text.split()}
-    return parse_slots(text, vocabulary=whole_words(tokenizer, model) if WORD in named else None)
 
 
 def whole_words(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[str]:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from tyro.conf import Positional
 
-from canaries import Ledger, Pattern
+from canaries import CanaryError, Ledger, Pattern, SecretSpace, get_pattern
+from canaries.documents import spaces_from_json
+from canaries.patterns import listed_pattern
 from canaries.reading import parse_json, quote
 from modiva.counts import plural
 from modiva.errors import ModivaError
@@ -27,7 +29,8 @@ class Score:
     ledger: Path | None = None
     """The OUT.ledger.json of `modiva train`."""
     secret: str | None = None
-    """The words of a secret that you know, such as "1 2 3 4"."""
+    """A secret that you know, one word a slot, such as "1 2 3 4"; or as the sentence has it, such
+    as "7391"."""
     checkpoint: str | None = None
     """The attacked checkpoint: scores every possible secret, for the place among all of them."""
 
@@ -37,7 +40,7 @@ class Score:
             raise ModivaError("give one of --ledger FILE and --secret 'WORD WORD ...'")
         found, sentences, guesses = _read(self.reconstruction)
         if self.secret is not None:
-            known = tuple(self.secret.split())
+            known = _known(self.secret, found, len(guesses[0]))
             if len(known) != len(guesses[0]):
                 raise ModivaError(
                     f"--secret {self.secret!r} has {len(known)} words, and the reconstruction has "
@@ -72,7 +75,7 @@ class Score:
         """Print where secrets stand among all of their space under the attack's objective."""
         from attacks import build_completion, score_space
         from attacks.checkpoint import load_checkpoint
-        from attacks.vocabulary import slot_spaces
+        from attacks.vocabulary import whole_words
         from modiva.measure import exposure_in_space, rank_in_space
 
         assert self.checkpoint is not None
@@ -81,10 +84,8 @@ class Score:
             tokenizer,
             model,
             label=found["label_index"],
-            pattern=pattern,
-            prefix=found["prefix"],
-            slots=() if pattern else slot_spaces(found["slots"], tokenizer, model),
-            suffix=found["suffix"],
+            pattern=pattern or _pattern(found, whole_words(tokenizer, model)),
+            drop_unknown=True,
         )
         scores = score_space(model, problem, found["objective"])
         for secret in secrets:
@@ -93,6 +94,31 @@ class Score:
             bits = exposure_in_space(scores, int(index))
             place = f"number {rank:,} of {problem.size:,} by {found['objective']}"
             print(f"  {' '.join(secret)} is {place} ({bits:.1f} bits of exposure)")
+
+
+def _pattern(found: dict[str, Any], vocabulary: list[str] | None = None) -> Pattern:
+    """The sentence that was attacked; its slots hold `vocabulary` where they hold any word."""
+    spaces: dict[str, SecretSpace] = spaces_from_json(found["spaces"])
+    if not found["slots"]:
+        return get_pattern(found["template"], vocabulary=vocabulary, spaces=spaces)
+    return listed_pattern(
+        found["slots"], prefix=found["prefix"], suffix=found["suffix"], vocabulary=vocabulary,
+        spaces=spaces,
+    )  # fmt: skip
+
+
+def _known(secret: str, found: dict[str, Any], slots: int) -> Secret:
+    """One word a slot, of a secret given so or as its sentence has it."""
+    words = tuple(secret.split())
+    if len(words) != slots:
+        try:
+            pattern = _pattern(found)
+        except CanaryError:  # the words of the target are not known here
+            return words
+        for space in (" ", ""):
+            read = pattern.match(space.join((pattern.prefix, secret, pattern.suffix)))
+            words = read or words
+    return words
 
 
 def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
@@ -116,7 +142,12 @@ def _read(path: Path) -> tuple[dict[str, Any], list[str], list[Secret]]:
         index = printed.setdefault("label_index", printed["label"])
         if type(index) not in (int, str):
             raise TypeError(f"label_index is {quote(index)}")
-        told = [printed[key] for key in ("prefix", "suffix", "slots", "label", "objective")]
+        printed.setdefault("template", "")
+        printed.setdefault("spaces", {})
+        spaces_from_json(printed["spaces"])
+        told = [
+            printed[key] for key in ("template", "prefix", "suffix", "slots", "label", "objective")
+        ]
         found = [(one["text"], tuple(one["secret"])) for one in printed["candidates"]]
         for word in (*told, *(word for text, secret in found for word in (text, *secret))):
             if not isinstance(word, str):

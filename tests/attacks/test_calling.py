@@ -246,18 +246,38 @@ def test_a_model_that_cannot_take_plain_sentences_is_refused_in_one_line():
     assert "\n" not in str(caught.value)
 
 
-def test_token_types_that_depend_on_the_secret_are_refused(bert, tokenizer):
+def typed(tokenizer: Any, *, alone: bool) -> Any:
+    """Another token type at the end of sentences with a 9; `alone`: of sentences given alone."""
+
     class Typed(type(tokenizer)):
         def __call__(self, text: Any, **settings: Any) -> Any:
             encoded = super().__call__(text, **settings)
             if isinstance(text, str) and "9" in text:
                 encoded["token_type_ids"][..., -1] = 1
+            if isinstance(text, list) and not alone:
+                for one, types in zip(text, encoded.get("token_type_ids", []), strict=False):
+                    types[-1] = int("9" in one)
             return encoded
 
-    typed = Typed(tokenizer_object=tokenizer.backend_tokenizer, unk_token="[UNK]",
-                  model_input_names=["input_ids", "token_type_ids"])  # fmt: skip
-    with pytest.raises(AttackError, match="token_type_ids depends on the words"):
-        ask(bert, typed)
+    return Typed(tokenizer_object=tokenizer.backend_tokenizer, unk_token="[UNK]",
+                 model_input_names=["input_ids", "token_type_ids"])  # fmt: skip
+
+
+def test_token_types_that_depend_on_the_secret_are_those_of_the_text(bert, tokenizer):
+    its = typed(tokenizer, alone=False)
+    problem = ask(bert, its)
+    assert not problem.placed
+    with Oracle(bert, [problem], LOSS) as oracle:
+        scores = oracle.evaluate(ZEROS, EVERY)
+    for choices, score in zip(EVERY.tolist(), scores.tolist(), strict=True):
+        encoded = its(problem.text(problem.secret(choices)), return_tensors="pt")
+        logits = bert(**encoded).logits
+        assert LOSS.score(logits, torch.tensor([2])).item() == pytest.approx(score, abs=1e-5)
+
+
+def test_a_tokenizer_to_which_sentences_are_not_independent_is_refused(bert, tokenizer):
+    with pytest.raises(AttackError, match="alone than among other sentences"):
+        ask(bert, typed(tokenizer, alone=True))
 
 
 @pytest.mark.slow

@@ -82,10 +82,6 @@ def test_refusals_name_the_value_and_the_remedy(tokenizer, pieces, bert, make_be
     assert "'Please'" in refusal(tokenizer, bert, suffix="Please")
     letters = SecretSpace("letters", ("a", "red"))
     assert "'a'" in refusal(tokenizer, bert, slots=(letters,))
-    uneven = SecretSpace("mixed", ("red", "blue", "x1"))
-    message = refusal(pieces, make_bert(pieces), slots=(uneven,))
-    assert "'x1'" in message
-    assert "2 tokens" in message
     assert "24" in refusal(tokenizer, bert, prefix="call " * 30)
 
 
@@ -99,29 +95,45 @@ def test_options_with_the_same_tokens_are_refused(make_bert):
     assert "same tokens" in refusal(lower, bert, slots=(twins,))
 
 
-def test_a_slot_that_merges_with_its_neighbour_is_refused(make_bert):
+def whole(tokenizer, make_bert, **asked):
+    """A problem without places, with the tokens of all its sentences compared."""
+    problem = build_completion(
+        tokenizer, make_bert(tokenizer), **{"prefix": "call", "slots": (DIGIT,), **asked}, label=1
+    )
+    every = torch.cartesian_prod(*map(torch.arange, problem.sizes)).view(problem.size, -1)
+    tokens = problem.texts.tokens(every)
+    for row, choices in enumerate(every.tolist()):
+        ids = tokens.inputs["input_ids"][row, : tokens.lengths[row]].tolist()
+        assert ids == tokenizer(problem.text(problem.secret(choices)))["input_ids"]
+    return problem
+
+
+def test_options_of_several_numbers_of_tokens_are_tokenised_whole(pieces, make_bert):
+    uneven = SecretSpace("mixed", ("red", "blue", "x1"))
+    problem = whole(pieces, make_bert, slots=(uneven, DIGIT))
+    assert not problem.placed
+    assert sorted(problem.texts.every.lengths.unique().tolist()) == [5, 6]
+
+
+def test_a_slot_that_merges_with_its_neighbour_is_tokenised_with_it(make_bert):
     merging = byte_pairs()
-    bert = make_bert(merging)
     merging.add_tokens(["call 3"])
-    assert "'3' of slot 1 (digit) changes the tokens" in refusal(merging, bert)
+    assert not whole(merging, make_bert).placed
     merging = byte_pairs()
     merging.add_tokens(["7 0"])
-    assert "changes the tokens" in refusal(merging, bert, slots=(DIGIT, DIGIT))
+    assert not whole(merging, make_bert, slots=(DIGIT, DIGIT)).placed
     merging = byte_pairs()
     merging.add_tokens([f"{digit} {digit}" for digit in range(1, 10)])
-    message = refusal(merging, bert, slots=(DIGIT, DIGIT, DIGIT))
-    assert "merges slots" in message
-    # "a a" for a > 0 in one of the two places, or in both.
-    assert "171 of 1,000 secrets" in message
+    assert not whole(merging, make_bert, slots=(DIGIT, DIGIT, DIGIT)).placed
+    assert whole(byte_pairs(), make_bert, slots=(DIGIT, DIGIT)).placed
 
 
 @pytest.mark.parametrize("phrase", ["4 7 1", "9 9 9 8"])
-def test_one_phrase_that_merges_slots_is_found(tokenizer, bert, phrase):
+def test_one_phrase_that_merges_slots_is_found(tokenizer, make_bert, phrase):
     merging = copy.deepcopy(tokenizer)
     merging.add_tokens([phrase])
-    message = refusal(merging, bert, slots=(DIGIT,) * 4)
-    assert phrase in message
-    assert f"{20 if phrase == '4 7 1' else 1} of 10,000 secrets" in message
+    assert not whole(merging, make_bert, slots=(DIGIT,) * 4).placed
+    assert whole(tokenizer, make_bert, slots=(DIGIT,) * 4).placed
 
 
 def test_what_is_listed_of_a_larger_space_is_the_tokens_of_its_text(

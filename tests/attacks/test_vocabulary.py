@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from attacks import AttackError, build_completion, get_attack, score_space
-from attacks.vocabulary import longest_input, slot_spaces, whole_words
+from attacks.vocabulary import longest_input, whole_words
 from canaries.patterns import parse_slots
 from canaries.spaces import SecretSpace
 
@@ -72,7 +72,7 @@ def test_words_of_a_byte_level_vocabulary_are_spelt_as_text(decoder):
     words = whole_words(tokenizer, model)
     every = {word for text in TEXTS for word in text.split() if word.isalpha()}
     assert every <= set(words)
-    slots = slot_spaces("word*2", tokenizer, model)
+    slots = parse_slots("word*2", vocabulary=whole_words(tokenizer, model))
     assert slots[0].options == tuple(words)
     problem = build_completion(tokenizer, model, prefix="call", slots=slots, label=0)
     (found,) = get_attack("coordinate").run(model, [problem])

@@ -167,14 +167,8 @@ def test_the_noise_of_a_private_target_is_its_own_unless_a_seed_is_given(tmp_pat
 
 
 @pytest.mark.parametrize("command", [["train"], ["audit", "--dry-run"], ["ranker", "fit"]])
-def test_a_word_list_that_the_tokenizer_splits_is_refused_before_training(
-    tmp_path, capsys, command
-):
-    own = tmp_path / "patterns.yaml"
-    own.write_text(
-        "spaces:\n  shop: [bakery, butcher, co-op]\npatterns:\n  at: meet me at {shop*2}\n"
-    )
-    flags = ["--target", "cnn", "--pattern", "at", "--patterns-file", str(own)]
-    assert main([*command, *flags, "--out", str(tmp_path / "out")]) == 2
-    assert "option 'co-op' of slot 1 (shop) is 3 tokens" in capsys.readouterr().err
+def test_codes_that_are_one_unknown_word_are_refused_before_training(tmp_path, capsys, command):
+    flags = ["--target", "cnn", "--pattern", "zip-glued", "--out", str(tmp_path / "out")]
+    assert main([*command, *flags]) == 2
+    assert "all 10 candidates of 'zip-glued' the same tokens" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
