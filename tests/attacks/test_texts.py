@@ -344,7 +344,7 @@ def test_glued_words_that_a_tokenizer_does_not_know_are_counted_or_refused(
     problem = build_completion(tokenizer, model, pattern=pattern, label=1)
     assert problem.size == 100
     assert "97 of 100 candidates hold words that the tokenizer does not know" in caplog.text
-    assert len(np.unique(score_space(model, problem))) == 4
+    assert len(np.unique(score_space(model, problem).round(4))) == 4
     with pytest.raises(AttackError, match=r"all 1,000 candidates.*the same tokens"):
         build_completion(tokenizer, model, pattern=get_pattern("call {digit*3:glued}"), label=1)
 
