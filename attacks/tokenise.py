@@ -107,7 +107,7 @@ def text_inputs(
 
 @dataclass(frozen=True)
 class _Slot:
-    """A slot's options, and whether no other slot is glued to it."""
+    """A slot's options, and whether no letter, digit or other slot is glued to it."""
 
     name: str
     options: tuple[str, ...]
@@ -124,8 +124,12 @@ def _spaced(
 
 def _slots(parts: Sequence[str | SecretSpace]) -> tuple[str | _Slot, ...]:
     words = split_words(parts)
-    counts = [sum(isinstance(part, SecretSpace) for part in word) for word in words]
-    alone = iter(count == 1 for count in counts for _ in range(count))
+    alone = iter([
+        sum(not isinstance(other, str) or any(map(str.isalnum, other)) for other in word) == 1
+        for word in words
+        for part in word
+        if isinstance(part, SecretSpace)
+    ])  # fmt: skip
     return tuple(
         part if isinstance(part, str) else _Slot(part.name, part.options, next(alone))
         for part in parts
@@ -239,6 +243,8 @@ class _Sentence:
             for ids, inside in self._filled(number):
                 its = [ids[i] for i in inside]
                 if inside != where or outside != [t for i, t in enumerate(ids) if i not in inside]:
+                    return None
+                if not slot.alone and self.limits.unknown in its:
                     return None
                 rows.append(its)
             seen: dict[tuple[int, ...], str] = {}
