@@ -48,255 +48,113 @@ _SECONDS = Column(
 class ModelColumns:
     """The columns of a trained model, which its own row and the rows of its canaries share."""
 
-    corpus: Annotated[
-        str, Column("condition", "Corpus", "The sentences and intents that the targets learned.")
-    ]
+    # fmt: off
+    corpus: Annotated[str, Column("condition", "Corpus",
+        "The sentences and intents that the targets learned.")]
     target: Annotated[str, Column("condition", "Target", "The classifier that was attacked.")]
-    size: Annotated[
-        str, Column("fact", "Size", "Of our own architectures: small (32 wide) or full (100).")
-    ]
-    defense: Annotated[
-        str,
-        Column(
-            "condition",
-            "Defense",
-            "What was done in training against extraction; several are joined by +.",
-        ),
-    ]
-    noise_multiplier: Annotated[
-        float,
-        Column(
-            "condition",
-            "Noise σ",
-            "σ of DP-SGD: noise as a multiple of the clip norm. 0 is no privacy.",
-        ),
-    ]
-    target_epsilon: Annotated[
-        float | None,
-        Column(
-            "condition",
-            "ε asked for",
-            "The ε of one training sentence that the noise was calibrated to; empty where the "
-            "noise was given.",
-        ),
-    ]
-    epsilon: Annotated[
-        float | None,
-        Column(
-            "privacy",
-            "ε, one sentence",
-            "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.",
-        ),
-    ]
-    delta: Annotated[
-        float | None,
-        Column("privacy", "δ", "Probability with which the bound on ε may fail."),
-    ]
-    model_seed: Annotated[
-        int,
-        Column(
-            "fact",
-            "Model",
-            "Which independently trained model; one seed has the same secrets in every cell.",
-        ),
-    ]
+    size: Annotated[str, Column("fact", "Size",
+        "Of our own architectures: small (32 wide) or full (100).")]
+    defense: Annotated[str, Column("condition", "Defense",
+        "What was done in training against extraction; several are joined by +.")]
+    noise_multiplier: Annotated[float, Column("condition", "Noise σ",
+        "σ of DP-SGD: noise as a multiple of the clip norm. 0 is no privacy.")]
+    target_epsilon: Annotated[float | None, Column("condition", "ε asked for",
+        "The ε of one training sentence that the noise was calibrated to; empty where the "
+        "noise was given.")]
+    epsilon: Annotated[float | None, Column("privacy", "ε, one sentence",
+        "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.")]
+    delta: Annotated[float | None, Column("privacy", "δ",
+        "Probability with which the bound on ε may fail.")]
+    model_seed: Annotated[int, Column("fact", "Model",
+        "Which independently trained model; one seed has the same secrets in every cell.")]
     sentences: Annotated[int, Column("fact", "Sentences", "Training sentences with the canaries.")]
     epochs: Annotated[int, Column("fact", "Epochs", "Epochs that training ran.")]
-    test_accuracy: Annotated[
-        float | None,
-        Column("model", "Accuracy", "Accuracy of the same model on held-out sentences."),
-    ]
-    majority_accuracy: Annotated[
-        float | None,
-        Column("model", "Floor", "What always naming the most common intent reaches: the floor."),
-    ]
+    test_accuracy: Annotated[float | None, Column("model", "Accuracy",
+        "Accuracy of the same model on held-out sentences.")]
+    majority_accuracy: Annotated[float | None, Column("model", "Floor",
+        "What always naming the most common intent reaches: the floor.")]
+    # fmt: on
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row(ModelColumns):
     """One canary's secret, or one of its controls, scored against one attack's reconstruction."""
 
-    group_epsilon: Annotated[
-        float | None,
-        Column(
-            "privacy",
-            "Group ε",
-            "The same bound for a whole secret: for all R sentences that say it.",
-        ),
-    ]
-    exact_bound: Annotated[
-        float | None,
-        Column(
-            "privacy",
-            "Extracted at most",
-            "Probability with which any attack names the secret first, at most, given the noise "
-            "and all R sentences that say it; empty: no bound.",
-        ),
-    ]
-    top10_bound: Annotated[
-        float | None,
-        Column(
-            "privacy",
-            "First ten at most",
-            "Probability with which the secret is among the first ten of any attack, at most.",
-        ),
-    ]
-    exposure_bound: Annotated[
-        float | None,
-        Column(
-            "privacy",
-            "Exposure at most",
-            "Mean exposure in bits that any attack reaches, at most; guessing has 1.44.",
-        ),
-    ]
-    pattern: Annotated[
-        str,
-        Column(
-            "condition",
-            "Pattern",
-            "The template of the planted sentence; its slots hold the secret.",
-        ),
-    ]
-    length: Annotated[
-        int,
-        Column(
-            "condition",
-            "Length",
-            "Number of slots, which is the number of words in a secret.",
-        ),
-    ]
-    repetitions: Annotated[
-        int,
-        Column(
-            "condition",
-            "R",
-            "R: how many times the canary was in the training data; 0 is never.",
-        ),
-    ]
+    # fmt: off
+    group_epsilon: Annotated[float | None, Column("privacy", "Group ε",
+        "The same bound for a whole secret: for all R sentences that say it.")]
+    exact_bound: Annotated[float | None, Column("privacy", "Extracted at most",
+        "Probability with which any attack names the secret first, at most, given the noise "
+        "and all R sentences that say it; empty: no bound.")]
+    top10_bound: Annotated[float | None, Column("privacy", "First ten at most",
+        "Probability with which the secret is among the first ten of any attack, at most.")]
+    exposure_bound: Annotated[float | None, Column("privacy", "Exposure at most",
+        "Mean exposure in bits that any attack reaches, at most; guessing has 1.44.")]
+    pattern: Annotated[str, Column("condition", "Pattern",
+        "The template of the planted sentence; its slots hold the secret.")]
+    length: Annotated[int, Column("condition", "Length",
+        "Number of slots, which is the number of words in a secret.")]
+    repetitions: Annotated[int, Column("condition", "R",
+        "R: how many times the canary was in the training data; 0 is never.")]
     canary: Annotated[str, Column("fact", "Canary", "Which planted sentence of that model.")]
     label: Annotated[str, Column("fact", "Label", "The intent that the canary was given.")]
-    attack: Annotated[
-        str,
-        Column(
-            "condition",
-            "Attack",
-            "The search or published recipe that made the reconstruction.",
-        ),
-    ]
+    attack: Annotated[str, Column("condition", "Attack",
+        "The search or published recipe that made the reconstruction.")]
     objective: Annotated[str, Column("fact", "Objective", "What the attack minimised.")]
-    planted: Annotated[
-        int,
-        Column(
-            "condition",
-            "Planted",
-            "1 where the scored secret was in the training data; 0 for controls and at R = 0.",
-        ),
-    ]
-    control: Annotated[
-        int,
-        Column("fact", "Control", "0 for the canary's own secret, else the number of the control."),
-    ]
-    exact: Annotated[
-        int,
-        Column(
-            "rate",
-            "Extracted",
-            "1 where every word of the secret is right: the reconstruction accuracy.",
-        ),
-    ]
+    planted: Annotated[int, Column("condition", "Planted",
+        "1 where the scored secret was in the training data; 0 for controls and at R = 0.")]
+    control: Annotated[int, Column("fact", "Control",
+        "0 for the canary's own secret, else the number of the control.")]
+    exact: Annotated[int, Column("rate", "Extracted",
+        "1 where every word of the secret is right: the reconstruction accuracy.")]
     hamming: Annotated[int, Column("measure", "Wrong words", "Number of wrong words.")]
-    rank: Annotated[
-        int | None,
-        Column(
-            "fact",
-            "Rank",
-            "Place of the secret among all that were ranked: 1 is first, a tie counts as its last "
-            "place. Empty for searches, which score only what they visit (`exhaustive` scores "
-            "all).",
-        ),
-    ]
-    ranked: Annotated[
-        int | None, Column("fact", "Ranked", "How many secrets were ranked: the whole space.")
-    ]
-    exposure: Annotated[
-        float | None,
-        Column(
-            "measure",
-            "Exposure",
-            "log2 of the number of possible secrets minus log2 of the rank, in bits, where the "
-            "attack scores them all (mean over a tie). A secret never seen has 1.44 on average.",
-        ),
-    ]
-    position_accuracy: Annotated[
-        float, Column("rate", "Words right", "Share of words that are right in their place.")
-    ]
-    position_hits: Annotated[
-        str, Column("fact", "Hits", "Right (1) and wrong (0) words, position by position.")
-    ]
-    multiset: Annotated[
-        int,
-        Column("rate", "Any order", "1 where the right words were found, in whatever order."),
-    ]
-    top10: Annotated[
-        int,
-        Column(
-            "rate",
-            "First ten",
-            "1 where the secret is among the attack's first ten candidates.",
-        ),
-    ]
+    rank: Annotated[int | None, Column("fact", "Rank",
+        "Place of the secret among all that were ranked: 1 is first, a tie counts as its last "
+        "place. Empty for searches, which score only what they visit (`exhaustive` scores "
+        "all).")]
+    ranked: Annotated[int | None, Column("fact", "Ranked",
+        "How many secrets were ranked: the whole space.")]
+    exposure: Annotated[float | None, Column("measure", "Exposure",
+        "log2 of the number of possible secrets minus log2 of the rank, in bits, where the "
+        "attack scores them all (mean over a tie). A secret never seen has 1.44 on average.")]
+    position_accuracy: Annotated[float, Column("rate", "Words right",
+        "Share of words that are right in their place.")]
+    position_hits: Annotated[str, Column("fact", "Hits",
+        "Right (1) and wrong (0) words, position by position.")]
+    multiset: Annotated[int, Column("rate", "Any order",
+        "1 where the right words were found, in whatever order.")]
+    top10: Annotated[int, Column("rate", "First ten",
+        "1 where the secret is among the attack's first ten candidates.")]
     secret: Annotated[str, Column("fact", "Secret", "The true words (synthetic).")]
-    reconstruction: Annotated[
-        str, Column("fact", "Reconstruction", "The attack's first candidate.")
-    ]
-    space_size: Annotated[
-        int, Column("fact", "Space", "Number of secrets that the pattern allows.")
-    ]
+    reconstruction: Annotated[str, Column("fact", "Reconstruction",
+        "The attack's first candidate.")]
+    space_size: Annotated[int, Column("fact", "Space",
+        "Number of secrets that the pattern allows.")]
     slot_sizes: Annotated[str, Column("fact", "Slots", "Number of options of each slot.")]
-    evaluations: Annotated[
-        int,
-        Column(
-            "fact",
-            "Evaluations",
-            "Forward passes of one candidate; a gradient step counts three.",
-        ),
-    ]
+    evaluations: Annotated[int, Column("fact", "Evaluations",
+        "Forward passes of one candidate; a gradient step counts three.")]
     seconds: Annotated[float, _SECONDS]
+    # fmt: on
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRow(ModelColumns):
     """One trained model."""
 
-    planting: Annotated[
-        str,
-        Column(
-            "condition",
-            "Planted",
-            "The patterns of the canaries in the training data, each with its repetitions.",
-        ),
-    ]
-    valid_accuracy: Annotated[
-        float | None,
-        Column("model", "Validation", "Accuracy on the validation split."),
-    ]
-    train_accuracy: Annotated[
-        float | None,
-        Column("model", "Training", "Accuracy on the sentences that the model was trained on."),
-    ]
+    # fmt: off
+    planting: Annotated[str, Column("condition", "Planted",
+        "The patterns of the canaries in the training data, each with its repetitions.")]
+    valid_accuracy: Annotated[float | None, Column("model", "Validation",
+        "Accuracy on the validation split.")]
+    train_accuracy: Annotated[float | None, Column("model", "Training",
+        "Accuracy on the sentences that the model was trained on.")]
     steps: Annotated[int, Column("fact", "Steps", "Steps of the optimiser.")]
-    clipped: Annotated[
-        float | None,
-        Column(
-            "fact",
-            "Clipped",
-            "Share of the gradients that were longer than the clip norm; empty without privacy.",
-        ),
-    ]
+    clipped: Annotated[float | None, Column("fact", "Clipped",
+        "Share of the gradients that were longer than the clip norm; empty without privacy.")]
     seconds: Annotated[float, _SECONDS]
-    seconds_per_step: Annotated[
-        float | None, Column("fact", "Seconds a step", "Wall time of training over its steps.")
-    ]
+    seconds_per_step: Annotated[float | None, Column("fact", "Seconds a step",
+        "Wall time of training over its steps.")]
+    # fmt: on
 
 
 def columns_of(kind: type[ModelColumns]) -> tuple[Column, ...]:
