@@ -30,10 +30,14 @@ NO_PART = {
     "modiva.studies.engines.task": "carries steps and their outcomes",
     "modiva.studies.spec": "decides which steps there are; what they compute is in their keys",
 }
-# Training and fitting give rows of models, by `modiva.measure.columns`, and score nothing.
+# Training and fitting score nothing. Training gives rows of models: their values are those of
+# steps/rows.py, and a title or meaning of a column must not train anything again.
 SCORING = {
     "modiva.measure",
-    *(f"modiva.measure.{name}" for name in ("exposure", "intervals", "matches", "rows", "summary")),
+    *(
+        f"modiva.measure.{name}"
+        for name in ("columns", "exposure", "intervals", "matches", "rows", "summary")
+    ),
 }
 # Libraries whose version decides no result of a step.
 NO_LIBRARY = {

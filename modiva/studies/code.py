@@ -22,7 +22,6 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "modiva/classifiers",
             "modiva/privacy",
             "modiva/training",
-            "modiva/measure/columns.py",
             "modiva/studies/steps/rows.py",
             "modiva/studies/steps/train.py",
             # Pretrained targets are loaded as attacks load them.
