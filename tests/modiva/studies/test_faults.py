@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from modiva.errors import ModivaError
-from modiva.studies.engines.local import LocalEngine
+from modiva.studies.engines.debug import DebugEngine
 from modiva.studies.frame import study_frame
 from modiva.studies.run import EngineSettings, run_plan
+from modiva.studies.schedule import Schedule
 from modiva.studies.store import Store
 
 pytestmark = pytest.mark.slow  # processes are started and killed
@@ -95,10 +96,13 @@ def _runs(pid):
         return False
 
 
-def test_a_finished_study_computes_nothing_and_makes_no_plan(finished, synthetic, monkeypatch):
+def test_a_finished_study_computes_nothing_and_makes_no_plan(finished, synthetic):
+    class Planned(synthetic.Plans):
+        def make(self):
+            pytest.fail("planned again")
+
     out, rows = finished
-    monkeypatch.setattr(synthetic.Plans, "make", lambda self: pytest.fail("planned again"))
-    again = synthetic.run(out, CELLS)
+    again = run_plan(Planned(CELLS), out, EngineSettings("debug"), progress=False)
     assert (again.computed, again.reused) == (0, CELLS)
     assert again.frame().equals(rows)
 
@@ -342,28 +346,36 @@ def test_one_failing_step_fails_its_cells_only_and_is_tried_again(tmp_path, synt
     assert not Store(out).failures()
 
 
-def test_measurements_of_one_target_are_one_task_whatever_else_they_need(
-    tmp_path, synthetic, monkeypatch
-):
+class Recording(DebugEngine):
+    """Keeps the tasks that it runs."""
+
+    def __init__(self, scratch):
+        super().__init__(scratch)
+        self.tasks = []
+
+    def submit(self, task, inputs):
+        self.tasks.append(task)
+        super().submit(task, inputs)
+
+
+def tasks_of(plan, folder):
+    """The tasks that a plan needs, once they have run."""
+    with Store(folder).locked() as store:
+        engine = Recording(store.scratch)
+        Schedule(plan, store, "cpu").run(engine, progress=False)
+    return engine.tasks
+
+
+def test_measurements_of_one_target_are_one_task_whatever_else_they_need(tmp_path, synthetic):
     """So that a target is loaded once, and attacks share what they learn of it."""
-    tasks = []
-    submit = LocalEngine.submit
-    monkeypatch.setattr(
-        LocalEngine, "submit", lambda self, task, inputs: (tasks.append(task),
-                                                           submit(self, task, inputs))
-    )  # fmt: skip
-    out = tmp_path / "out"
-    synthetic.run(out, 4, attacks=("a", "learned"))
+    both = synthetic.Plans(4, attacks=("a", "learned")).make()
+    tasks = tasks_of(both, tmp_path / "out")
     assert sorted(len(task.steps) for task in tasks) == [1] * 5 + [2] * 4
-    both = next(task for task in tasks if len(task.steps) == 2)
-    assert [role for role, _ in both.needs] == ["target", "learned"]
+    pair = next(task for task in tasks if len(task.steps) == 2)
+    assert [role for role, _ in pair.needs] == ["target", "learned"]
     # What is there is not measured again.
-    tasks.clear()
-    synthetic.run(tmp_path / "other", 4, attacks=("a",))
-    tasks.clear()
-    run_plan(synthetic.Plans(4, attacks=("a", "learned")), tmp_path / "other", EngineSettings(),
-             progress=False, change=True)  # fmt: skip
-    assert [len(task.steps) for task in tasks] == [1] * 5
+    tasks_of(synthetic.Plans(4, attacks=("a",)).make(), tmp_path / "other")
+    assert [len(task.steps) for task in tasks_of(both, tmp_path / "other")] == [1] * 5
 
 
 def test_measurements_that_do_not_need_what_failed_are_made(tmp_path, synthetic):
