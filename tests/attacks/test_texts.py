@@ -33,16 +33,11 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from attacks import (
-    AttackError,
-    Oracle,
-    build_completion,
-    get_attack,
-    get_objective,
-    score_choices,
-    score_space,
-)
+from attacks import AttackError, build_completion, get_attack, score_space
 from attacks.__main__ import main
+from attacks.objectives import get_objective
+from attacks.oracle import Oracle
+from attacks.scoring import score_choices
 from canaries import get_pattern
 from canaries.spaces import SecretSpace
 
