@@ -36,7 +36,7 @@ SCORING = {
     "modiva.measure",
     *(
         f"modiva.measure.{name}"
-        for name in ("columns", "exposure", "intervals", "matches", "rows", "summary")
+        for name in ("audits", "columns", "exposure", "intervals", "matches", "rows", "summary")
     ),
 }
 # Libraries whose version decides no result of a step.

@@ -1,5 +1,11 @@
 """Extraction scores, exposure and intervals: what came out against what went in."""
 
+from modiva.measure.audits import (
+    gaussian_epsilon,
+    many_run_audit,
+    one_run_audit,
+    rank_audit,
+)
 from modiva.measure.columns import COLUMNS, CONDITIONS, Column, ModelColumns, ModelRow, Row
 from modiva.measure.exposure import exposure_in_space, rank_in_space
 from modiva.measure.intervals import Interval, bounded_interval
@@ -20,9 +26,13 @@ __all__ = [
     "as_frame",
     "bounded_interval",
     "exposure_in_space",
+    "gaussian_epsilon",
     "hamming",
+    "many_run_audit",
     "models",
     "multiset_match",
+    "one_run_audit",
+    "rank_audit",
     "rank_in_space",
     "score_rows",
     "summarise",

@@ -9,14 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from modiva.measure.audits import ALPHA, one_of_each, rank_audit, violation
 from modiva.measure.columns import COLUMNS, CONDITIONS, PRIVACY, RATES, ModelRow, names
 from modiva.measure.intervals import Interval, bounded_interval, student_interval
 
 _MODEL = names("model", of=ModelRow)
 _CLAIMS = {name for name in PRIVACY if name not in names("privacy", of=ModelRow)}
 _OF_MODELS = {name for name in _MODEL if name not in names("model")}
-_OF_ATTACKS = {*RATES, *names("measure"), *_CLAIMS, "chance"}
-_MEASURED = (*RATES, *PRIVACY, *_MODEL, *names("measure"), "length", "space_size")
+_AUDIT = ("epsilon_lower", "mu_lower", "audit_k", "audit_p")
+_OF_ATTACKS = {*RATES, *names("measure"), *_CLAIMS, *_AUDIT, "chance"}
+_MEASURED = (
+    *(*RATES, *PRIVACY, *_MODEL, *names("measure")),
+    *("length", "space_size", "planted", "rank"),
+)
+# Of audits of training that claims none: the default of what does.
+DELTA = 1e-5
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -31,6 +38,11 @@ class Group:
         n_models: independently trained models that they are of.
         epsilon, group_epsilon, delta, exact_bound, top10_bound, exposure_bound: the largest, or
             None where a row has no bound.
+        epsilon_lower, mu_lower: lower bounds of 95 % on the privacy loss of all repetitions, by the
+            ranks of one secret of each model, drawn at random; None where secrets have no rank.
+        audit_k: the largest rank that counted as a hit in `epsilon_lower`.
+        audit_p: p-value of the ranks under `exact_bound` and `top10_bound`; of secrets never
+            planted under chance, which is the null of the audit.
         majority_accuracy: of always naming the most common intent, the mean.
         chance: probability of an exact match by guessing.
 
@@ -46,6 +58,10 @@ class Group:
     exact_bound: float | None
     top10_bound: float | None
     exposure_bound: float | None
+    epsilon_lower: float | None
+    mu_lower: float | None
+    audit_k: int | None
+    audit_p: float | None
     exact: Interval | None
     top10: Interval | None
     multiset: Interval | None
@@ -64,6 +80,14 @@ class Group:
     def get(self, name: str, default: Any = None) -> Any:
         """Return a column that the group was made by, or `default` where it is none of them."""
         return self.key.get(name, default)
+
+    @property
+    def violated(self) -> bool:
+        """Whether ranks show more than the training claims to allow, at 95 %."""
+        lower, claimed = self.epsilon_lower, self.group_epsilon
+        if lower is not None and claimed is not None and lower > claimed:
+            return True
+        return self.audit_p is not None and self.audit_p < ALPHA
 
     def as_dict(self) -> dict[str, Any]:
         """The group as plain JSON values, without the measures of another kind of row."""
@@ -158,7 +182,25 @@ def _measures(group: Arrays, confidence: float) -> dict[str, Any]:
     measures["majority_accuracy"] = float(floors.mean()) if len(floors) else None
     sizes = group.get("space_size", np.array([math.nan]))
     measures["chance"] = _plain(float((1 / sizes).mean()))
-    return measures | _bounded(group, sizes, confidence)
+    return measures | _audit(group) | _bounded(group, sizes, confidence)
+
+
+def _audit(group: Arrays) -> dict[str, Any]:
+    """Return what the ranks of one secret of each model show of the claims of one group."""
+    found: dict[str, Any] = dict.fromkeys(_AUDIT)
+    ranks, clusters = _held(group, "rank")
+    sizes, planted = np.unique(group.get("space_size", [])), np.unique(group.get("planted", []))
+    if not len(ranks) or len(sizes) != 1 or not sizes[0] > 1 or len(planted) != 1:
+        return found
+    ranks, size = ranks[one_of_each(clusters)], float(sizes[0])
+    lower = rank_audit(ranks, int(size), _claim(group, "delta") or DELTA)
+    found |= {"epsilon_lower": lower.epsilon, "mu_lower": lower.mu, "audit_k": lower.k}
+    first, ten = _claim(group, "exact_bound"), _claim(group, "top10_bound")
+    if not planted[0]:
+        first, ten = 1 / size, min(10 / size, 1.0)
+    if first is not None and ten is not None:
+        found["audit_p"] = violation(ranks, {1: first, 10: ten})
+    return found
 
 
 def _bounded(group: Arrays, sizes: NDArray[Any], confidence: float) -> dict[str, Interval | None]:

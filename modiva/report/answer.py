@@ -7,6 +7,7 @@ import pandas as pd
 from modiva.measure import Group, Interval, summarise
 from modiva.report.words import (
     NO_DEFENSE,
+    VIOLATED,
     bound,
     count,
     odds,
@@ -21,6 +22,7 @@ from modiva.report.words import (
     visible,
 )
 
+NULL = 0.01  # the p-value below which controls are no null
 USEFUL = 0.5  # a bound on extraction of more excludes little
 LEARNED = 0.25  # share of the way from the floor to the undefended accuracy
 _CELL = ["corpus", "target", "condition", "noise_multiplier", "repetitions", "attack"]
@@ -80,7 +82,7 @@ def answer(frame: pd.DataFrame) -> Answer:
         sentences=tuple(sentences),
         private=private,
         floor=best.majority_accuracy,
-        warnings=tuple(_undertrained(cells)),
+        warnings=(*_refuted(frame), *_undertrained(cells)),
     )
 
 
@@ -300,6 +302,38 @@ def _theory(best: Group, cells: list[Group]) -> list[str]:
             f"{cell.exposure_bound:.1f}"
         )
     return [f"{said}."]
+
+
+def _refuted(frame: pd.DataFrame) -> list[str]:
+    """Return a warning for every claim that the audit of ranks refutes, and for its own null."""
+    if "rank" not in frame or not frame["rank"].notna().any():
+        return []
+    groups = summarise(frame, [*_CELL, "pattern", "planted"])
+    warnings = []
+    for cell in groups:
+        if not cell["planted"] or not cell.violated:
+            continue
+        name = (
+            f"{_cell_name(cell)}, {plural(cell['repetitions'], 'repetition')}, {cell['pattern']}, "
+            f"by {cell['attack']}"
+        )
+        shown = f"ranks show a group ε of at least {short(cell.epsilon_lower)}"
+        if cell.group_epsilon is not None:
+            shown += f" where {short(cell.group_epsilon)} is claimed"
+        if cell.audit_p is not None:
+            shown += f"; under the claim ranks this good have probability {short(cell.audit_p)}"
+        warnings.append(
+            f"THE PRIVACY CLAIM IS {VIOLATED}. {name}: {shown}. Noise, clipping or sampling did "
+            "not run as accounted, or the secrets were not drawn at random."
+        )
+    nulls = [cell.audit_p for cell in groups if not cell["planted"] and cell.audit_p is not None]
+    if nulls and min(nulls) * len(nulls) < NULL:
+        warnings.append(
+            "The audit of ranks refutes its own null: controls, which were never planted, rank "
+            f"better than chance (p = {short(min(nulls) * len(nulls))} over {len(nulls)} groups). "
+            "Its lower bounds do not hold in this run."
+        )
+    return warnings
 
 
 def _undertrained(cells: list[Group]) -> list[str]:

@@ -1,12 +1,12 @@
 """The table of a report: one line a group of planted secrets, its controls beside it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modiva.measure import COLUMNS, Column, Group, Interval
 from modiva.report.tables import defended, first, pairs
-from modiva.report.words import percent, percent_range, share, short, target_name, visible
+from modiva.report.words import VIOLATED, percent, percent_range, share, short, target_name, visible
 
 UNBOUNDED = 1e308  # sorts after every epsilon; JSON has no infinity
 
@@ -40,7 +40,7 @@ class Table:
 # Columns that the page shows on request.
 MORE = (
     *("control_exposure", "position_accuracy", "multiset", "top10", "top10_bound", "hamming"),
-    "exposure_bound",
+    *("exposure_bound", "epsilon_lower"),
 )
 _SHOWN = (
     *("corpus", "target", "attack", "defense", "pattern", "length", "planting", "repetitions"),
@@ -100,6 +100,11 @@ def _line(planted: Group | None, control: Group | None) -> dict[str, Cell]:
     # A group so large that its bound says nothing has none, beside a sentence that has one.
     unknown = group.exact is None or (private and group.epsilon is None)
     cells["group_epsilon"] = _bound(group.group_epsilon, unknown=unknown)
+    lower = planted.epsilon_lower if planted else None
+    cells["epsilon_lower"] = _number(lower)
+    if planted and planted.violated:
+        claim = cells["group_epsilon"]
+        cells["group_epsilon"] = replace(claim, text=f"{claim.text} {VIOLATED}")
     for name in ("exact_bound", "top10_bound"):
         rate = getattr(group, name)
         cells[name] = _number(rate, "–" if rate is None else share(rate))

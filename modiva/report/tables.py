@@ -14,6 +14,7 @@ import pandas as pd
 from modiva.files import write_json, write_text
 from modiva.measure import COLUMNS, Group, as_frame
 from modiva.report.words import (
+    VIOLATED,
     bound,
     condition,
     defense_order,
@@ -134,7 +135,7 @@ def console_table(summary: Sequence[Group]) -> str:
             [_name(group, key) for key in shown]
             + [defended(group)]
             + ([str(group["repetitions"])] if attacked else [])
-            + [bound(group)]
+            + [f"{bound(group)} {VIOLATED}" if planted and planted.violated else bound(group)]
             + (_extracted(planted, control) if attacked else [])
             + [
                 (f"{group.test_accuracy.mean:.2f}" if group.test_accuracy else "–")

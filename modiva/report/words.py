@@ -13,6 +13,8 @@ from modiva.counts import plural as plural
 from modiva.measure import Group, Interval, as_frame
 
 NO_DEFENSE = "no defense"
+# What stands beside a claim that the audit of ranks refutes.
+VIOLATED = "VIOLATED"
 _ACRONYMS = {"cnn": "CNN", "lstm": "LSTM", "minilm": "MiniLM", "bilstm": "BiLSTM", "dp": "DP"}
 
 
