@@ -199,6 +199,10 @@ def test_a_private_cell_and_a_larger_one_are_estimated_longer():
     (full,) = AuditSpec(target=("lstm",), repetitions=(10,), noise=(0.0,), size="full").cells()
     assert estimate_seconds(plain) < estimate_seconds(private)
     assert estimate_seconds(plain) < estimate_seconds(full)
+    (_, loop) = AuditSpec(
+        target=("lstm",), repetitions=(10,), noise=(0.0, 1.0), defense=("loop",)
+    ).cells()
+    assert estimate_seconds(private) < estimate_seconds(loop)
 
 
 def test_names_that_pass_without_a_look_are_those_that_come_with_modiva():
