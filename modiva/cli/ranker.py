@@ -9,7 +9,6 @@ from tyro.conf import Positional, subcommand
 from modiva.condition import Condition
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder
-from modiva.studies import Cell
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,14 @@ class Fit:
             epochs=self.epochs,
         )
         check_planting(prepare(condition))
-        cell = Cell(condition, models=1, seed=self.seed, shadows=self.shadows)
-        ranker = train_ranker(cell, initial=self.initial, device=self.device, progress=True)
+        ranker = train_ranker(
+            condition,
+            shadows=self.shadows,
+            initial=self.initial,
+            seed=self.seed,
+            device=self.device,
+            progress=True,
+        )
         with atomic_folder(self.out) as folder:
             ranker.save(folder)
         print(f"ranker      {self.out}")

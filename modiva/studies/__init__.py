@@ -15,7 +15,6 @@ from modiva.studies.run import EngineSettings, StudyResult, run_study
 from modiva.studies.spec import (
     Attacked,
     AuditSpec,
-    Cell,
     Data,
     Defended,
     Planted,
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Attacked",
     "AuditSpec",
-    "Cell",
     "Data",
     "Defended",
     "EngineSettings",

@@ -80,25 +80,34 @@ def shadow_cells(cell: Cell, side: Side = "shadows") -> list[Cell]:
 
 
 def train_ranker(
-    cell: Cell, *, initial: bool, device: str = "auto", progress: bool = False
+    condition: Condition,
+    *,
+    shadows: int,
+    initial: bool,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = False,
 ) -> Ranker:
-    """Train the shadow models of a cell on its own sentences, all of them, and fit a ranker.
+    """Train shadow models on all sentences of a condition's corpus and fit a ranker.
 
     Args:
-        cell: the condition that the shadow models share with the target, and their number.
+        condition: what the shadow models share with the target.
+        shadows: how many to train.
         initial: whether the ranker may use the weights before training.
+        seed: of every random draw.
         device: "auto", "cpu" or "cuda".
         progress: show how far it is on standard error.
     """
     prepare_process()
-    shadows: list[Shadow] = []
+    cell = Cell(condition, models=1, seed=seed, shadows=shadows)
+    lessons: list[Shadow] = []
     for one in shadow_cells(cell, side="all"):
         prepared = prepare(one.condition, device=device)
         for job in train_jobs(one, prepared.corpus.fingerprint):
             trained = prepared.train(job.seeds, order_seed=job.order_seed, progress=progress)
             for target, ledger in trained:
-                shadows += shadows_of(prepared, target, ledger, initial)
-    return fit(cell.condition, shadows, initial, cell.seed, progress)
+                lessons += shadows_of(prepared, target, ledger, initial)
+    return fit(condition, lessons, initial, seed, progress)
 
 
 def fit(
