@@ -187,7 +187,7 @@ class SearchAttack:
     @property
     def settings(self) -> dict[str, Any]:
         """The objective's name and the search's settings."""
-        return {"objective": self.objective.name, **asdict(self.search)}  # type: ignore[call-overload]
+        return {"objective": self.objective.name, **asdict(self.search)}
 
     def run(
         self,

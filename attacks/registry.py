@@ -62,7 +62,7 @@ def get_attack(name: str, *, objective: str | Objective | None = None, **overrid
                 f"attack {name} has no objective and no settings: leave {', '.join(given)} out"
             )
         return attack
-    known = [field.name for field in fields(attack.search)]  # type: ignore[arg-type]
+    known = [field.name for field in fields(attack.search)]
     for setting in overrides:
         if setting not in known:
             raise AttackError(
@@ -72,7 +72,7 @@ def get_attack(name: str, *, objective: str | Objective | None = None, **overrid
     return replace(
         attack,
         objective=attack.objective if objective is None else get_objective(objective),
-        search=replace(attack.search, **overrides),  # type: ignore[type-var]
+        search=replace(attack.search, **overrides),
     )
 
 

@@ -287,6 +287,6 @@ def _generator(seed: int, *purpose: str) -> np.random.Generator:
 
 
 def _check_integer(name: str, value: object, least: int) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:  # type: ignore[operator]
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    if not whole:
         raise CanaryError(f"{name} is {value!r}: use a whole number, {least} or more")

@@ -19,7 +19,8 @@ def parse_json(text: str | bytes) -> Any:
     try:
         value = json.loads(text)
         # Only an escape makes half of a surrogate pair; the others are rare enough to look.
-        if (rb"\ud" if isinstance(text, bytes) else r"\ud") in text.lower():  # type: ignore[operator]
+        lower = text.lower()
+        if rb"\ud" in lower if isinstance(lower, bytes) else r"\ud" in lower:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("nested too deeply") from error

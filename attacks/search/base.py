@@ -1,7 +1,7 @@
 """The protocol of searches: settings, and a run that returns one ranking for each problem."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from tqdm import tqdm
@@ -13,6 +13,8 @@ from attacks.pool import Ranking
 
 class Search(Protocol):
     """A frozen dataclass of settings that looks for the lowest objective."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def run(
         self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False

@@ -238,6 +238,7 @@ def test_on_a_phone_a_list_sorts(visit, report):
     assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.slow
 def test_paper_gets_no_controls_and_both_columns_of_figures(visit, report):
     page = visit(report)
     page.emulate_media(media="print")
