@@ -55,7 +55,7 @@ STEPS = {"train": "steps.train", "fit": "steps.fit", "attack": "steps.attack", "
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph(*PACKAGES, include_external_packages=True)
+    return grimp.build_graph(*PACKAGES, include_external_packages=True, cache_dir=None)
 
 
 def files() -> Iterator[tuple[str, Path]]:
