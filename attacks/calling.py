@@ -10,6 +10,7 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from attacks.errors import AttackError
 from attacks.layout import Layout
 from attacks.patching import FIRST, numbered_vectors, quiet, without_padding
 from attacks.problem import Completion
+from attacks.references import compared, first_line, placed_logits, whole_logits
 from attacks.vectors import input_vectors
 
 logger = logging.getLogger(__name__)
@@ -59,7 +61,7 @@ class Call:
             self._vectors: Tensor | None = torch.cat([tokens, *means])
         except Exception as error:  # models of all kinds fail in all ways
             self._vectors = None
-            why = "" if isinstance(error, AttackError) else f": {_first_line(error)}"
+            why = "" if isinstance(error, AttackError) else f": {first_line(error)}"
             self.obstacle = f"no table of token vectors{why}"
 
     @property
@@ -111,6 +113,55 @@ class Call:
         """
         return self._logits(dict(inputs))
 
+    def text_mixed(self, inputs: Mapping[str, Tensor], vectors: Tensor, way: str) -> Tensor:
+        """Logits (N, C) of sentences of one length, with vectors in place of their tokens.
+
+        Args:
+            inputs: by name, each (N, T, ...), as the tokenizer gives them.
+            vectors: (N, T, D).
+            way: `VECTORS` or `NUMBERS`.
+        """
+        if way == VECTORS:
+            return self._logits({"inputs_embeds": vectors})
+        ids = inputs["input_ids"]
+        numbers = FIRST + torch.arange(ids.numel(), device=ids.device).view(ids.shape)
+        with numbered_vectors(self.model, vectors.flatten(0, 1)):
+            return self._logits({**inputs, "input_ids": numbers})
+
+    def text_way(self, inputs: Mapping[str, Tensor]) -> str:
+        """The way in which `text_mixed` gives the logits of the text, of these sentences.
+
+        Raises:
+            AttackError: there is none.
+        """
+        obstacle = self.obstacle
+        rows = torch.arange(len(inputs["input_ids"]), device=inputs["input_ids"].device)
+        try:
+            vectors = input_vectors(self.model, inputs["input_ids"])
+        except Exception as error:  # models of all kinds fail in all ways
+            obstacle, ways = first_line(error), []
+        else:
+            ways = [VECTORS] if _takes(self.model, "inputs_embeds") else []
+            ways.append(NUMBERS)
+        with quiet(), torch.no_grad():
+            expected = self.text(inputs)
+            for way in ways:
+                call = partial(self._all_mixed, inputs, vectors, way)
+                obstacle = _difference(call, rows, expected, _ROUNDING)
+                if not obstacle:
+                    return way
+        raise AttackError(
+            f"{type(self.model).__name__} cannot be given vectors in place of its tokens "
+            f"({obstacle}): use an attack that scores whole candidates only, such as exhaustive, "
+            "coordinate or random"
+        )
+
+    def _all_mixed(
+        self, inputs: Mapping[str, Tensor], vectors: Tensor, way: str, rows: Tensor
+    ) -> Tensor:
+        """Logits of `rows` of the sentences."""
+        return self.text_mixed({n: its[rows] for n, its in inputs.items()}, vectors[rows], way)
+
     def mixed(
         self, vectors: Tensor, problem: Tensor, weights: Mapping[str, Tensor] | None = None
     ) -> Tensor:
@@ -144,12 +195,12 @@ class Call:
 
         Args:
             problems: those of the layout, of which one at least has places.
-            texts: row numbers of `_rows` of one length, and their logits by `_text_logits`.
+            texts: row numbers of `compared` of one length, and their logits by `placed_logits`.
 
         Raises:
             AttackError: the model gives other logits when it is called again.
         """
-        problem, choices = _rows(problems)
+        problem, choices = compared(problems)
         problem, choices = problem.to(self.model.device), choices.to(self.model.device)
         tokens = self.layout.fill(problem, choices)
         lengths = self.layout.lengths[problem]
@@ -239,7 +290,7 @@ class Call:
             with torch.enable_grad():
                 torch.autograd.grad(self.mixed(vectors, problem).sum(), vectors)
         except Exception as error:  # models of all kinds fail in all ways
-            return _first_line(error)
+            return first_line(error)
         return ""
 
     def _inputs(self, problem: Tensor, columns: Tensor) -> dict[str, Tensor]:
@@ -273,8 +324,8 @@ def calling(
         AttackError: the model cannot classify the text itself, or gives other logits every time.
     """
     with quiet(), torch.no_grad():
-        placed = _text_logits(model, problems) if any(p.placed for p in problems) else []
-        whole = _whole_logits(model, [p for p in problems if not p.placed])
+        placed = placed_logits(model, problems) if any(p.placed for p in problems) else []
+        whole = whole_logits(model, [p for p in problems if not p.placed])
     call = Call(model, layout)
     with without_padding(model):
         with quiet(), torch.no_grad():
@@ -284,83 +335,6 @@ def calling(
         yield call
 
 
-def _rows(problems: Sequence[Completion]) -> tuple[Tensor, Tensor]:
-    """Problems (M,) and choices (M, n) to compare: a few of one problem, two of each of many."""
-    rows = [
-        (p, choices)
-        for p, problem in enumerate(problems)
-        if problem.placed
-        for choices in problem.examples()[: 4 if len(problems) == 1 else 2]
-    ]
-    most = max(len(problem.options) for problem in problems)
-    filled = [(*choices, *(0 for _ in range(most - len(choices)))) for _, choices in rows]
-    return torch.tensor([p for p, _ in rows]), torch.tensor(filled)
-
-
-def _text_logits(
-    model: PreTrainedModel, problems: Sequence[Completion]
-) -> list[tuple[Tensor, Tensor]]:
-    """Logits as a user computes them, of a few of `_rows` of each length: row numbers, logits."""
-    problem, choices = _rows(problems)
-    by_length: dict[int, list[int]] = {}
-    for row, p in enumerate(problem.tolist()):
-        same = by_length.setdefault(len(problems[p].input_ids), [])
-        if len(same) < (4 if len(problems) == 1 else 2):
-            same.append(row)
-    found = []
-    for rows in by_length.values():
-        logits = []
-        for row in rows:
-            its = problems[int(problem[row])]
-            chosen = choices[row, : len(its.options)].tolist()
-            inputs = {"input_ids": its.fill(chosen), **its.inputs}
-            inputs = {name: values[None].to(model.device) for name, values in inputs.items()}
-            logits.append(_user_logits(model, inputs, its.text(its.secret(chosen))))
-        found.append((torch.tensor(rows, device=model.device), torch.cat(logits)))
-    return found
-
-
-def _whole_logits(
-    model: PreTrainedModel, problems: Sequence[Completion]
-) -> list[tuple[dict[str, Tensor], Tensor]]:
-    """Inputs and logits of a few sentences of each problem, those of one length together."""
-    found = []
-    for problem in problems:
-        choices = torch.tensor(problem.examples()[: 4 if len(problems) == 1 else 2])
-        tokens = problem.texts.tokens(choices)
-        for length in tokens.lengths.unique().tolist():
-            rows = (tokens.lengths == length).nonzero().squeeze(1)
-            logits = [
-                _user_logits(
-                    model,
-                    tokens.rows(row, length, model.device),
-                    problem.text(problem.secret(choices[int(row)].tolist())),
-                )
-                for row in rows.split(1)
-            ]
-            found.append((tokens.rows(rows, length, model.device), torch.cat(logits)))
-    return found
-
-
-def _user_logits(model: PreTrainedModel, inputs: dict[str, Tensor], text: str) -> Tensor:
-    """Logits (1, C), float32, as a user computes them of one sentence.
-
-    Raises:
-        AttackError: the model fails, or gives something else.
-    """
-    try:
-        logits: Tensor = model(**inputs).logits.float()
-    except Exception as error:  # models of all kinds fail in all ways
-        raise AttackError(
-            f"{type(model).__name__} cannot classify {text!r}: "
-            f"{_first_line(error)}; attack a model that takes plain sentences"
-        ) from error
-    if logits.dim() != 2:
-        raise AttackError(f"{type(model).__name__} gives logits of shape "
-                          f"{tuple(logits.shape)}, not one row a sentence")  # fmt: skip
-    return logits
-
-
 def _difference(
     call: Callable[[Tensor], Tensor], rows: Tensor, expected: Tensor, rounding: float
 ) -> str:
@@ -368,7 +342,7 @@ def _difference(
     try:
         found = call(rows)
     except Exception as error:  # models of all kinds fail in all ways
-        return _first_line(error)
+        return first_line(error)
     if found.shape != expected.shape:
         return f"logits of shape {tuple(found.shape)}, not {tuple(expected.shape)}"
     finite = expected[expected.isfinite()]
@@ -381,7 +355,3 @@ def _difference(
 
 def _takes(model: PreTrainedModel, name: str) -> bool:
     return name in inspect.signature(model.forward).parameters
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

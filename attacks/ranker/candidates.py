@@ -42,6 +42,7 @@ from attacks.ranker.movement import (
     replay_features,
     weight_features,
 )
+from attacks.ranker.pieces import piece_features
 from attacks.vectors import input_table, vocabulary_vectors
 
 ROUNDS = 10  # of a climb
@@ -181,17 +182,20 @@ class Describer:
         pooled = len(choices)
         if extra is not None and len(extra):
             choices = torch.cat([choices, absent(extra, choices)])
-        gradients = slot_gradients(self.oracle, choices)
-        vectors = slot_vectors(self.oracle)
         vocabulary = vocabulary_vectors(self.oracle.model).norm(dim=1).cpu()
-        rows = row_evidence(vectors, vocabulary, self.oracle.layout.positions.shape[2])
         features: Features = margin_features(self.margins, choices)
-        features |= gradient_features(gradients, vectors, choices, self._groups)
-        features |= sharpness_features(gradients)
-        features |= option_features(rows, choices, self._groups, tag="row")
+        if self.problem.placed:
+            gradients = slot_gradients(self.oracle, choices)
+            vectors = slot_vectors(self.oracle)
+            rows = row_evidence(vectors, vocabulary, self.oracle.layout.positions.shape[2])
+            features |= gradient_features(gradients, vectors, choices, self._groups)
+            features |= sharpness_features(gradients)
+            features |= option_features(rows, choices, self._groups, tag="row")
+            if self._movement is not None:
+                features |= movement_features(self._movement, choices, self._groups, gradients)
+        else:
+            features |= piece_features(self.oracle, choices, vocabulary)
         features |= shape_features(choices, self._groups)
-        if self._movement is not None:
-            features |= movement_features(self._movement, choices, self._groups, gradients)
         matrix, names = standardise(features, pooled)
         seconds = time.perf_counter() - self._started
         return Described(choices, matrix, names, self.oracle.evaluations[0], seconds, pooled)
