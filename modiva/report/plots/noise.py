@@ -14,7 +14,7 @@ from modiva.measure import Group, Interval, summarise
 from modiva.report.answer import exact
 from modiva.report.plots import panels
 from modiva.report.plots.style import GRID, INK, MUTED, NOTE_SIZE, Drawing, look
-from modiva.report.words import PRIVATE, compact, count, short, strongest_attack
+from modiva.report.words import PRIVATE, compact, count, share, short, strongest_attack
 
 PUBLISHED = "parikh2022"  # shown beside the strongest attack where both ran
 _KEYS = ["corpus", "target", "base_defense", "method"]
@@ -202,10 +202,37 @@ def _extraction(
     step = 0.022 * (max(places.values()) - min(places.values()))
     attack = part["attack"].iloc[0] if len(part) else ""
     spoken += sheet.lines(axis, lines, chance, panel=f"{panel}, {attack}", step=step, gap=gap)
+    for turn, number in enumerate(repetitions):
+        own = [group for group in planted if group["repetitions"] == number]
+        spoken += _allowed(sheet, axis, own, turn, places, scale, f"{panel}, {attack}")
     controls = summarise(part[part["planted"] == 0], ["level"])
     xs = [places[group["level"]] for group in controls]
     sheet.controls(axis, xs, [exact(group) for group in controls])
     return planted
+
+
+def _allowed(
+    sheet: panels.Sheet,
+    axis: Axes,
+    groups: Sequence[Group],
+    turn: int,
+    places: Mapping[float, float],
+    scale: _Scale,
+    panel: str,
+) -> list[str]:
+    """Shade the rates that no attack can reach, above the bound; return the bounds in words."""
+    held = [(group, group.exact_bound) for group in groups if group.exact_bound is not None]
+    if not held:
+        return []
+    xs, edge = [places[group["level"]] for group, _ in held], [bound for _, bound in held]
+    color = look(turn)["color"]
+    axis.fill_between(xs, edge, 1.0, color=color, alpha=0.08, linewidth=0, zorder=1.2)
+    axis.plot(xs, edge, color=color, linewidth=2.4, alpha=0.3, zorder=1.3)
+    sheet.key("no attack can be above the edge", patch=MUTED, alpha=0.25, linewidth=0)
+    said = [
+        f"{scale.symbol} = {_tick(scale, group['level'])}: {share(bound)}" for group, bound in held
+    ]
+    return [f"{panel}, R = {count(held[0][0]['repetitions'])} at most: {', '.join(said)}."]
 
 
 def _accuracy(
@@ -282,6 +309,8 @@ def _note(
         f"{panels.models_note(shown)} Accuracy near that of the most common intent shows an "
         "under-trained model, not a defense."
     )
+    if "exact_bound" in frame and frame["exact_bound"].notna().any():
+        text += " The edge of a shade in a line's color is the most that any attack can extract."
     if bounded:
         delta = f", at δ = {short(next(iter(deltas)))}" if len(deltas) == 1 else ""
         text += (

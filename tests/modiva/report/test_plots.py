@@ -217,8 +217,15 @@ def test_noise_is_drawn_with_both_attacks_accuracy_and_bounds(simulated):
     assert "parikh2022" in published.get_ylabel()
     assert "accuracy" in accuracy.get_ylabel()
     assert accuracy.get_xticks() == pytest.approx([-1.35, -1, np.log10(0.3), np.log10(0.5), 0])
-    for words in ("R = 100", "test accuracy"):
+    for words in ("R = 100", "test accuracy", "R = 1 at most: σ = 0.1: 100 %"):
         assert words in drawing.alt
+    assert "σ = 0.5: 14 %, σ = 1: 0.16 %" in drawing.alt
+    for axis in (strongest, published):
+        edges = [line.get_ydata() for line in axis.lines if line.get_linewidth() == 2.4]
+        assert len(edges) == 3  # one a number of repetitions
+        assert list(edges[0]) == pytest.approx([1, 0.929, 0.1335, 0.0016], abs=1e-3)
+        assert list(edges[2]) == pytest.approx([1] * 4)
+    assert "any attack" in drawing.caption
 
 
 def test_noise_levels_close_together_stand_evenly(simulated):
