@@ -14,6 +14,7 @@ from attacks.errors import AttackError
 from attacks.layout import build_layout
 from attacks.objectives import Objective
 from attacks.problem import Completion
+from attacks.progress import scored
 from attacks.texts import BLOCK
 from attacks.vectors import check_precision
 
@@ -147,10 +148,10 @@ class Oracle:
         home, (problem, choices) = choices.device, self._here(problem, choices)
         found = torch.empty(len(problem), *width, device=self.device)
         with torch.inference_mode():
-            for rows, logits in self._placed(problem, choices, filled):
-                found[rows] = read(logits, problem[rows])
-            for rows, logits in self._whole(problem, choices, filled):
-                found[rows] = read(logits, problem[rows])
+            for part in (self._placed, self._whole):
+                for rows, logits in part(problem, choices, filled):
+                    found[rows] = read(logits, problem[rows])
+                    scored(len(rows))
         self._count(problem, 1)
         return found.to(home)
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from attacks.attack import Knowledge, Reconstruction, Scored
 from attacks.errors import AttackError
 from attacks.pool import TOP
 from attacks.problem import Completion
+from attacks.progress import evaluations_bar
 from attacks.ranker.evidence import NUMBERED, flat_index
 from attacks.ranker.ranker import FIXED, Ranked, Ranker, fixed_ranker, rank
 
@@ -47,21 +47,21 @@ class RankedAttack:
         knowledge = knowledge or Knowledge()
         ranker = self._ranker(knowledge)
         initial = knowledge.initial if "initial" in self.needs else None
-        bar = tqdm(problems, desc=self.name, disable=None if progress else True, leave=False)
-        return [
-            self._reconstruction(
-                problem,
-                rank(
-                    ranker,
-                    model,
+        with evaluations_bar(self.name, progress):
+            return [
+                self._reconstruction(
                     problem,
-                    initial=initial,
-                    seed=seed,
-                    known=knowledge.described.setdefault(problem.fingerprint, {}),
-                ),
-            )
-            for problem in bar
-        ]
+                    rank(
+                        ranker,
+                        model,
+                        problem,
+                        initial=initial,
+                        seed=seed,
+                        known=knowledge.described.setdefault(problem.fingerprint, {}),
+                    ),
+                )
+                for problem in problems
+            ]
 
     def _ranker(self, knowledge: Knowledge) -> Ranker:
         if "ranker" not in self.needs:

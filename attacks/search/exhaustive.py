@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from attacks.errors import AttackError
 from attacks.oracle import Oracle
 from attacks.pool import TOP, Ranking
+from attacks.progress import evaluations_bar
 from attacks.texts import WHOLE
 
 LIMIT = 10**7  # candidates; minutes for a small model, hours for a large one
@@ -32,14 +32,10 @@ class Exhaustive:
             check_enumerable(problem.size)
         total = sum(problem.size for problem in oracle.problems)
         rankings = []
-        quiet = None if progress else True  # None: a bar only where a terminal shows it
-        with tqdm(total=total, desc="exhaustive", disable=quiet, leave=False) as bar:
+        with evaluations_bar("exhaustive", progress, total):
             for p, problem in enumerate(oracle.problems):
-                blocks = []
-                for _, block in enumerate_scores(oracle, p):
-                    blocks.append(block.nan_to_num(nan=torch.inf))
-                    bar.update(len(block))
-                scores = torch.cat(blocks)
+                blocks = [block for _, block in enumerate_scores(oracle, p)]
+                scores = torch.cat(blocks).nan_to_num(nan=torch.inf)
                 best = scores.sort(stable=True).indices[:TOP]  # ties stay in the order of the space
                 choices = unravel(best, problem.sizes).tolist()
                 rankings.append(
