@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -108,13 +109,25 @@ def simple_commands(words: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str
             command.append(word)
 
 
-# The Python blocks of a page are one program, from top to bottom.
-PROGRAMS = [page for page in PAGES if page.parent.name == "docs" and any(blocks(page, "python"))]
+EXTENDING = REPOSITORY / "docs" / "extending.md"
+EXAMPLES = sorted((REPOSITORY / "tests" / "extending").glob("*.py"))
+# The Python blocks of a page are one program, from top to bottom; those of EXTENDING are excerpts.
+PROGRAMS = [
+    page
+    for page in PAGES
+    if page.parent == EXTENDING.parent and page != EXTENDING and any(blocks(page, "python"))
+]
 
 
 def test_there_are_pages_and_commands():
-    assert {page.name for page in PAGES} >= {"tutorial.md", "attacks.md", "extending.md"}
+    assert {page.name for page in PAGES} >= {"tutorial.md", "attacks.md", EXTENDING.name}
     assert sum(len(commands(page)) for page in PAGES) > 10
+
+
+@pytest.mark.skipif(PAGES[0].name != "README.md", reason="this copy has no README")
+def test_the_readme_links_every_page():
+    links = _LINK.findall(prose(PAGES[0]))
+    assert {f"docs/{page.name}" for page in PAGES[1:]} <= set(links)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -357,33 +370,51 @@ def test_make_targets_exist(page):
             assert named <= targets, f"{page.name}, line {command.line}"
 
 
-def run_python_blocks(page: Path, folder: Path) -> None:
-    """Run them in a process of their own: what a page registers stays there."""
-    lines = [""] * page.read_text(encoding="utf-8").count("\n")
-    for start, text in blocks(page, "python"):
-        block = text.splitlines()
-        lines[start - 1 : start - 1 + len(block)] = block  # errors name the page's own lines
-    lines += [
-        "for _name, _test in list(globals().items()):",
-        "    if _name.startswith('test_'):",
-        "        _test()",
-    ]
-    program = folder / f"{page.stem}.py"
-    program.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def run_python(words: Sequence[str], folder: Path) -> None:
+    """Run Python in a process of its own: what a page or an example registers stays there."""
     done = subprocess.run(
-        [sys.executable, program.name],
+        [sys.executable, *words],
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def run_python_blocks(page: Path, folder: Path) -> None:
+    lines = [""] * page.read_text(encoding="utf-8").count("\n")
+    for start, text in blocks(page, "python"):
+        block = text.splitlines()
+        lines[start - 1 : start - 1 + len(block)] = block  # errors name the page's own lines
+    program = folder / f"{page.stem}.py"
+    program.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run_python([program.name], folder)
 
 
 @pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.name)
-def test_python_blocks_run_and_their_tests_pass(page, tmp_path):
+def test_python_blocks_run(page, tmp_path):
     run_python_blocks(page, tmp_path)
+
+
+def test_the_page_on_extending_shows_lines_of_the_examples():
+    shown = [text for _, text in blocks(EXTENDING, "python")]
+    files = [path.read_text(encoding="utf-8") for path in EXAMPLES]
+    assert shown
+    for text in shown:
+        indented = (textwrap.indent(text, " " * width) for width in (0, 4, 8, 12))
+        assert any(one in file for one in indented for file in files), text
+
+
+def test_the_page_on_extending_links_every_example():
+    links = _LINK.findall(prose(EXTENDING))
+    assert {f"../tests/extending/{path.name}" for path in EXAMPLES} <= set(links)
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_on_extending_pass():
+    run_python(["-m", "pytest", "-q", *map(str, EXAMPLES)], REPOSITORY)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
