@@ -224,11 +224,13 @@ def _allowed(
     held = [(group, group.exact_bound) for group in groups if group.exact_bound is not None]
     if not held:
         return []
-    xs, edge = [places[group["level"]] for group, _ in held], [bound for _, bound in held]
+    # More noise never allows more: the last edge goes on to the end of the axis.
+    xs = [*(places[group["level"]] for group, _ in held), axis.get_xlim()[1]]
+    edge = [*(bound for _, bound in held), held[-1][1]]
     color = look(turn)["color"]
     axis.fill_between(xs, edge, 1.0, color=color, alpha=0.08, linewidth=0, zorder=1.2)
     axis.plot(xs, edge, color=color, linewidth=2.4, alpha=0.3, zorder=1.3)
-    sheet.key("no attack can be above the edge", patch=MUTED, alpha=0.25, linewidth=0)
+    sheet.key("the most that any attack can extract", color=MUTED, linewidth=2.4, alpha=0.5)
     said = [
         f"{scale.symbol} = {_tick(scale, group['level'])}: {share(bound)}" for group, bound in held
     ]
@@ -310,7 +312,9 @@ def _note(
         "under-trained model, not a defense."
     )
     if "exact_bound" in frame and frame["exact_bound"].notna().any():
-        text += " The edge of a shade in a line's color is the most that any attack can extract."
+        text += (
+            " The edge of a shade is the most that any attack can extract at the R of its color."
+        )
     if bounded:
         delta = f", at δ = {short(next(iter(deltas)))}" if len(deltas) == 1 else ""
         text += (

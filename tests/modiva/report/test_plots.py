@@ -223,8 +223,8 @@ def test_noise_is_drawn_with_both_attacks_accuracy_and_bounds(simulated):
     for axis in (strongest, published):
         edges = [line.get_ydata() for line in axis.lines if line.get_linewidth() == 2.4]
         assert len(edges) == 3  # one a number of repetitions
-        assert list(edges[0]) == pytest.approx([1, 0.929, 0.1335, 0.0016], abs=1e-3)
-        assert list(edges[2]) == pytest.approx([1] * 4)
+        assert list(edges[0]) == pytest.approx([1, 0.929, 0.1335, 0.0016, 0.0016], abs=1e-3)
+        assert list(edges[2]) == pytest.approx([1] * 5)
     assert "any attack" in drawing.caption
 
 
