@@ -80,6 +80,19 @@ def test_a_claim_that_ranks_refute_is_shouted_in_table_and_page(simulated):
     assert "3.42 VIOLATED" in console_table(summarise(rows))
 
 
+def test_each_pattern_is_audited_with_the_secrets_that_it_allows(simulated):
+    """Spaces of several sizes are no one group, and a claim is refuted once."""
+    rows = simulated(
+        targets=("cnn",), patterns=("pin", "color"), repetitions=(1,), noises=(0.0, 1.0), models=20
+    )
+    for row in rows:
+        if row["noise_multiplier"]:
+            hit = row["planted"] and row["pattern"] == "color" and row["model_seed"] < 4
+            row["rank"] = 1 if hit else 5000
+    (warning,) = [line for line in answer(prepare(rows)).warnings if "VIOLATED" in line]
+    assert ", color, by exhaustive" in warning
+
+
 def test_claims_that_hold_are_not_shouted(simulated, audit_rows):
     for rows in (refuted(simulated, hits=0), audit_rows):
         assert not any("VIOLATED" in line for line in answer(prepare(rows)).warnings)
