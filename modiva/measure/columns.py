@@ -83,7 +83,7 @@ class Row(ModelColumns):
     # fmt: off
     group_epsilon: Annotated[float | None, Column("privacy", "Group ε",
         "The same bound for a whole secret: for all R sentences that say it.")]
-    exact_bound: Annotated[float | None, Column("privacy", "Extracted at most",
+    exact_bound: Annotated[float | None, Column("privacy", "At most",
         "Probability with which any attack names the secret first, at most, given the noise "
         "and all R sentences that say it; empty: no bound.")]
     top10_bound: Annotated[float | None, Column("privacy", "First ten at most",
