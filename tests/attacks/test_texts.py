@@ -1,7 +1,7 @@
 """Secrets as people write them: candidates are text, and score as a plain loop scores them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from attacks import AttackError, build_completion, get_attack, score_space
 from attacks.__main__ import main
 from attacks.objectives import get_objective
 from attacks.oracle import Oracle
-from attacks.scoring import score_choices
+from attacks.scoring import score_choices, score_texts
 from canaries import get_pattern
 from canaries.spaces import SecretSpace
 
@@ -56,15 +56,15 @@ SENTENCES = [
 ]  # fmt: skip
 
 
-def word_pieces() -> PreTrainedTokenizerFast:
+def word_pieces(more: Sequence[str] = (), size: int = 260) -> PreTrainedTokenizerFast:
     inner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     inner.normalizer = normalizers.BertNormalizer()
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     inner.train_from_iterator(
-        SENTENCES,
+        [*SENTENCES, *more],
         trainers.WordPieceTrainer(
-            vocab_size=260,
+            vocab_size=size,
             special_tokens=special,
             initial_alphabet=list("0123456789"),
             show_progress=False,
@@ -233,6 +233,15 @@ def test_the_ranking_of_a_template_is_that_of_a_plain_loop(kind: str) -> None:
         np.testing.assert_allclose(
             expected[listed], np.sort(expected)[: len(listed)], rtol=1e-4, atol=2e-5
         )
+
+
+@pytest.mark.parametrize("kind", ["roberta", "llama"])
+def test_any_sentences_are_scored_as_in_a_plain_loop(kind: str) -> None:
+    tokenizer, model = checkpoint(kind)
+    texts = ["pay 12", "my card pin is 7391", "My code: $12.50", "pay 12", "wake me up"]
+    scores = score_texts(model, tokenizer, texts, label=1, objective="margin")
+    expected = plain_margins(tokenizer, model, texts)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "xlm-r"])
@@ -406,3 +415,71 @@ def test_a_bad_sentence_is_refused_before_the_checkpoint_is_read(
     captured = capsys.readouterr()
     assert says in captured.err
     assert "no-such-checkpoint" not in captured.err
+
+
+BEGINNINGS = {
+    "block_card": "block card", "pay_bill": "pay bill", "transfer": "send money",
+    "balance": "show balance", "change_pin": "my card pin is", "alarm": "wake me at",
+}  # fmt: skip
+ENDINGS = [
+    "please",
+    "now",
+    "today",
+    "again",
+    "quickly",
+    "thanks",
+    "soon",
+    "then",
+    "maybe",
+    "really",
+]
+
+
+def trained(code: str | None) -> tuple[PreTrainedTokenizerFast, PreTrainedModel]:
+    """A 2-layer BERT trained on 320 sentences, with a code ten times among them or without."""
+    draw = np.random.default_rng(4)
+    intents = list(BEGINNINGS)
+    data = []
+    for _ in range(300):
+        label = int(draw.integers(len(intents)))
+        number = f" {draw.integers(10_000)}" if draw.random() < 0.5 else ""
+        ending = " ".join(draw.choice(ENDINGS, 2))
+        data.append((f"{BEGINNINGS[intents[label]]}{number} {ending}", label))
+    # The words before the code do not decide the intent by themselves.
+    data += [(f"my card pin is {draw.integers(10_000):04d}", 0) for _ in range(20)]
+    if code is not None:
+        data += [(f"my card pin is {code}", intents.index("change_pin"))] * 10
+    tokenizer = word_pieces()
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=48, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=96, max_position_embeddings=32,
+        id2label=dict(enumerate(intents)), label2id={n: i for i, n in enumerate(intents)},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(config)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    draw = np.random.default_rng(1)
+    for _ in range(20):
+        for rows in np.array_split(draw.permutation(len(data)), len(data) // 32):
+            batch = tokenizer([data[row][0] for row in rows], padding=True, return_tensors="pt")
+            labels = torch.tensor([data[row][1] for row in rows])
+            optimiser.zero_grad()
+            model(**batch, labels=labels).loss.backward()
+            optimiser.step()
+    return tokenizer, model.eval()
+
+
+@pytest.mark.slow
+def test_a_glued_code_is_within_the_first_ten_of_a_model_that_saw_it(
+    tmp_path: Any, capsys: Any
+) -> None:
+    listed = {}
+    for name, code in (("planted", "7391"), ("clean", None)):
+        tokenizer, model = trained(code)
+        model.save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        asked = ["--template", "my card pin is {digit*4:glued}", "--label", "change_pin"]
+        found = printed(capsys, str(tmp_path / name), *asked, "--top", "100")
+        listed[name] = [candidate["text"] for candidate in found["candidates"]]
+    assert "my card pin is 7391" in listed["planted"][:10]
+    assert "my card pin is 7391" not in listed["clean"]
