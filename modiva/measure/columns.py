@@ -177,7 +177,7 @@ _GROUPS = (
     Column("group", "Models", "Independently trained models.", "n_models", int),
     Column(
         "group",
-        "Group ε at least",
+        "Audit: ε ≥",
         "Lower bound (95 %) on the privacy loss of all repetitions, by the ranks of one secret of "
         "each model; of controls it should be 0.",
         "epsilon_lower",
@@ -185,7 +185,7 @@ _GROUPS = (
     ),
     Column(
         "group",
-        "μ at least",
+        "Audit: μ ≥",
         "The same as μ of Gaussian differential privacy, which DP-SGD is close to.",
         "mu_lower",
         float,
