@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from modiva.measure import Group, summarise
-from modiva.report.plots import panels
+from modiva.report.plots import axes, panels
 from modiva.report.plots.style import CONTROL, INK, PALETTE, PAPER, Drawing
 from modiva.report.words import compact, count, least_defended, percent
 
@@ -66,13 +66,11 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
                 spoken.append(f"{name}, {panels.CONTROLS}: {percent(own.mean)}.")
         if len(sizes):
             axis.axvline(1 / sizes.min(), color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-        panels.name_panel(axis, name)
+        axes.name_panel(axis, name)
         axis.set_xlim(-0.03, 1.03)
         axis.set_xticks(np.linspace(0, 1, 5), ["0", "", "50", "", "100 %"])
         labels = [f"{attack} ({compact(max(cost[attack], 1))})" for attack in attacks]
-        axis.set_yticks(
-            range(len(attacks)), labels if panels.is_first(axis) else [""] * len(labels)
-        )
+        axis.set_yticks(range(len(attacks)), labels if axes.is_first(axis) else [""] * len(labels))
         axis.set_ylim(-0.6, len(attacks) - 0.4)
         axis.spines["left"].set_visible(False)
         axis.tick_params(axis="y", length=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from modiva.report.plots import panels
+from modiva.report.plots import axes, panels
 from modiva.report.plots.style import CONTROL, INK, MUTED, PALETTE, Drawing
 from modiva.report.words import count, strongest_attack
 
@@ -39,7 +39,7 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
     for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
         name = panels.facet_title(frame, pair)
-        panels.name_panel(axis, name)
+        axes.name_panel(axis, name)
         for place, number in enumerate(repetitions):
             here = part[(part["repetitions"] == number) & (part["planted"] == 1)]
             for turn, condition in enumerate(conditions):
@@ -63,8 +63,8 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
         axis.tick_params(axis="x", length=0)
         axis.set_xlim(-0.55, len(repetitions) - 0.45)
         axis.set_xlabel(panels.REPETITIONS)
-        axis.tick_params(axis="y", labelleft=panels.is_first(axis))
-        if panels.is_first(axis):
+        axis.tick_params(axis="y", labelleft=axes.is_first(axis))
+        if axes.is_first(axis):
             axis.set_ylabel("exposure (bits)")
     note = (
         "Exposure: log2 of the number of possible secrets minus log2 of the rank of the true one. "

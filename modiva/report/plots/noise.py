@@ -12,7 +12,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from modiva.measure import Group, Interval, summarise
 from modiva.report.answer import exact
-from modiva.report.plots import panels
+from modiva.report.plots import axes, panels
 from modiva.report.plots.style import GRID, INK, MUTED, NOTE_SIZE, Drawing, look
 from modiva.report.words import PRIVATE, compact, count, share, short, strongest_attack
 
@@ -93,17 +93,17 @@ def _draw(frame: pd.DataFrame, scale: _Scale, across: int) -> Drawing | None:
         placed.append(places)
         gap = _axes(sheet, [top, *stack], places, scale)
         for attack, axis in zip(attacks, stack, strict=False):
-            panels.rate_axis(axis, f"extracted by\n{attack}")
+            axes.rate_axis(axis, f"extracted by\n{attack}")
             chosen = part[part["attack"] == attack]
             shown += _extraction(sheet, axis, chosen, repetitions, places, gap, scale, name, spoken)
         if accurate:
-            panels.rate_axis(stack[-1], "test accuracy")
+            axes.rate_axis(stack[-1], "test accuracy")
             _accuracy(sheet, stack[-1], part, places, gap, scale, name, spoken)
-        panels.name_panel(top, name)
+        axes.name_panel(top, name)
         _bounds(top, part, bounds, places, sheet.inches())
     sheet.figure.align_ylabels([axis for _, *stack in sheet.panels for axis in stack])
     note = _note(frame, attacks, bool(bounds), shown) + sheet.unclear_note() + left_out
-    if any(places != panels.log_places(list(places), _GAP) for places in placed):
+    if any(places != axes.log_places(list(places), _GAP) for places in placed):
         note += f" Levels of {scale.name} are evenly spaced, not to scale."
     figure = sheet.finish(panels.subject(frame, f"by {' and '.join(attacks)}", groups=shown), note)
     return Drawing(
@@ -141,7 +141,7 @@ def _bounded_repetitions(planted: pd.DataFrame, repetitions: Sequence[int]) -> l
 
 def _places(noises: Sequence[float]) -> dict[float, float]:
     """Return where each noise stands: by its logarithm, or evenly where that would be too close."""
-    places = panels.log_places(noises, _GAP)
+    places = axes.log_places(noises, _GAP)
     xs = list(places.values())
     least = min(right - left for left, right in pairwise(xs))
     if least < 0.09 * (xs[-1] - xs[0]):
@@ -162,7 +162,7 @@ def _axes(
         if axis is stack[0]:  # ε only: no axis of its own
             axis.set_xticks([])
             continue
-        gap = panels.place_axis(
+        gap = axes.place_axis(
             axis, places, sheet.inches(), label, lambda level: _tick(scale, level)
         )
         if axis is not stack[-1]:
@@ -284,7 +284,7 @@ def _bounds(
         side.set_visible(False)
     axis.grid(visible=False)
     axis.set_ylim(0, 1)
-    axis.tick_params(length=0, labelleft=panels.is_first(axis), pad=6)
+    axis.tick_params(length=0, labelleft=axes.is_first(axis), pad=6)
     heights = [1 - (turn + 0.5) / len(bounds) for turn in range(len(bounds))]
     axis.set_yticks(heights, [f"ε, R = {count(number)}" for number in bounds], fontsize=NOTE_SIZE)
     across = blended_transform_factory(axis.transData, axis.transAxes)
@@ -294,7 +294,7 @@ def _bounds(
         # A group whose bound says nothing has none, beside a sentence that has one.
         claims = same[column].fillna(math.inf).where(same["epsilon"].notna())
         found = claims.groupby(same["level"]).max()  # what holds for every target
-        for level in panels.readable(places, inches):
+        for level in axes.readable(places, inches):
             bound = found.get(level, math.nan)
             text = "∞" if level == 0 or math.isinf(bound) else compact(bound)
             label = axis.text(places[level], height, text, transform=across, fontsize=NOTE_SIZE)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from modiva.measure import Interval, bounded_interval, models
-from modiva.report.plots import panels
+from modiva.report.plots import axes, panels
 from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import count, least_defended, strongest_attack
 
@@ -37,8 +37,8 @@ def by_position(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | N
         part = _cell(frame, cell)
         name = panels.facet_title(frame, cell[:2])
         name += f", {cell[2]} words" if frame["length"].nunique() > 1 else ""
-        panels.name_panel(axis, name)
-        panels.rate_axis(axis, "right word")
+        axes.name_panel(axis, name)
+        axes.rate_axis(axis, "right word")
         places = [float(place) for place in range(1, cell[2] + 1)]
         axis.set_xticks(places, [f"{place:g}" for place in places])
         axis.set_xlim(0.5, cell[2] + 0.5)

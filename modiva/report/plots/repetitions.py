@@ -4,7 +4,7 @@ import pandas as pd
 
 from modiva.measure import summarise
 from modiva.report.answer import exact
-from modiva.report.plots import panels
+from modiva.report.plots import axes, panels
 from modiva.report.plots.style import Drawing, look
 from modiva.report.words import count, least_defended, strongest_attack
 
@@ -48,7 +48,7 @@ def _draw(
     if len(hues) > panels.LINES:
         left_out += f" {panels.LINES} of {len(hues)} lines, evenly chosen; all are in the table."
         hues = panels.some(hues)
-    places = panels.log_places(sorted(frame["repetitions"].unique()))
+    places = axes.log_places(sorted(frame["repetitions"].unique()))
     sheet = panels.Sheet(title, len(pairs), frame["target"].nunique(), across=across)
     spoken, shown = [], []
     for pair, (axis,) in zip(pairs, sheet.panels, strict=True):
@@ -57,9 +57,9 @@ def _draw(
         planted = [group for group in planted if group.exact and group[hue] in hues]
         shown += planted
         panel = panels.facet_title(frame, pair)
-        panels.name_panel(axis, panel)
-        panels.rate_axis(axis, "reconstructed exactly")
-        gap = panels.place_axis(axis, places, sheet.inches(), panels.REPETITIONS)
+        axes.name_panel(axis, panel)
+        axes.rate_axis(axis, "reconstructed exactly")
+        gap = axes.place_axis(axis, places, sheet.inches(), panels.REPETITIONS)
         lines = []
         for turn, line in enumerate(hues):
             own = [group for group in planted if group[hue] == line]

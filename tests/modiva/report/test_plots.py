@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from modiva.measure import summarise
 from modiva.report import figures
-from modiva.report.plots import _DRAW, NARROW, panels
+from modiva.report.plots import _DRAW, NARROW, axes
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.style import PALETTE, STYLE, settle
@@ -145,11 +145,11 @@ def test_where_nothing_came_back_no_interval_is_drawn(simulated):
 
 def test_zero_is_set_apart_by_a_marked_break():
     axis = Figure().subplots()
-    places = panels.log_places([0, 0.1, 1])
-    assert panels.place_axis(axis, places, 2.0, "noise") == (places[0], places[0.1])
+    places = axes.log_places([0, 0.1, 1])
+    assert axes.place_axis(axis, places, 2.0, "noise") == (places[0], places[0.1])
     assert len(axis.lines) == 2  # the gap in the axis and its two strokes
     axis = Figure().subplots()
-    assert panels.place_axis(axis, panels.log_places([1, 10]), 2.0, "R") is None
+    assert axes.place_axis(axis, axes.log_places([1, 10]), 2.0, "R") is None
     assert not axis.lines
 
 
