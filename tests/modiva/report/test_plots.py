@@ -359,7 +359,11 @@ def test_private_methods_of_one_level_are_not_pooled(simulated, asked):
     drawing = (by_epsilon if asked else by_noise)(prepare(rows))
     said = drawing.alt.split("CNN")[1:]
     for method, rate in (("DP", "100 %"), ("eDP-SGD", "0 %"), ("DP in a loop", "0 %")):
-        mine = [part for part in said if part.startswith(f", {method},")]
+        mine = [
+            part
+            for part in said
+            if part.startswith(f", {method},") and " at most: " not in part  # what theory allows
+        ]
         assert mine
         assert any(rate in part for part in mine)
         assert method == "DP" or not any("100 %" in part.partition("test")[0] for part in mine)
