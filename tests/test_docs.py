@@ -277,6 +277,9 @@ def workplace(tmp_path, monkeypatch) -> Path:
     words = ["call me at my pin code is", *map(str, range(10))]
     model = build(parse_target("cnn", "small"), texts=words, intents=["contact", "HassTurnOn"])
     save(model, Path("my-intent-model"))
+    for name, first in (("train", 100), ("test", 500)):  # of codes that the model does not know
+        rows = "".join(f"my pin code is {first + n},contact\n" for n in range(12))
+        Path(f"{name}.csv").write_text(f"text,intent\n{rows}")
     return tmp_path
 
 

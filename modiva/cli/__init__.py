@@ -45,6 +45,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "Attack",
             "Extract a secret from a trained text classifier.",
         ),
+        "expose": (
+            "modiva.cli.expose",
+            "Expose",
+            "Say which secrets that stand in training data anyway a classifier gives away.",
+        ),
         "score": (
             "modiva.cli.score",
             "Score",

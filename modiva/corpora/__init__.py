@@ -1,6 +1,6 @@
 """Intent-classification data: the default grammar, public sets, and files of the user."""
 
-from modiva.corpora.catalog import describe, fetch, load, local_copy, missing, names
+from modiva.corpora.catalog import describe, fetch, load, local_copy, missing, names, read_pairs
 from modiva.corpora.columns import parse_columns
 from modiva.corpora.corpus import Corpus
 
@@ -13,4 +13,5 @@ __all__ = [
     "missing",
     "names",
     "parse_columns",
+    "read_pairs",
 ]

@@ -126,6 +126,29 @@ def load(
     raise _unknown(name)
 
 
+def read_pairs(spec: str) -> list[tuple[str, str]]:
+    """Read the texts of one file as they are written, with their intents; blank ones are left out.
+
+    Args:
+        spec: a path; FILE#text=COLUMN,intent=COLUMN chooses columns of tables.
+
+    Raises:
+        ModivaError: no such file, or one that holds no sentences with intents.
+    """
+    path, columns = parse_columns(spec)
+    if not path.is_file():
+        raise ModivaError(f"no file {str(path)!r}: give a CSV, TSV or JSON lines file")
+    splits = detect.read(path, columns).splits
+    if list(splits) != ["train"]:
+        raise ModivaError(
+            f"{path} holds the splits {', '.join(splits)}: give a file of one of them"
+        )
+    found = [(text, intent) for text, intent in splits["train"] if text.strip()]
+    if not found:
+        raise ModivaError(f"{path} holds no sentences: add some")
+    return found
+
+
 def local_copy(name: str) -> Path | None:
     """Where MODIVA_CORPORA holds a local copy of a named corpus; None where it holds none."""
     return public.local_copy(name) if name in public.PUBLIC else None

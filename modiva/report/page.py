@@ -55,12 +55,12 @@ def write_report(
     """
     frame = prepare(rows)
     shown = {key: value for key, value in settings.items() if key not in ("title", "command")}
-    script = _resource("page.js")
+    script = resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     table = table_of(summary)
     page = (
-        _environment()
-        .from_string(_resource("page.html"))
+        environment()
+        .from_string(resource("page.html"))
         .render(
             title=settings.get("title", "What came back out"),
             command=settings.get("command"),
@@ -75,7 +75,7 @@ def write_report(
             notes=glossary.NOTES,
             glossary={name: own.meaning for name, own in COLUMNS.items() if name in frame},
             settings={key: setting_text(value) for key, value in shown.items()},
-            style=Markup(_resource("page.css")),
+            style=Markup(resource("page.css")),
             script=Markup(script),
             digest=digest,
             data=_data(table),
@@ -85,8 +85,8 @@ def write_report(
     return write_text(Path(folder) / "report.html", page)
 
 
-def _environment() -> jinja2.Environment:
-    """Return what renders the page: everything is escaped, and control characters are marks."""
+def environment() -> jinja2.Environment:
+    """Return what renders a page: everything is escaped, and control characters are marks."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize
     )
@@ -116,7 +116,8 @@ def _together(text: str) -> str:
     return text.replace(" %", "\u00a0%").replace(" = ", "\u00a0=\u00a0")
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Return a text file of this package."""
     return (files("modiva.report") / name).read_text(encoding="utf-8")
 
 

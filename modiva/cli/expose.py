@@ -1,0 +1,94 @@
+"""`modiva expose`: which secrets of its training data does a checkpoint give away, as it is."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from modiva.errors import ModivaError
+from modiva.validate import at_least
+
+
+@dataclass(frozen=True)
+class Expose:
+    """Say which secrets that stand in training data anyway a classifier gives away.
+
+    Nothing is planted and nothing trained. Numbers, codes, phone numbers, e-mail addresses, dates
+    and amounts of the members are ranked among all that could stand in their place, and compared
+    with those of sentences that the classifier has not seen. Secrets are masked in all output.
+    """
+
+    checkpoint: Positional[str]
+    """Folder (or Hugging Face hub name) of a sequence classifier with safetensors weights."""
+    members: str
+    """File of sentences with labels that the classifier was trained on: CSV, TSV or JSON lines;
+    FILE#text=COLUMN,intent=COLUMN chooses columns."""
+    nonmembers: str
+    """The same of the same source that it was not trained on, such as the test split."""
+    reference: str | None = None
+    """A checkpoint that was not trained on the members: ranks are compared with those under it."""
+    patterns: Path | None = None
+    """YAML of regular expressions of your own, such as badge: '[A-Z]{2}[0-9]{3}'; the first group
+    is the secret, or all of it."""
+    marked: bool = False
+    """Secrets are those in braces, as in "my pin is {7391}", and no others."""
+    region: str = "US"
+    """Country of phone numbers that do not begin with +."""
+    candidates: int = 10_000
+    """Spaces of up to so many candidates are scored whole; of larger ones at most 2,000 others."""
+    sentences: int = 500
+    """At most so many sentences of each side are ranked, drawn at random."""
+    top: int = 10
+    """Secrets printed, the most exposed first."""
+    reveal: bool = False
+    """Show the secrets."""
+    json: bool = False
+    """Print JSON instead of tables."""
+    out: Path | None = None
+    """Folder for exposed.csv and the page exposed.html."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    seed: int = 0
+    """Of every random draw."""
+
+    def run(self) -> int:
+        """Rank, compare, print, and write the files."""
+        at_least(self, 100, "candidates", flags=True)
+        at_least(self, 1, "sentences", "top", flags=True)
+        at_least(self, 0, "seed", flags=True)
+        if self.out is not None and self.out.exists() and not self.out.is_dir():
+            raise ModivaError(f"--out {self.out} is a file: give a folder")
+        from modiva.corpora import read_pairs
+        from modiva.natural import Finder, expose, load_kinds
+
+        own = load_kinds(self.patterns) if self.patterns else {}
+        finder = Finder(own, self.region, self.marked)
+        members, nonmembers = read_pairs(self.members), read_pairs(self.nonmembers)
+        from attacks.checkpoint import load_checkpoint
+
+        model, tokenizer = load_checkpoint(self.checkpoint, device=self.device)
+        reference = load_checkpoint(self.reference, device=self.device) if self.reference else None
+        found = expose(
+            model, tokenizer, members, nonmembers, reference=reference, finder=finder,
+            candidates=self.candidates, sentences=self.sentences, seed=self.seed,
+        )  # fmt: skip
+        told = {
+            "checkpoint": self.checkpoint,
+            "members_file": self.members,
+            "nonmembers_file": self.nonmembers,
+            "reference": self.reference,
+            "seed": self.seed,
+        }
+        written: list[Path] = []
+        if self.out is not None:
+            from modiva.report import write_exposed
+
+            written = write_exposed(self.out, found, told, top=self.top, reveal=self.reveal)
+        if self.json:
+            print(json.dumps(told | found.as_dict(top=self.top, reveal=self.reveal), indent=2))
+        else:
+            print(found.table(top=self.top, reveal=self.reveal))
+            for path in written:
+                print(path)
+        return 0
