@@ -107,3 +107,20 @@ def test_the_initial_model_is_what_training_began_with(trained):
 def test_a_corpus_of_another_content_is_refused():
     with pytest.raises(ModivaError, match="not the one that the study was planned with"):
         prepare(CONDITION, fingerprint="0" * 64)
+
+
+@pytest.mark.parametrize(("pattern", "known"), [("pin-glued", 10_000), ("zip-glued", 0)])
+def test_the_vocabulary_holds_all_glued_codes_or_none(pattern, known):
+    """A vocabulary with the planted codes alone would give them away."""
+    condition = dataclasses.replace(CONDITION, patterns=(pattern,))
+    prepared = prepare(condition, device="cpu")
+    length = 4 if known else 5
+    vocabularies = []
+    for seed in (0, 1):
+        planted = prepared.plant(seed)
+        vocabulary = prepared.build(planted, seed).tokenizer.get_vocab()
+        codes = {word for word in vocabulary if word.isdigit() and len(word) == length}
+        assert len(codes) == known
+        assert ("".join(planted.ledger.canaries[0].secret) in codes) == bool(known)
+        vocabularies.append(codes)
+    assert vocabularies[0] == vocabularies[1]
