@@ -103,10 +103,11 @@ class Exposed:
     def sentence(self) -> str:
         """The answer in one sentence, with what follows from it in another."""
         members, others = self._side("members"), self._side("nonmembers")
+        one = members["first_percent"] == 1
         shares = (
             f"{count(members['first_percent'])} of {plural(members['secrets'], 'secret')} in the "
-            f"training data {'is' if members['first_percent'] == 1 else 'are'} ranked in the first "
-            "percent of their space; of secrets that were not in it, "
+            f"training data {'is' if one else 'are'} ranked in the first percent of "
+            f"{'its' if one else 'their'} space; of secrets that were not in it, "
             f"{count(others['first_percent'])} of {count(others['secrets'])}"
         )
         if self.p_value is None:
@@ -144,6 +145,7 @@ class Exposed:
             "permutations": PERMUTATIONS if self.p_value is not None else 0,
             "statistic": STATISTIC
             + (", less the same under the reference" if self._calibrated else ""),
+            "calibrated": self._calibrated,
             "members": self._side("members"),
             "nonmembers": self._side("nonmembers"),
             "kinds": self.by_kind(),
@@ -162,12 +164,14 @@ class Exposed:
             ]
             lines.append(f"{row['kind']:<12}{cells[0]:>20}{cells[1]:>26}")
         lines += ["", "Most exposed secrets of the training data:"]
-        lines.append(f"{'percentile':>10}  {'times':>5}  {'kind':<10}  label: sentence")
+        under = "   reference" if self._calibrated else ""
+        lines.append(f"percentile{under}  times  {'kind':<10}  label: sentence")
         for one in self.most_exposed(top):
-            lines.append(
-                f"{100 * one.place.percentile:>8.3g} %  {one.times:>5}  {one.kind:<10}  "
-                f"{one_line(f'{one.label}: {one.text if reveal else one.masked}')}"
-            )
+            shares = f"{100 * one.place.percentile:>8.3g} %"
+            if one.reference is not None:
+                shares += f"{100 * one.reference.percentile:>10.3g} %"
+            told = one_line(f"{one.label}: {one.text if reveal else one.masked}")
+            lines.append(f"{shares}  {one.times:>5}  {one.kind:<10}  {told}")
         return "\n".join([*lines, *([""] if self.notes else []), *self.notes])
 
     @property

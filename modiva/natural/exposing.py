@@ -1,6 +1,7 @@
 """Members against non-members: which secrets of its training data does a checkpoint give away."""
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from modiva.natural.rank import Judge
 logger = logging.getLogger(__name__)
 
 SIDES = ("members", "nonmembers")
+_BRACES = re.compile(r"\{[^{}]*[0-9][^{}]*\}")
 _SHOWN = 5  # labels in an error
 
 
@@ -82,6 +84,12 @@ def expose(
             f"no secrets in the {plural(len(members), 'member sentence')}; looked for: "
             f"{', '.join(finder.kinds)}; give regular expressions of your own (--patterns), or "
             "mark secrets in braces (--marked)"
+        )
+    braces = sum(bool(_BRACES.search(text)) for text, _ in members)
+    if braces and not finder.marked:
+        notes.append(
+            f"{plural(braces, 'member sentence')} with braces around a digit: --marked takes what "
+            "stands in braces as the secret, and the braces away."
         )
     drawn = []
     for side, found in zip(SIDES, sides, strict=True):

@@ -22,14 +22,20 @@ REGION = "US"
 _MONTHS = SPACES["month"].options
 _MONTH = rf"(?:{'|'.join(_MONTHS)}|{'|'.join(name[:3] for name in _MONTHS)})"
 _DAY = "[0-9]{1,2}(?:st|nd|rd|th)?"
-_EMAIL = re.compile(r"(?<![\w.+-])([\w.+-]+)@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+# Corpora that are split into words have spaces around marks: 6 / 14 / 2035, ann @ mail . com.
+_EMAIL = re.compile(
+    r"(?<![\w.+-])(?:(?P<a>[\w.+-]+)@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+    r"|(?P<b>[\w+-]+(?: [.+-] [\w+-]+)*) @ (?:[A-Za-z0-9-]+ \. )+"
+    r"(?:com|org|net|edu|gov|io|co|uk|de|fr)\b)"
+)
 _DATE = re.compile(
-    r"(?<![\w.])(?:[0-9]{4}(?P<a>[-/.])[0-9]{1,2}(?P=a)[0-9]{1,2}"
-    r"|[0-9]{1,2}(?P<b>[-/.])[0-9]{1,2}(?P=b)(?:[0-9]{4}|[0-9]{2})"
-    rf"|(?:(?P<m>{_MONTH})\.? {_DAY}|{_DAY}(?: of)? (?P<n>{_MONTH}))(?:,? [0-9]{{4}})?)(?!\w)",
+    r"(?<![\w.])(?:[0-9]{4}(?P<a>[-/.]| [-/.] )[0-9]{1,2}(?P=a)[0-9]{1,2}"
+    r"|[0-9]{1,2}(?P<b>[-/.]| [-/.] )[0-9]{1,2}(?P=b)(?:[0-9]{4}|[0-9]{2})"
+    rf"|(?:(?P<m>{_MONTH})\.? {_DAY}|{_DAY}(?: of)? (?P<n>{_MONTH}))"
+    r"(?:(?: ?,)? [0-9]{4})?)(?!\w)",
     re.IGNORECASE,
 )
-_FIGURE = "[0-9](?:[0-9,.]*[0-9])?"
+_FIGURE = r"[0-9](?:[0-9,.]*[0-9])?(?: [.,] [0-9]+)*"
 _AMOUNT = re.compile(
     rf"[$€£¥]\s?{_FIGURE}"
     rf"|(?<![\w.]){_FIGURE}\s?(?:€|£|(?:dollars?|euros?|pounds?|usd|eur|gbp|bucks|cents)\b)",
@@ -84,7 +90,7 @@ class _Match:
 
 def _emails(text: str, _: str) -> Iterator[_Match]:
     for match in _EMAIL.finditer(text):
-        yield _Match(match.span(), match.span(1), LETTERS)
+        yield _Match(match.span(), match.span("a" if match["a"] else "b"), LETTERS)
 
 
 def _dates(text: str, _: str) -> Iterator[_Match]:

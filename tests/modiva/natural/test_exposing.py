@@ -5,7 +5,6 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from modiva.cli import main
 from modiva.errors import ModivaError
-from modiva.natural import Exposed, Finder, expose
+from modiva.natural import Finder, expose
 from modiva.natural.compare import permutation_p_value
 from modiva.natural.rank import place_of
 
@@ -82,11 +81,6 @@ def folder(target, tokenizer, tmp_path_factory) -> Path:
     return place
 
 
-def exposed(*given: Any, **settings: Any) -> Exposed:
-    """As `expose`, with few candidates, which is quick."""
-    return expose(*given, candidates=200, **settings)
-
-
 def table(path: Path, rows: Sequence[tuple[str, str]]) -> str:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
@@ -102,7 +96,7 @@ def test_codes_that_were_memorised_are_told_from_codes_that_were_not(target, tok
 
 
 def test_codes_that_nobody_saw_are_no_evidence(target, tokenizer, sides):
-    found = exposed(target, tokenizer, sides[1], sides[2])
+    found = expose(target, tokenizer, sides[1], sides[2])
     assert found.p_value > 0.05
     assert "No evidence" in found.sentence
 
@@ -131,16 +125,17 @@ def test_a_sample_of_a_large_space_ranks_as_the_whole(target, tokenizer, sides):
 
 
 def test_a_reference_takes_away_what_is_likely_without_the_members(target, tokenizer, sides):
-    itself = exposed(target, tokenizer, sides[0], sides[1], reference=(target, tokenizer))
+    itself = expose(target, tokenizer, sides[0], sides[1], reference=(target, tokenizer))
     assert {one.value for one in itself.ranked} == {0.0}
     assert itself.p_value == 1.0
+    assert "reference" in itself.table(top=3)
     fresh = trained(tokenizer, sides[2], 150)
-    found = exposed(target, tokenizer, sides[0], sides[1], reference=(fresh, tokenizer))
+    found = expose(target, tokenizer, sides[0], sides[1], reference=(fresh, tokenizer))
     assert found.p_value < 0.05
 
 
 def test_repeated_sentences_count_once_and_few_sentences_make_no_test(target, tokenizer, sides):
-    found = exposed(target, tokenizer, sides[0][:9] * 5, sides[1])
+    found = expose(target, tokenizer, sides[0][:9] * 5, sides[1])
     assert [one.times for one in found.ranked[:9]] == [5] * 9
     assert len(found.ranked) == 39
     assert found.p_value is None
@@ -150,7 +145,7 @@ def test_repeated_sentences_count_once_and_few_sentences_make_no_test(target, to
 
 def test_sentences_of_both_sides_are_left_out_of_both(target, tokenizer, sides):
     both = [(f"  {sides[0][0][0].upper()}", sides[0][0][1])]
-    found = exposed(target, tokenizer, sides[0], sides[1] + both)
+    found = expose(target, tokenizer, sides[0], sides[1] + both)
     assert len(found.ranked) == 59
     assert any("1 sentence in both files" in note for note in found.notes)
     with pytest.raises(ModivaError, match="all 30 distinct sentences"):
@@ -159,13 +154,13 @@ def test_sentences_of_both_sides_are_left_out_of_both(target, tokenizer, sides):
 
 def test_sentences_beyond_the_model_are_counted(target, tokenizer, sides):
     long = [(f"{'my ' * 20}pin is 123", "balance")]
-    found = exposed(target, tokenizer, sides[0][:5] + long, sides[1][:5])
+    found = expose(target, tokenizer, sides[0][:5] + long, sides[1][:5])
     assert any("1 secret left out" in note for note in found.notes)
 
 
 def test_words_that_the_tokenizer_cannot_tell_apart_are_in_the_middle(target, tokenizer):
     rows = [(f"my pin is AB{number}", "balance") for number in range(100, 130)]
-    found = exposed(target, tokenizer, rows[:15], rows[15:])
+    found = expose(target, tokenizer, rows[:15], rows[15:], candidates=200)
     assert {one.place.rank for one in found.ranked} == {100.5}
     assert found.p_value == 1.0
     assert any("30 of 30 secrets cannot be told" in note for note in found.notes)
@@ -198,7 +193,6 @@ def test_the_command_masks_secrets_unless_they_are_asked_for(folder, sides, tmp_
     members, others = (table(tmp_path / f"{n}.csv", rows) for n, rows in enumerate(sides[:2]))
     out = tmp_path / "out"
     command = ["expose", str(folder), "--members", members, "--nonmembers", others, "--json"]
-    command += ["--candidates", "200"]
     assert main([*command, "--out", str(out)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["evidence"] is True
@@ -248,6 +242,9 @@ def test_marked_secrets_are_ranked_alone(target, tokenizer, sides):
         return [(text.replace("is ", "is {") + "}", label) for text, label in rows]
 
     few = sides[0][:12], sides[1][:12]
-    marked = exposed(target, tokenizer, *map(mark, few), finder=Finder(marked=True))
+    marked = expose(target, tokenizer, *map(mark, few), finder=Finder(marked=True))
     assert {one.kind for one in marked.ranked} == {"marked"}
-    assert marked.p_value == exposed(target, tokenizer, *few).p_value
+    assert not marked.notes
+    unmarked = expose(target, tokenizer, *map(mark, few))
+    assert "12 member sentences with braces" in unmarked.notes[0]
+    assert marked.p_value == expose(target, tokenizer, *few).p_value

@@ -11,6 +11,7 @@ FOUND = {
     "e-mail": [
         ("write to ann.lee42@mail.example.com please", "ann.lee42@mail.example.com", 26**6 * 100),
         ("Joe_9@site.org", "Joe_9@site.org", 26**3 * 10),
+        ("to ann . lee @ mail . com please", "ann . lee @ mail . com", 26**6),
     ],
     "date": [
         ("i was born on 1987-03-15", "1987-03-15", 10**8),
@@ -19,12 +20,15 @@ FOUND = {
         ("on the 2nd of may 1990", "2nd of may 1990", 12 * 10**5),
         ("due 24.12.2025.", "24.12.2025", 10**8),
         ("from Sep 30 on", "Sep 30", 1200),
+        ("a table on 6 / 14 / 2035 at a", "6 / 14 / 2035", 10**7),
+        ("on april 25 , 2020", "april 25 , 2020", 12 * 10**6),
     ],
     "amount": [
         ("i paid $12.50 twice", "$12.50", 10**4),
         ("send 1,250 euros to her", "1,250 euros", 10**4),
         ("it cost £ 99", "£ 99", 100),
         ("why 75 dollars", "75 dollars", 100),
+        ("paid $ 12 . 50 twice", "$ 12 . 50", 10**4),
     ],
     "phone": [
         ("call me at 212-555-0134 now", "212-555-0134", 10**10),
@@ -75,6 +79,7 @@ def test_a_secret_is_found_whole_with_the_space_of_its_form(kind, text, secret, 
         "",
         "it may rain",
         "two of 9",
+        "see you @ home . thanks",
     ],
 )
 def test_ordinary_words_and_small_numbers_are_no_secrets(text):
