@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +18,7 @@ from modiva.corpora.text import normalise
 from modiva.counts import plural
 from modiva.errors import ModivaError
 
+_HALF = re.compile("[\ud800-\udfff]")
 logger = logging.getLogger(__name__)
 
 
@@ -143,7 +145,9 @@ def read_pairs(spec: str) -> list[tuple[str, str]]:
         raise ModivaError(
             f"{path} holds the splits {', '.join(splits)}: give a file of one of them"
         )
-    found = [(text, intent) for text, intent in splits["train"] if text.strip()]
+    # No tokenizer and no file takes half a character, which a broken JSON escape leaves.
+    rows = [(_HALF.sub(" ", text), intent) for text, intent in splits["train"]]
+    found = [(text, intent) for text, intent in rows if text.strip()]
     if not found:
         raise ModivaError(f"{path} holds no sentences: add some")
     return found

@@ -237,6 +237,19 @@ def test_bad_input_is_one_line(folder, sides, tmp_path, capsys):
         assert printed == ""
 
 
+def test_half_characters_of_broken_json_stop_nothing(folder, tmp_path, capsys):
+    for name, first in (("a", 100), ("b", 200)):
+        rows = [
+            f'{{"text": "my \\ud83d pin is {first + n} <b>", "label": "balance"}}'
+            for n in range(12)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(rows))
+    files = ["--members", str(tmp_path / "a.jsonl"), "--nonmembers", str(tmp_path / "b.jsonl")]
+    assert main(["expose", str(folder), *files, "--out", str(tmp_path / "out")]) == 0
+    assert "p = " in capsys.readouterr().out
+    assert "••• &lt;b&gt;" in (tmp_path / "out" / "exposed.html").read_text()
+
+
 def test_marked_secrets_are_ranked_alone(target, tokenizer, sides):
     def mark(rows: Rows) -> Rows:
         return [(text.replace("is ", "is {") + "}", label) for text, label in rows]
