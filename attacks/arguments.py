@@ -39,7 +39,15 @@ class AttackArguments:
     ranker: str | None = None
     """Folder of a ranker (`modiva ranker fit`); chooses the attack that it is for."""
     initial: str | None = None
-    """Checkpoint that the target was fine-tuned from, for attacks that use the first weights."""
+    """Checkpoint that the target was fine-tuned from, for attacks that use the first weights, and
+    for the verdict where there is no --reference."""
+    reference: str | None = None
+    """Checkpoint of the same classes and tokenizer that was trained without the secret: the verdict
+    takes its scores off."""
+    decoys: int = 200
+    """Other labels and prefixes that the verdict compares with, at least 20."""
+    verdict: bool = True
+    """End in a verdict: does the best candidate stand out?"""
     objective: str | None = None
     """loss, margin or hinge; the attack's own by default."""
     set: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from attacks.problem import Completion
 from attacks.ranker.ranker import Ranker
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
+from attacks.verdict import Verdict, check_count, check_reference, judge
 from attacks.vocabulary import whole_words
 from canaries.patterns import CATALOG, Pattern, get_pattern, listed_pattern, load_patterns
 from canaries.spaces import SPACES, WORD
@@ -31,6 +33,9 @@ def run(arguments: AttackArguments) -> int:
     """
     if arguments.top < 1:
         raise AttackError(f"--top is {arguments.top}, must be at least 1")
+    check_count(arguments.decoys)
+    if arguments.reference and not arguments.verdict:
+        raise AttackError("--reference is for the verdict, which --no-verdict leaves out")
     logging.disable_progress_bar()  # loading takes a moment; the search has a bar of its own
     build = pattern_builder(arguments)
     attack, ranker = chosen_attack(arguments)
@@ -43,6 +48,10 @@ def run(arguments: AttackArguments) -> int:
     if free and problem.size <= ENUMERATED:
         attack = configure("exhaustive", arguments.objective, ())
     initial = load_initial(arguments.initial, model) if arguments.initial else None
+    reference = None
+    if arguments.reference:
+        reference, its = load_checkpoint(arguments.reference, device=arguments.device)
+        check_reference(arguments.reference, reference, its, model, tokenizer)
     (found,) = attack.run(
         model,
         [problem],
@@ -50,12 +59,22 @@ def run(arguments: AttackArguments) -> int:
         seed=arguments.seed,
         progress=not arguments.json,
     )
+    verdict = None
+    if arguments.verdict:
+        verdict = judge(
+            model,
+            problem,
+            found,
+            count=arguments.decoys,
+            reference=reference or initial,
+            seed=arguments.seed,
+        )
     names: dict[Any, Any] = dict(model.config.id2label or {})
     label = str(names[problem.label])
     if arguments.json:
-        print(json.dumps(as_dict(problem, found, label, pattern, arguments), indent=2))
+        print(json.dumps(as_dict(problem, found, label, pattern, verdict, arguments), indent=2))
     else:
-        print(as_table(problem, found, label, arguments.top))
+        print(as_table(problem, found, label, verdict, arguments.top))
     return 0
 
 
@@ -121,7 +140,7 @@ def chosen_attack(arguments: AttackArguments) -> tuple[Attack, Ranker | None]:
         raise AttackError(
             f"attack {name} needs --initial CHECKPOINT: what the target was fine-tuned from"
         )
-    if "initial" not in attack.needs and arguments.initial:
+    if "initial" not in attack.needs and arguments.initial and not arguments.verdict:
         raise AttackError(f"--initial: attack {name} does not use the weights before training")
     return attack, ranker
 
@@ -152,6 +171,7 @@ def as_dict(
     found: Reconstruction,
     label: str,
     pattern: Pattern,
+    verdict: Verdict | None,
     arguments: AttackArguments,
 ) -> dict[str, Any]:
     """Build what `--json` prints."""
@@ -178,10 +198,13 @@ def as_dict(
             {"rank": rank, "secret": list(secret), "text": problem.text(secret), "score": score}
             for rank, (secret, score) in enumerate(_top(found, arguments.top), 1)
         ],
+        "verdict": None if verdict is None else asdict(verdict),
     }
 
 
-def as_table(problem: Completion, found: Reconstruction, label: str, top: int) -> str:
+def as_table(
+    problem: Completion, found: Reconstruction, label: str, verdict: Verdict | None, top: int
+) -> str:
     """Write the ranked candidates as lines of text; scores are the objective, lower is better."""
     # What ranks has a score of its own, which is no objective.
     by = (
@@ -189,17 +212,19 @@ def as_table(problem: Completion, found: Reconstruction, label: str, top: int) -
         if found.objective == found.attack
         else f"{found.attack} on {found.objective} (lower is better)"
     )
+    # Without evidence a candidate is no find.
+    sure = verdict is not None and verdict.evidence
     lines = [
         f"{by}, label {label}: {problem.size:,} possible secrets, "
         f"{found.evaluations:,} model evaluation{'s' * (found.evaluations != 1)}, "
         f"{found.seconds:.2f} s",
-        f"{'rank':>4}  {'score':>12}  sentence",
+        f"{'rank':>4}  {'score':>12}  {'sentence' if sure else 'guess'}",
     ]
     lines += [
         f"{rank:>4}  {score:>12.6g}  {problem.text(secret)}"
         for rank, (secret, score) in enumerate(_top(found, top), 1)
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(verdict.lines() if verdict else ())])
 
 
 def _top(found: Reconstruction, top: int) -> list[tuple[tuple[str, ...], float]]:

@@ -40,7 +40,7 @@ def test_the_table_shows_evaluations_and_the_best_sentence_first(saved, capsys):
     assert main([str(saved), *ASKED, "--attack", "coordinate", "--top", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "100 possible secrets" in lines[0]
-    assert len(lines) == 4
+    assert len(lines) == 6  # a title, a heading, two candidates, the facts and the verdict
     assert lines[2].split()[2] == "call"
 
 

@@ -1,6 +1,7 @@
 """Secrets as people write them: candidates are text, and score as a plain loop scores them."""
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from transformers import (
 
 from attacks import AttackError, build_completion, get_attack, score_space
 from attacks.__main__ import main
+from attacks.decoys import decoys
 from attacks.objectives import get_objective
 from attacks.oracle import Oracle
 from attacks.scoring import score_choices, score_texts
@@ -242,6 +244,22 @@ def test_any_sentences_are_scored_as_in_a_plain_loop(kind: str) -> None:
     scores = score_texts(model, tokenizer, texts, label=1, objective="margin")
     expected = plain_margins(tokenizer, model, texts)
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "xlm-r"])
+def test_decoys_of_a_template_score_as_their_text(kind: str) -> None:
+    tokenizer, model = checkpoint(kind)
+    for template in TEMPLATES:
+        problem = build_completion(tokenizer, model, pattern=get_pattern(template), label=1)
+        made = decoys(problem, model, 3, random.Random(0))
+        assert made
+        for decoy in made:
+            choices = torch.cartesian_prod(*map(torch.arange, problem.sizes)).tolist()
+            texts = [decoy.text(decoy.secret(row)) for row in choices]
+            assert not set(texts) & {problem.text(problem.secret(row)) for row in choices}
+            scores = score_space(model, decoy, "margin")
+            expected = plain_margins(tokenizer, model, texts)
+            np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "xlm-r"])
