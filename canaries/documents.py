@@ -74,14 +74,14 @@ def check_fields(value: Any, where: str, fields: Mapping[str, type]) -> None:
 
 
 def words_of(value: Any, where: str) -> tuple[str, ...]:
-    """A JSON list of words as a tuple; CanaryError if it is something else."""
+    """Return a JSON list of words as a tuple; CanaryError if it is something else."""
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise CanaryError(f"{where} is {quote(value)}: it must be a list of words")
     return tuple(value)
 
 
 def spaces_to_json(patterns: Iterable[Pattern]) -> dict[str, list[str]]:
-    """The options of every space of some patterns, by name.
+    """Return the options of every space of some patterns, by name.
 
     Raises:
         CanaryError: two different spaces have one name.
@@ -97,7 +97,7 @@ def spaces_to_json(patterns: Iterable[Pattern]) -> dict[str, list[str]]:
 
 
 def spaces_from_json(value: Any) -> dict[str, SecretSpace]:
-    """The spaces that `spaces_to_json` wrote."""
+    """Return the spaces that `spaces_to_json` wrote."""
     if not isinstance(value, dict):
         raise CanaryError(f"spaces is {quote(value)}, which is not a JSON object")
     return {
@@ -107,7 +107,7 @@ def spaces_from_json(value: Any) -> dict[str, SecretSpace]:
 
 
 def pattern_of(entry: Mapping[str, Any], where: str, spaces: Mapping[str, SecretSpace]) -> Pattern:
-    """The pattern of an entry with `pattern`, `template` and the names of its `spaces`."""
+    """Return the pattern of an entry with `pattern`, `template` and the names of its `spaces`."""
     names = words_of(entry["spaces"], f"spaces of {where}")
     unknown = [name for name in names if name not in spaces]
     if unknown:
@@ -117,7 +117,7 @@ def pattern_of(entry: Mapping[str, Any], where: str, spaces: Mapping[str, Secret
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process of this number runs on this machine."""
+    """Return whether a process of this number runs on this machine."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -41,7 +41,7 @@ class Canary:
         pattern: the name of its pattern.
         template: the template of its pattern, such as "call {digit*4}".
         spaces: the spaces that the template names, each once.
-        secret: one word a slot.
+        secret: one word per slot.
         label: the intent that it was planted with.
         repetitions: how often it stands in the training split; 0 or more.
         valid_repetitions: how often it stands in the validation split; 0 or more.

@@ -18,7 +18,7 @@ def load_patterns(path: str | Path) -> tuple[dict[str, str], dict[str, SecretSpa
 
     Args:
         path: a mapping with `patterns` (name: template), `spaces` (name: list of words, or the
-            name of a text file beside this one with one word a line), or both.
+            name of a text file beside this one with one word per line), or both.
 
     Returns:
         The templates and the spaces, by name, as `get_pattern` takes them.
@@ -95,7 +95,7 @@ def _words(path: Path, value: Any) -> list[Any]:
         return [line.strip() for line in lines if line.strip()]
     raise CanaryError(
         f"{quote(value)} is not a word list: give a list of words, or the name of a text file with "
-        "one word a line"
+        "one word per line"
     )
 
 

@@ -264,7 +264,7 @@ def _expand(
     vocabulary: Sequence[str] | None,
     spaces: Mapping[str, SecretSpace] | None,
 ) -> tuple[str | SecretSpace, ...]:
-    """The text and the space of each slot, with what stands between the slots of a row."""
+    """Return the text and the space of each slot, with what stands between the slots of a row."""
     found: dict[str, SecretSpace] = {}
     expanded: list[str | SecretSpace] = []
     for part in parts:

@@ -150,7 +150,7 @@ def candidate_words(patterns: Iterable[Pattern]) -> tuple[str, ...]:
 
 
 def _between_marks(word: Sequence[str | SecretSpace]) -> list[list[str | SecretSpace]]:
-    """The parts of a word between its punctuation marks, and the marks, which are words too."""
+    """Split a word at its punctuation marks, which are words too."""
     runs: list[list[str | SecretSpace]] = [[]]
     for part in word:
         if not isinstance(part, str):
@@ -252,7 +252,7 @@ def _label(planting: Planting, slug: str, intents: Sequence[str], used: set[str]
 
 
 def _refuse_shared_sentences(patterns: Sequence[Pattern]) -> None:
-    """Refuse patterns of which one could plant the other's controls."""
+    """Refuse two patterns if one could plant the other's controls."""
     distinct = list({pattern.parts: pattern for pattern in patterns}.values())
     for place, one in enumerate(distinct):
         for other in distinct[:place]:

@@ -1,4 +1,4 @@
-"""What an attacker knows of each canary: its sentence, what its slots may hold, and its label."""
+"""The attacker's knowledge of each canary: the sentence, the options of its slots, the label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -22,14 +22,14 @@ class Options:
         return sorted(self.known)
 
     def beginnings(self, text: str, start: int = 0) -> Iterator[str]:
-        """Those that `text` goes on with from `start`."""
+        """Yield those that `text` goes on with from `start`."""
         for length in self.lengths:
             option = text[start : start + length]
             if len(option) == length and option in self.known:
                 yield option
 
     def longer(self, beginning: str) -> Iterator[str]:
-        """Those that begin with `beginning` and go on."""
+        """Yield those that begin with `beginning` and go on."""
         for place in range(bisect_left(self.ordered, beginning), len(self.ordered)):
             option = self.ordered[place]
             if not option.startswith(beginning):
@@ -39,7 +39,7 @@ class Options:
 
 
 def split_words(parts: Sequence[Part]) -> list[list[Part]]:
-    """The words of a sentence, each as the pieces of text and slots that are glued in it."""
+    """Return the words of a sentence, each as the pieces of text and slots that are glued in it."""
     words: list[list[Part]] = [[]]
     for part in parts:
         if not isinstance(part, str):
@@ -55,7 +55,7 @@ def split_words(parts: Sequence[Part]) -> list[list[Part]]:
 
 
 def read_word(word: Sequence[Part], text: str) -> tuple[str, ...] | None:
-    """The options in the slots of a word whose text this is, or None where there are none."""
+    """Return the options in the slots of a word with this text; None where none fit."""
     options = [Options(part) for part in word]
     dead: set[tuple[int, int]] = set()  # places from which the rest cannot be read
 
@@ -78,7 +78,7 @@ def read_word(word: Sequence[Part], text: str) -> tuple[str, ...] | None:
 
 
 def is_ambiguous(word: Sequence[Part]) -> bool:
-    """Whether two different choices of options spell the same word.
+    """Return whether two different choices of options spell the same word.
 
     As of Sardinas and Patterson (1953), for codes of several alphabets in a row.
     """
@@ -87,27 +87,27 @@ def is_ambiguous(word: Sequence[Part]) -> bool:
     each = {part: Options(part) for part in word}
     options = [each[part] for part in word]
     # A word is read from its two ends where but one part has options of several lengths.
-    if sum(len(its.lengths) > 1 for its in options) < 2:
+    if sum(len(part.lengths) > 1 for part in options) < 2:
         return False
     starts = [
         (number + 1, number + 1, long.removeprefix(short))
-        for number, its in enumerate(options)
-        for long in its.known
-        for short in its.beginnings(long)
+        for number, part in enumerate(options)
+        for long in part.known
+        for short in part.beginnings(long)
         if short != long
     ]
     return _meet(options, options, starts)
 
 
 def share_text(one: Sequence[Part], other: Sequence[Part]) -> bool:
-    """Whether two words can be spelled alike."""
+    """Return whether two words can be spelled alike."""
     return _meet([Options(part) for part in one], [Options(part) for part in other], [(0, 0, "")])
 
 
 def _meet(
     one: Sequence[Options], other: Sequence[Options], starts: Sequence[tuple[int, int, str]]
 ) -> bool:
-    """Whether two sequences of parts can end in the same text.
+    """Return whether two sequences of parts can end in the same text.
 
     Args:
         one: the parts of the one.

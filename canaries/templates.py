@@ -11,7 +11,7 @@ MAX_SLOTS = 64
 GLUED = "glued"
 
 # call, pin and color are the patterns of Parikh, Dupuy and Gupta (ACL 2022). NAME holds a secret as
-# it is spoken, one word a slot; NAME-glued holds it as people write it.
+# it is spoken, one word per slot; NAME-glued holds it as people write it.
 CATALOG: Mapping[str, str] = MappingProxyType(
     {
         "call": "call {digit*4}",
@@ -69,7 +69,7 @@ def parse_slot(text: str) -> Slots:
     """Read `digit`, `digit*4`, `digit*4:glued`, `red|green`, `[red,green]*4`.
 
     Raises:
-        CanaryError: says what is wrong with anything else.
+        CanaryError: anything else; the message names what is wrong.
     """
     match = _SLOT.fullmatch(text)
     if match is None:

@@ -141,7 +141,7 @@ class Condition:
         return join_defense(self.defense, None if self.privacy is None else self.privacy.method)
 
     def as_dict(self) -> dict[str, Any]:
-        """The condition as plain JSON values."""
+        """Return the condition as plain JSON values."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
@@ -171,6 +171,6 @@ def split_defense(text: str) -> tuple[str, Method | None]:
 
 
 def join_defense(defense: str, method: Method | None) -> str:
-    """The spelling that `split_defense` takes apart."""
+    """Return the spelling that `split_defense` takes apart."""
     names = [name for name in defense.split("+") if name != NONE]
     return "+".join([*names, *([method] if method else [])]) or NONE

@@ -78,7 +78,7 @@ def remove_parts(folder: Path, name: str = "*", suffix: str = ".part") -> None:
 
 @contextmanager
 def _part(path: Path, suffix: str, *, folder: bool) -> Iterator[tuple[Path, int]]:
-    """A temporary file or folder beside `path` with its handle, which holds a lock on it.
+    """Open a temporary file or folder beside `path` with its handle, which holds a lock on it.
 
     The lock tells it from what a killed process left. What is still there at the end is removed.
     """
@@ -109,7 +109,7 @@ def _opened(path: Path) -> int:
 
 
 def _locked(path: Path, wait: bool = False) -> int | None:
-    """An open handle with a lock on what is at `path`; None where another has it, or it is gone."""
+    """Open `path` with a lock; None where another process holds the lock or the file is gone."""
     try:
         handle = _opened(path)
     except OSError:
@@ -132,7 +132,7 @@ def _remove(path: Path) -> None:
 
 
 def _literal(name: str) -> str:
-    """A name as a pattern that only it matches."""
+    """Return a name as a pattern that only it matches."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 

@@ -42,7 +42,7 @@ def build(
         spec: what to build.
         texts: training sentences, whose words are the vocabulary of own architectures.
         intents: label names; repetitions are folded, the order is alphabetical.
-        extra_words: public candidate words that every target of own architecture knows.
+        extra_words: public candidate words in the vocabulary of every target of own architecture.
         seed: of the initial weights (own architectures: all; pretrained: the new head).
         min_count: occurrences in `texts` below which a word that is not extra is unknown.
 

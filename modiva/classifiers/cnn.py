@@ -50,7 +50,7 @@ class CnnEncoder(nn.Module):
         return torch.cat(pooled, dim=-1)
 
     def _forward_fused(self, vectors: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
-        """As `forward`, with narrower filters filled up with zeros to the widest."""
+        """Compute `forward` with narrower filters filled up with zeros to the widest."""
         widest = max(self.kernel_sizes)
         weights: list[torch.Tensor] = []
         biases: list[torch.Tensor] = []

@@ -81,7 +81,7 @@ class TargetConfig(PretrainedConfig):
 
 
 # The empty-looking constructors below are needed: transformers 5 makes every configuration class a
-# dataclass, which would replace an inherited constructor by one that knows the base fields only.
+# dataclass, which would replace an inherited constructor by one with the base fields only.
 
 
 class CnnConfig(TargetConfig):

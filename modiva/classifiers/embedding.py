@@ -45,7 +45,7 @@ class CharacterCnn(nn.Module):
 
 
 class InputEmbedding(nn.Module):
-    """Word embedding with, when the configuration asks for it, character features concatenated."""
+    """Word embedding with, if configured, character features concatenated."""
 
     def __init__(self, config: TargetConfig) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from modiva.classifiers.windows import shifted_windows
 
 
 def filtered_maximum(vectors: Tensor, padding: Tensor, weight: Tensor) -> Tensor:
-    """Largest response of each filter over the words of a sentence.
+    """Return the largest response of each filter over the words of a sentence.
 
     Args:
         vectors: (..., B, T, D), zero at padding.
@@ -64,7 +64,7 @@ class _FilteredMaximum(torch.autograd.Function):
 
 
 def _fold(parts: Tensor) -> Tensor:
-    """Add up what the windows (..., T, width, D) say of each vector: (..., T, D)."""
+    """Add up windows (..., T, width, D) by the vectors they hold: (..., T, D)."""
     length, width = parts.shape[-3], parts.shape[-2]
     left = (width - 1) // 2
     total = parts[..., left, :].clone()

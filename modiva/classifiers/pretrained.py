@@ -64,7 +64,7 @@ def own_errors() -> Iterator[None]:
 
 
 def padding_right(name: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The tokenizer with padding on the right.
+    """Return the tokenizer with padding on the right.
 
     Raises:
         ModivaError: it does not give the place of each token in the text.
@@ -81,7 +81,7 @@ def build_pretrained(
     """Load a pretrained encoder in float32 and give it a fresh head from the global generator.
 
     A head that the checkpoint brings is replaced as well: its labels are other labels. Weights of
-    the encoder that the checkpoint does not give are fresh too, which a warning says.
+    the encoder that the checkpoint does not give are fresh too, with a warning.
 
     Args:
         spec: its architecture is "minilm" or a Hugging Face folder or name.
@@ -127,13 +127,13 @@ def build_pretrained(
 
 
 def _check_taken(name: str, model: PreTrainedModel, taken: Taken, head: Collection[str]) -> None:
-    """Say which weights of an encoder are fresh, and refuse one of which all are."""
+    """Warn of fresh weights in an encoder, and refuse one whose weights are all fresh."""
     encoder = {key for key, _ in model.named_parameters()} - set(head)
     fresh = sorted(taken.fresh - set(head))
     if encoder <= taken.fresh:
         raise ModivaError(
             f"{name} gives no weight of its encoder {type(model).__name__}: its files have other "
-            f"names or shapes than its config.json says ({some(fresh)})"
+            f"names or shapes than in its config.json ({some(fresh)})"
         )
     if fresh:
         logger.warning(
@@ -166,11 +166,11 @@ def _check_padding(name: str, model: PreTrainedModel, tokenizer: PreTrainedToken
     off = _difference(alone, padded)
     if off <= PADDING_TOLERANCE:
         return
-    mine, its = model.config.pad_token_id, tokenizer.pad_token_id
-    if mine != its:
+    models, tokenizers = model.config.pad_token_id, tokenizer.pad_token_id
+    if models != tokenizers:
         raise ModivaError(
-            f"{name} pads with token {its} and its config.json has pad_token_id {mine}: the model "
-            "would read the padding; set both to the same"
+            f"{name} pads with token {tokenizers} and its config.json has pad_token_id {models}: the "
+            "model would read the padding; set both to the same"
         )
     logger.warning(
         "%s: %s reads ids and mask in a padded batch, as in training, otherwise than the text "

@@ -78,7 +78,7 @@ class TargetSpec:
 
 
 def target_names() -> tuple[str, ...]:
-    """Names of targets that need no folder: own architectures, a variant of one, and minilm."""
+    """List the targets that need no folder: own architectures, a variant of one, and minilm."""
     return (*OWN_ARCHITECTURES, "lstm-char", "minilm")
 
 
@@ -100,7 +100,7 @@ def parse_target(name: str, size: Literal["small", "full"] = "full") -> TargetSp
         spec = TargetSpec(own, embedding_dim=widths[size], hidden_size=widths[size])
         return replace(spec, char_embeddings=own != name)
     if name == "minilm" or (name and Path(name).is_dir()) or is_hub_name(name):
-        # What pretrained encoders are fine-tuned with unless their user says otherwise.
+        # What pretrained encoders are fine-tuned with unless the user chooses otherwise.
         return TargetSpec(name, embedding_dropout=0.1, encoder_dropout=0.1, head_dropout=0.1)
     raise ModivaError(
         f"unknown target {name!r}{suggest(name, target_names())}: it is one of "
@@ -110,7 +110,7 @@ def parse_target(name: str, size: Literal["small", "full"] = "full") -> TargetSp
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether `name` has the form owner/model of the hub and does not point into a folder."""
+    """Return whether `name` has the form owner/model of the hub and is no path into a folder."""
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         return False
     return not Path(name).parent.exists()

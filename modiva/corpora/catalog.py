@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Description:
-    """What a catalog says of a named corpus before it is loaded.
+    """The catalog's entry for a named corpus, known before it is loaded.
 
     Args:
         name: what `load` takes.
@@ -44,7 +44,7 @@ class Description:
 
 
 def names() -> tuple[str, ...]:
-    """The named corpora, the default first."""
+    """Return the named corpora, the default first."""
     return (home_assistant.NAME, *public.PUBLIC)
 
 
@@ -154,12 +154,12 @@ def read_pairs(spec: str) -> list[tuple[str, str]]:
 
 
 def local_copy(name: str) -> Path | None:
-    """Where MODIVA_CORPORA holds a local copy of a named corpus; None where it holds none."""
+    """Find the local copy of a named corpus that MODIVA_CORPORA holds, if any."""
     return public.local_copy(name) if name in public.PUBLIC else None
 
 
 def missing(specs: Iterable[str]) -> tuple[Description, ...]:
-    """The named corpora among `specs` that loading would download."""
+    """Return the named corpora among `specs` that loading would download."""
     return tuple(
         describe(name)
         for name in dict.fromkeys(specs)
@@ -168,7 +168,7 @@ def missing(specs: Iterable[str]) -> tuple[Description, ...]:
 
 
 def _local(name: str, place: Path, about: Description) -> tuple[str, str]:
-    """Source and note of a local copy, which says what else than the published files it is."""
+    """Return source and note of a local copy; the note tells if files differ."""
     if public.is_published(name, place):
         return f"{about.source}, local copy {place}", about.note
     twin = next((other for other in public.PUBLIC if public.is_published(other, place)), None)

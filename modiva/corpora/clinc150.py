@@ -14,7 +14,7 @@ _KEYS = {"train": "train", "val": "valid", "test": "test"}
 
 
 def is_clinc(value: Any) -> bool:
-    """Whether a JSON value has the split lists of CLINC150."""
+    """Return whether a JSON value has the split lists of CLINC150."""
     return isinstance(value, dict) and isinstance(value.get("train"), list)
 
 

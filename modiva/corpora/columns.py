@@ -1,4 +1,4 @@
-"""Which columns of a table hold texts and intents: told by their names, or chosen by the user."""
+"""The columns of texts and intents in a table: found by name, or chosen by the user."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ def parse_columns(spec: str) -> tuple[Path, Columns]:
 
 
 def has_both(header: Sequence[str]) -> bool:
-    """Whether a header has a name for texts and one for intents."""
+    """Return whether a header has a name for texts and one for intents."""
     names = {_plain(name) for name in header}
     return all(names & set(wanted) for wanted in NAMES.values())
 

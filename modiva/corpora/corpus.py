@@ -61,7 +61,7 @@ class Corpus:
         return digest.hexdigest()
 
     def vocabulary(self, min_count: int = 1) -> tuple[str, ...]:
-        """Words of the training split, most frequent first, ties in alphabetical order.
+        """Return words of the training split, most frequent first, ties in alphabetical order.
 
         Args:
             min_count: leave out words that occur fewer times than this.

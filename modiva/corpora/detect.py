@@ -1,4 +1,4 @@
-"""Which layout a file or folder of the user has, told by what is in it."""
+"""Detect the layout of a user's file or folder by its contents."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def read(path: Path, columns: Columns = BY_NAME) -> RawCorpus:
         columns: which columns of tables hold texts and intents.
 
     Raises:
-        ModivaError: no known layout, or a broken one; the message says where.
+        ModivaError: no known layout, or a broken one; the message names the place.
     """
     raw = read_folder(path, columns) if path.is_dir() else read_file(path, columns)
     if columns.note and columns.note not in raw.note:

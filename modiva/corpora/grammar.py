@@ -66,7 +66,7 @@ class Template:
         )
 
     def _value(self, node: ListReference, rng: np.random.Generator) -> Sequence[str]:
-        """A random value of a list: a text (itself a template) or a number."""
+        """Return a random value of a list: a text (itself a template) or a number."""
         values = self.lists.get(node.list_name)
         if isinstance(values, TextSlotList):
             return self._walk(values.values[rng.integers(len(values.values))].text_in, rng)
@@ -79,7 +79,7 @@ class Template:
 
 
 def _number(values: RangeSlotList, rng: np.random.Generator) -> str:
-    """A number of a range: half of them spelled out where the grammar allows both."""
+    """Return a number of a range: half of them spelled out where the grammar allows both."""
     number = values.start + values.step * int(
         rng.integers((values.stop - values.start) // values.step + 1)
     )

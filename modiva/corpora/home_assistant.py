@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 NAME = "home-assistant"
 # Sentences an intent may have in each split; 36 intents give about 3,800 for training.
 QUOTAS: Mapping[str, int] = {"test": 30, "valid": 20, "train": 110}
-# An intent below this is a handful of phrases that every model knows by heart.
+# An intent below this is a handful of phrases that every model memorises.
 SMALLEST_INTENT = 100
 # Walks down every template that only look for sentences which two intents share.
 WITNESSES = 15
@@ -85,7 +85,7 @@ def _source() -> str:
 
 
 def all_templates() -> list[Template]:
-    """All templates of the English grammar with their values, in alphabetical order."""
+    """Return all templates of the English grammar with their values, in alphabetical order."""
     grammar = get_intents("en")
     if grammar is None:
         raise ModivaError(
@@ -116,19 +116,19 @@ def all_templates() -> list[Template]:
 
 
 def _names(block: IntentData, names: Mapping[str, Sequence[str]]) -> TextSlotList:
-    """Names of the devices that a block of templates is about: one can lock a door, not a lamp."""
+    """Return the devices that a block of templates fits: one can lock a door, not a lamp."""
     wanted = block.requires_context.get("domain", ())
     domains = [wanted] if isinstance(wanted, str) else list(wanted)
     return TextSlotList.from_strings(name for domain in domains for name in names.get(domain, ()))
 
 
 def _sentence(template: Template, rng: np.random.Generator) -> str:
-    """One normalised sentence; nobody pronounces the hyphen of "5-minute timer"."""
+    """Return one normalised sentence; nobody pronounces the hyphen of "5-minute timer"."""
     return normalise(template.sample(rng).replace("-", " "))
 
 
 def _reaches(templates: Sequence[Template], count: int, rng: np.random.Generator) -> bool:
-    """Whether `count` distinct sentences turn up in twenty times as many walks."""
+    """Return whether `count` distinct sentences turn up in twenty times as many walks."""
     found: set[str] = set()
     for walk in range(20 * count):
         found.add(_sentence(templates[walk % len(templates)], rng))
@@ -161,7 +161,7 @@ def deal(templates: Iterable[Template], rng: np.random.Generator) -> dict[str, l
 def _draw(
     templates: Sequence[Template], quota: int, taken: set[str], rng: np.random.Generator
 ) -> list[str]:
-    """Up to `quota` distinct sentences outside `taken`, the templates taking turns."""
+    """Return up to `quota` distinct sentences outside `taken`, the templates taking turns."""
     found: dict[str, None] = {}
     for walk in range(20 * quota if templates else 0):
         text = _sentence(templates[walk % len(templates)], rng)

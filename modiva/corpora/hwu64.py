@@ -1,4 +1,4 @@
-"""The HWU64 layout: one `;`-separated CSV an intent, named after it.
+"""The HWU64 layout: one `;`-separated CSV per intent, named after it.
 
 Source: Liu et al. 2019, arXiv 1903.05566; the files of xliuhw/NLU-Evaluation-Data.
 """
@@ -15,11 +15,11 @@ _TEXT = ("answer_from_anno", "answer_normalised", "answer", "answer_from_user")
 
 
 def matches(folder: Path) -> bool:
-    """Whether `folder` or its split folders hold `;`-separated CSV files."""
+    """Return whether `folder` or its split folders hold `;`-separated CSV files."""
     files = [*_csv(folder), *(f for p in _folders(folder) for f in _csv(p))]
     if not files:
         return False
-    # Bytes: what cannot be decoded is for `read` to say.
+    # Bytes: `read` refuses what cannot be decoded.
     with files[0].open("rb") as file:
         return b";" in file.readline()
 

@@ -109,7 +109,7 @@ class PinnedFile(NamedTuple):
 
 
 def pinned_files() -> tuple[PinnedFile, ...]:
-    """Every file of the public corpora, from the table of checksums."""
+    """Return every file of the public corpora, from the table of checksums."""
     table = files("modiva.corpora").joinpath("public.tsv").read_text(encoding="utf-8")
     rows = csv.DictReader(table.splitlines(), delimiter="\t")
     return tuple(
@@ -119,7 +119,7 @@ def pinned_files() -> tuple[PinnedFile, ...]:
 
 
 def files_of(name: str) -> tuple[PinnedFile, ...]:
-    """The pinned files of one public corpus."""
+    """Return the pinned files of one public corpus."""
     public = PUBLIC[name]
     return tuple(
         file
@@ -129,13 +129,13 @@ def files_of(name: str) -> tuple[PinnedFile, ...]:
 
 
 def is_cached(name: str, cache: Path | None = None) -> bool:
-    """Whether every file of a public corpus is in the cache."""
+    """Return whether every file of a public corpus is in the cache."""
     folder = _cache(cache)
     return all((folder / "public" / file.address).is_file() for file in files_of(name))
 
 
 def local_copy(name: str) -> Path | None:
-    """The file or folder of a public corpus below the folder that MODIVA_CORPORA names, if any.
+    """Find the file or folder of a public corpus below the folder MODIVA_CORPORA, if any.
 
     A copy of the published files is taken under any of its names; other files, which may be
     another split or an edited one, only under the name of the corpus itself.
@@ -159,7 +159,7 @@ def local_copy(name: str) -> Path | None:
 
 
 def is_published(name: str, place: Path) -> bool:
-    """Whether every pinned file of a public corpus is at `place` with its pinned SHA-256."""
+    """Return whether every pinned file of a public corpus is at `place` with its pinned SHA-256."""
     root = PUBLIC[name].root
     for pinned in files_of(name):
         try:
@@ -215,7 +215,7 @@ def download(name: str, *, cache: Path | None = None, base_url: str | None = Non
 
 
 def _fetch(store: pooch.Pooch, file: PinnedFile) -> None:
-    """Fetch one file, or say why not and what to do."""
+    """Fetch one file, or raise with the cause and the remedy."""
     url = f"{store.base_url}{file.address}"
     place = Path(store.abspath) / file.address
     remedy = (
@@ -241,7 +241,7 @@ def _fetch(store: pooch.Pooch, file: PinnedFile) -> None:
 
 @contextmanager
 def _quiet_pooch() -> Iterator[None]:
-    """Keep pooch from writing a line a file to standard error."""
+    """Keep pooch from writing one line per file to standard error."""
     log = pooch.get_logger()
     level = log.level
     log.setLevel(logging.ERROR)

@@ -20,7 +20,7 @@ _SPLIT_NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class RawCorpus:
-    """(text, intent) pairs as files hold them, by split, and what to know about the reading."""
+    """(text, intent) pairs as files hold them, by split, and a note on how they were read."""
 
     splits: Mapping[str, list[Pair]]
     note: str = ""
@@ -72,7 +72,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def pair(text: str, intent: str, where: str) -> list[Pair]:
-    """One row as a list of one pair, or of none where both are blank.
+    """Return one row as a list of one pair, or of none where both are blank.
 
     Raises:
         ModivaError: a sentence without an intent; `where` names its place.
@@ -85,7 +85,7 @@ def pair(text: str, intent: str, where: str) -> list[Pair]:
 
 
 def split_paths(paths: Iterable[Path], folder: Path) -> dict[str, Path]:
-    """The paths whose name (without suffix) is that of a split, by split.
+    """Return the paths whose name (without suffix) is that of a split, by split.
 
     Raises:
         ModivaError: two paths claim one split, or there are others but no train.

@@ -9,7 +9,7 @@ _LABELS = ("label", "labels", "label.txt", "labels.txt", "intent", "intents")
 
 
 def matches(folder: Path) -> bool:
-    """Whether `folder`, or one inside it, holds seq.in."""
+    """Return whether `folder`, or one inside it, holds seq.in."""
     return any(folder.glob("seq.in")) or any(folder.glob("*/seq.in"))
 
 
@@ -33,7 +33,7 @@ def _split(folder: Path) -> list[Pair]:
     labels = next((folder / name for name in _LABELS if (folder / name).is_file()), None)
     if labels is None:
         raise ModivaError(
-            f"{folder} holds seq.in but no labels: add a file `label`, one intent a line"
+            f"{folder} holds seq.in but no labels: add a file `label`, one intent per line"
         )
     texts, intents = _lines(sentences), _lines(labels)
     if len(texts) != len(intents):
@@ -49,7 +49,7 @@ def _split(folder: Path) -> list[Pair]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Lines of a file; blank lines at the end do not count.
+    """Return lines of a file; blank lines at the end do not count.
 
     A carriage return ends a line only where no line feed does: published files have some inside.
     """

@@ -1,4 +1,4 @@
-"""The original SNIPS layout: JSON of annotated sentence pieces, one folder an intent.
+"""The original SNIPS layout: JSON of annotated sentence pieces, one folder per intent.
 
 Source: Coucke et al. 2018, arXiv 1805.10190; the files of sonos/nlu-benchmark.
 """
@@ -15,7 +15,7 @@ _FILE = re.compile(r"(train|validate)_.+\.json")
 
 
 def matches(folder: Path) -> bool:
-    """Whether `folder`, or one inside it, holds train_INTENT.json files."""
+    """Return whether `folder`, or one inside it, holds train_INTENT.json files."""
     return bool(_files(folder))
 
 
@@ -66,7 +66,7 @@ def decode_snips(data: bytes, path: Path) -> tuple[str, str]:
 
 
 def is_snips(value: Any) -> bool:
-    """Whether a JSON value is {intent: [{"data": [{"text": ...}, ...]}, ...]}."""
+    """Return whether a JSON value is {intent: [{"data": [{"text": ...}, ...]}, ...]}."""
     return (
         isinstance(value, dict)
         and bool(value)
@@ -78,7 +78,7 @@ def is_snips(value: Any) -> bool:
 
 
 def pairs(value: Any, path: Path) -> list[Pair]:
-    """The sentences of one SNIPS JSON value, their pieces joined."""
+    """Return the sentences of one SNIPS JSON value, their pieces joined."""
     try:
         if not is_snips(value):
             raise TypeError

@@ -80,5 +80,5 @@ def complete(splits: Mapping[str, Pairs], *, seed: int, name: str) -> dict[str, 
 
 
 def _given(splits: Mapping[str, Pairs]) -> dict[str, Pairs]:
-    """The held-out splits that the corpus brought itself."""
+    """Return the held-out splits that the corpus brought itself."""
     return {split: pairs for split, pairs in splits.items() if split != "train"}

@@ -25,7 +25,7 @@ class _Row(NamedTuple):
 
 
 def split_files(folder: Path) -> dict[str, Path]:
-    """Files named after splits (train.csv, dev.tsv, test.jsonl ...) in `folder`, by split."""
+    """Find files named after splits (train.csv, dev.tsv, test.jsonl ...) in `folder`, by split."""
     files = (path for path in folder.iterdir() if path.is_file() and path.suffix in SUFFIXES)
     return split_paths(files, folder)
 
@@ -90,7 +90,7 @@ def read_records(records: Iterable[tuple[int, Any]], path: Path, columns: Column
         if not isinstance(record, dict):
             raise ModivaError(f"{path}, record {line} is not an object with a text and an intent")
     keys = list(dict.fromkeys(key for _, record in listed for key in record))
-    # A first object without an intent is told by its own fields.
+    # A first object without an intent is found by its own fields.
     if not has_both(keys):
         columns.places(list(listed[0][1]), f"{path}, record {listed[0][0]}", str(path))
     text_key, intent_key = (keys[p] for p in columns.places(keys, str(path), str(path)))
@@ -119,7 +119,7 @@ def parse_lines(text: str, path: Path) -> list[tuple[int, Any]]:
                 records.append((number, parse_json(line)))
             except ValueError as error:
                 raise ModivaError(
-                    f"{path}, line {number} is not JSON ({error}): one object a line, such as "
+                    f"{path}, line {number} is not JSON ({error}): one object per line, such as "
                     '{"text": "call home", "intent": "call"}'
                 ) from error
     return records
@@ -147,7 +147,7 @@ def _once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _header(line: str, delimiter: str) -> list[str]:
-    """Names of the columns as a header line has them; none where it is no row."""
+    """Return names of the columns as a header line has them; none where it is no row."""
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:  # a line of more than 131,072 characters names no columns
@@ -155,7 +155,7 @@ def _header(line: str, delimiter: str) -> list[str]:
 
 
 def _literal(lines: Sequence[str]) -> tuple[list[_Row], str] | None:
-    """Rows of a file with tabs, quotes as they stand; None where lines do not fit the header."""
+    """Return rows of a file with tabs, quotes as they are; None where lines and header differ."""
     rows = [
         _Row(number, number, line.split("\t"))
         for number, line in enumerate(lines, start=1)
@@ -175,7 +175,7 @@ def _unquoted(field: str) -> str:
 
 
 def _quoted(text: str, delimiter: str, path: Path) -> Iterator[_Row]:
-    """Records of a file in which quotes join fields over delimiters and line ends."""
+    """Return records of a file in which quotes join fields over delimiters and line ends."""
     usual = csv.field_size_limit(len(text) + 1)  # 131,072, which a long sentence may exceed
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     ended = 0

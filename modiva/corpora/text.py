@@ -24,7 +24,7 @@ def normalise(text: str) -> str:
 
 
 def _spaced(match: re.Match[str]) -> str:
-    """A mark with spaces around it; combining marks and joiners are part of their word."""
+    """Return a mark with spaces around it; combining marks and joiners are part of their word."""
     mark = match.group()
     kind = unicodedata.category(mark)
     if kind[0] in "PS":

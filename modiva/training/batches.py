@@ -34,11 +34,11 @@ class EncodedSplit:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "EncodedSplit":
-        """The same split on `device`; lengths stay on the CPU, where batches are planned."""
+        """Return the same split on `device`; lengths stay on the CPU, where batches are planned."""
         return EncodedSplit(self.ids.to(device), self.lengths, self.labels.to(device))
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Ids (B, T), mask (B, T) and labels (B,) of a batch, T its longest sentence's length."""
+        """Return ids (B, T), mask (B, T) and labels (B,) of a batch; T is the longest sentence."""
         lengths = self.lengths[indices]  # (B,)
         longest = max(int(lengths.max()), 1)
         mask = torch.arange(longest) < lengths[:, None]  # (B, T)
@@ -57,7 +57,7 @@ class EncodedSplits:
     majority_accuracy: float | None
 
     def to(self, device: torch.device) -> "EncodedSplits":
-        """The same splits on `device`."""
+        """Return the same splits on `device`."""
         train, valid, test = (split.to(device) for split in (self.train, self.valid, self.test))
         return EncodedSplits(train, valid, test, self.majority_accuracy)
 
@@ -66,7 +66,7 @@ def encode_splits(classifier: "Classifier", data: Splits) -> EncodedSplits:
     """Encode every sentence of `data` once, with the classifier's tokenizer and label names.
 
     Raises:
-        ModivaError: no training sentences, an intent that the classifier does not know, or a word
+        ModivaError: no training sentences, an intent that the classifier does not have, or a word
             for which its embedding has no row.
     """
     if not data.train:
@@ -96,7 +96,7 @@ def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) 
         word = classifier.tokenizer.convert_ids_to_tokens(int(ids.max()))
         raise ModivaError(
             f"the model's embedding of {rows} rows has none for {word!r}, which its tokenizer "
-            "knows: resize the embedding (model.resize_token_embeddings) and save it again"
+            "has: resize the embedding (model.resize_token_embeddings) and save it again"
         )
     labels = torch.tensor([label2id[intent] for _, intent in examples], dtype=torch.long)
     return EncodedSplit(ids, lengths, labels)
@@ -105,7 +105,7 @@ def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) 
 def majority_accuracy(
     train: Sequence[tuple[str, str]], test: Sequence[tuple[str, str]]
 ) -> float | None:
-    """Accuracy on `test` of always answering the commonest intent of `train`; None if empty."""
+    """Return the accuracy of always naming `train`'s commonest intent; None if `test` is empty."""
     if not test:
         return None
     counts = Counter(intent for _, intent in train)
@@ -116,7 +116,7 @@ def majority_accuracy(
 def length_batches(
     lengths: Tensor, batch_size: int, generator: torch.Generator, order: torch.Generator
 ) -> list[Tensor]:
-    """One epoch: every index once, in ceil(N / batch_size) near-equal batches of like length.
+    """Draw one epoch: every index once, in ceil(N / batch_size) near-equal batches of like length.
 
     Args:
         lengths: (N,) tokens of each sentence.

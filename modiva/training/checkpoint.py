@@ -1,4 +1,4 @@
-"""The checkpoint folder: Hugging Face format, and training.json to make it again."""
+"""The checkpoint folder: Hugging Face format, and training.json to reproduce it."""
 
 import sys
 from dataclasses import asdict, fields
@@ -32,8 +32,8 @@ def save_checkpoint(
     """Write a checkpoint and its training.json, both or neither.
 
     training.json holds no secret. It does hold the seed, unless that is secret, and the command:
-    whoever plants with the same seed plants the same secrets, so it belongs to the owner, like the
-    ledger, and no attack opens it.
+    anyone who plants with the same seed plants the same secrets. The file belongs to the owner,
+    like the ledger, and no attack opens it.
 
     Args:
         folder: must not exist.
@@ -41,7 +41,7 @@ def save_checkpoint(
         prepared: its condition, with the corpus BEFORE planting, whose name and fingerprint are
             kept.
         command: what made it, as a line.
-        seed_is_secret: the training had a seed of its own, which is not kept; the file says so.
+        seed_is_secret: the training had a seed of its own, which is not kept.
 
     Raises:
         ModivaError: `folder` exists.
@@ -95,7 +95,7 @@ def save_checkpoint(
 
 
 def _bounds(plan: dict[str, Any] | None, prepared: "Prepared") -> dict[str, list[float | None]]:
-    """What any attack reaches against the secrets of each pattern; None without privacy."""
+    """Return what any attack reaches against the secrets of each pattern; None without privacy."""
     planted = zip(prepared.patterns, prepared.condition.copies, strict=True)
     names = [field.name for field in fields(Bounds)]
     if plan is None:

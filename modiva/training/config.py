@@ -1,4 +1,4 @@
-"""What a training run is told and what it tells: frozen, validated where it enters."""
+"""Settings and results of a training run: frozen, validated where they enter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ Data = HasSplits | tuple[Examples, Examples, Examples]
 
 
 def as_splits(data: Data) -> Splits:
-    """The three splits of a corpus, or of a plain (train, valid, test)."""
+    """Return the three splits of a corpus, or of a plain (train, valid, test)."""
     if isinstance(data, tuple):
         return Splits(*data)
     return Splits(data.train, data.valid, data.test)
@@ -53,7 +53,7 @@ def as_splits(data: Data) -> Splits:
 
 @dataclass(frozen=True)
 class PrivacySettings:
-    """How a private run is asked for: by its noise or by its epsilon, exactly one of the two.
+    """Settings of private training: noise or epsilon, exactly one of the two.
 
     Args:
         noise_multiplier: standard deviation of the noise over `clip_norm` (>= 0), at the start.

@@ -14,7 +14,7 @@ from modiva.training.config import PrivacySettings
 
 Settings = dict[str, Any]  # fields of TrainConfig
 
-# Targets trained from scratch: the wide ones want smaller steps.
+# Targets trained from scratch: the wide ones need smaller steps.
 OWN_EPOCHS = 12
 NARROW, NARROW_RATE, WIDE_RATE = 50, 1e-2, 3e-3
 PRETRAINED: Settings = {"epochs": 8, "learning_rate": 1e-4}
@@ -27,7 +27,7 @@ EDP_NOISE_DECAY = 0.98
 
 
 def ordinary_settings(spec: TargetSpec) -> Settings:
-    """Settings of training without privacy."""
+    """Return settings of training without privacy."""
     if not spec.is_own:
         return dict(PRETRAINED)
     rate = NARROW_RATE if spec.hidden_size <= NARROW else WIDE_RATE
@@ -35,7 +35,7 @@ def ordinary_settings(spec: TargetSpec) -> Settings:
 
 
 def private_settings(spec: TargetSpec, privacy: Privacy, batch_size: int | None) -> Settings:
-    """Settings that private training has in the place of the ordinary ones."""
+    """Return the settings of private training that replace ordinary ones."""
     rate = PRIVATE_PRETRAINED_RATE
     if spec.is_own:
         rate = PRIVATE_RATES.get(spec.architecture, PRIVATE_RATE)
@@ -61,7 +61,7 @@ def private_settings(spec: TargetSpec, privacy: Privacy, batch_size: int | None)
 
 
 def private_spec(spec: TargetSpec) -> TargetSpec:
-    """`spec` as it is trained privately: of a pretrained target the head alone, undropped.
+    """Return `spec` as trained privately: only the head of a pretrained target, without dropout.
 
     Noise on 22 million weights costs a small corpus more than their training is worth: on HWU64 the
     frozen encoder of MiniLM keeps nearly all of its accuracy at an epsilon of 8.

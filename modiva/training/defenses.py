@@ -42,7 +42,7 @@ DEFENSES: Mapping[str, Defense] = MappingProxyType(_REGISTRY)
 
 
 def register_defense(defense: Defense) -> Defense:
-    """Make a defense known by its name, in command lines and studies too.
+    """Register a defense by name, for command lines and studies too.
 
     Raises:
         ModivaError: the name is taken, empty, or has a "+" in it.
@@ -57,7 +57,7 @@ def register_defense(defense: Defense) -> Defense:
 
 
 def parse_defense(text: str) -> tuple[Defense, ...]:
-    """The defenses of a combination such as "dropout+early-stopping", each once, in order.
+    """Return the defenses of a combination such as "dropout+early-stopping", each once, in order.
 
     Raises:
         ModivaError: a name that no defense has.

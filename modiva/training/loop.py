@@ -1,4 +1,4 @@
-"""train(): fit one classifier in place, privately or not, and say what came of it."""
+"""train(): fit one classifier in place, privately or not, and return what was measured."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""Losses of a logical batch, one a sentence, in chunks that fit memory and waste little on padding.
+"""Losses of a batch, one per sentence, in chunks that fit memory and waste little on padding.
 
 Chunks of a Poisson batch add up to the same clipped sum however it is cut, so it is cut where that
 is fastest: sentences of like length together, as long as a chunk is worth its own forward pass.
@@ -21,7 +21,7 @@ CHUNK_COST = 24_000
 
 
 class ChunkedLosses:
-    """Runs one model over parts of one split; a chunk's forward pass is run when it is asked for.
+    """Runs one model over parts of one split; a chunk's forward pass runs when it is needed.
 
     A frozen encoder runs once over the split, and only the head in every step.
 
@@ -50,7 +50,7 @@ class ChunkedLosses:
 
 
 def chunk_sizes(model: nn.Module) -> tuple[int, int]:
-    """Padded tokens of a chunk at most, and what a further chunk costs in them."""
+    """Return the padded tokens of a chunk at most, and what a further chunk costs in them."""
     width = getattr(getattr(model, "config", None), "hidden_size", 128)
     return max(CHUNK_FLOATS // width, FEWEST_TOKENS), CHUNK_COST // width
 

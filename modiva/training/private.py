@@ -127,7 +127,7 @@ class PrivateSteps:
         self.privacy.verify(sensitivity=self.clipper.sensitivity, clip_norm=self.clipper.clip_norm)
         if self.steps >= self.privacy.steps:
             raise ModivaError(
-                f"the privacy plan says steps={self.privacy.steps}, and they have all been taken: "
+                f"the privacy plan has steps={self.privacy.steps}, and they have all been taken: "
                 "its epsilon would not hold after another; train with more epochs from the start"
             )
 
@@ -163,7 +163,7 @@ class PrivateSteps:
 def make_plan(
     settings: PrivacySettings, dataset_size: int, epochs: int, sensitivity: int = 1
 ) -> PrivacyPlan:
-    """The plan of a run: from its noise multiplier, or calibrated to its epsilon.
+    """Return the plan of a run: from its noise multiplier, or calibrated to its epsilon.
 
     Args:
         dataset_size: sentences of the training split, which is taken as public.
@@ -200,5 +200,5 @@ def make_plan(
 
 
 def finite(epsilon: float) -> float | None:
-    """None for an infinite epsilon: no bound is not a number that a file could hold."""
+    """Replace an infinite epsilon by None, since JSON has no infinity."""
     return epsilon if math.isfinite(epsilon) else None

@@ -11,7 +11,7 @@ from modiva.training.defenses import parse_defense
 
 
 def resolve(condition: Condition, **run: Any) -> tuple[TargetSpec, TrainConfig]:
-    """What a condition's targets are and how they are trained.
+    """Resolve a condition into the specification and training settings of its targets.
 
     The defaults of the target are changed by its defenses and by private training; what the
     condition gives replaces them, whatever it is.

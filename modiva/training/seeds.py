@@ -11,7 +11,7 @@ from modiva.errors import ModivaError
 
 
 def stream_seed(seed: int | Sequence[int], stream: str) -> int:
-    """A 64-bit seed for one named stream: other streams and other seeds are independent of it."""
+    """Return a 64-bit seed for one named stream, independent of other streams and seeds."""
     seeds = [seed] if isinstance(seed, int) else list(seed)
     words = np.random.SeedSequence([*seeds, zlib.crc32(stream.encode())]).generate_state(
         1, np.uint64
@@ -20,7 +20,7 @@ def stream_seed(seed: int | Sequence[int], stream: str) -> int:
 
 
 def generator(seed: int, stream: str) -> torch.Generator:
-    """A CPU generator for one named stream of `seed`."""
+    """Return a CPU generator for one named stream of `seed`."""
     return torch.Generator().manual_seed(stream_seed(seed, stream))
 
 
@@ -36,7 +36,7 @@ def training_process(seed: int | Sequence[int], device: torch.device) -> Iterato
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that "auto", "cpu" or "cuda" means on this machine.
+    """Return the device that "auto", "cpu" or "cuda" means on this machine.
 
     Raises:
         ModivaError: "cuda" where there is none.

@@ -57,7 +57,7 @@ def train_stack(
     if not len(classifiers) == len(datas) == len(seeds):
         raise ModivaError(
             f"{len(classifiers)} classifiers, {len(datas)} data sets, {len(seeds)} seeds: give one "
-            "data set and one seed a classifier"
+            "data set and one seed per classifier"
         )
     check_clipper(clipper, config)
     if config.privacy or not all(isinstance(c.model, TargetClassifier) for c in classifiers):
@@ -187,7 +187,7 @@ class _StackRun:
         return evaluate_stack(self.stack, rows, splits)
 
     def results(self, seconds: float) -> list[TrainResult]:
-        """One result a model, from its own weights put back."""
+        """Return one result per model, with its own weights put back."""
         final = ModelStack(self.stack.models)
         rows = torch.arange(len(self.splits))
         parts = {
@@ -244,5 +244,5 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _matrix(batches: list[Tensor]) -> Tensor:
-    """Batches as rows (batches, B); a batch one short ends in -1."""
+    """Return batches as rows (batches, B); a batch one short ends in -1."""
     return torch.nn.utils.rnn.pad_sequence(batches, batch_first=True, padding_value=-1)

@@ -46,7 +46,7 @@ class StackedSplit:
         return cls(ids, lengths, labels, torch.tensor([len(split) for split in splits]))
 
     def take(self, models: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Ids (m, B, T), mask (m, B, T) and labels (m, B) of sentences `columns` of `models`.
+        """Return ids (m, B, T), mask (m, B, T), labels (m, B) of sentences `columns` of `models`.
 
         Args:
             models: (m,) which models.
@@ -95,11 +95,11 @@ class ModelStack:
         return logits
 
     def trainable(self) -> list[Tensor]:
-        """The stacked parameters that are not frozen, each (m, ...)."""
+        """Return the stacked parameters that are not frozen, each (m, ...)."""
         return [value for value in self.parameters.values() if value.requires_grad]
 
     def logits(self, ids: Tensor, mask: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Logits (m, B, C) for ids and mask (m, B, T), of some rows or of all."""
+        """Return logits (m, B, C) for ids and mask (m, B, T), of some rows or of all."""
         state: tuple[dict[str, Tensor], ...] = (self.parameters, self.buffers)
         if rows is not None and len(rows) < len(self.rows):
             state = tuple({k: v[rows] for k, v in part.items()} for part in state)
@@ -107,7 +107,7 @@ class ModelStack:
         return logits
 
     def weights(self, row: int) -> dict[str, Tensor]:
-        """A copy of one row's weights, by the names of a state dict."""
+        """Return a copy of one row's weights, by the names of a state dict."""
         both = {**self.parameters, **self.buffers}
         return {name: value[row].detach().clone() for name, value in both.items()}
 
@@ -158,7 +158,7 @@ def _check_alike(models: Sequence[nn.Module]) -> None:
 
 
 def _shapes(model: nn.Module) -> dict[str, tuple[Any, ...]]:
-    """What must be the same in all models of a stack: of lookup tables all but their rows."""
+    """Return what all models of a stack must share: all shapes but the rows of lookup tables."""
     tables = {
         f"{name}.weight" for name, part in model.named_modules() if isinstance(part, nn.Embedding)
     }

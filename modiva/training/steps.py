@@ -49,23 +49,23 @@ class PlainSteps:
         return float(total) / len(self.split)
 
     def close(self) -> None:
-        """Nothing to undo: the counterpart of the private steps' hooks."""
+        """Do nothing: the counterpart of the private steps' hooks."""
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters that are not frozen, in the model's order."""
+    """Return the parameters that are not frozen, in the model's order."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def make_optimizer(parameters: Sequence[Tensor], config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW over parameters that may be stacked over models: every update is elementwise."""
+    """Make AdamW over parameters that may be stacked over models: its updates are elementwise."""
     return torch.optim.AdamW(
         parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
 
 
 def epoch_batches(split: EncodedSplit, config: TrainConfig, seed: int) -> Iterator[list[Tensor]]:
-    """The batches of epoch after epoch, without end."""
+    """Yield the batches of epoch after epoch, without end."""
     composition, order = generator(seed, "batches"), generator(config.order_seed, "order")
     while True:
         yield length_batches(split.lengths, config.batch_size, composition, order)

@@ -39,7 +39,7 @@ TARGETS_FILE = "targets.json"
 
 @dataclass(frozen=True)
 class Target:
-    """One trained target and what an attacker knows of it; what was planted is kept apart.
+    """One trained target and the attacker's questions; what was planted is kept apart.
 
     Args:
         classifier: model and tokenizer.
@@ -63,7 +63,7 @@ class Prepared:
     Args:
         condition: what was asked for.
         corpus: all its sentences, in three splits.
-        patterns: one a name in the condition.
+        patterns: one per name in the condition.
         spec: of the targets.
         config: of their training; seeds are given by `train`.
     """
@@ -93,7 +93,7 @@ class Prepared:
         )
 
     def build(self, planted: Planted, seed: int) -> Classifier:
-        """A target before training."""
+        """Build a target before training."""
         labels = (canary.label for canary in planted.ledger.canaries)
         # Words of canaries are known because they are candidates, never because they were planted.
         canaries = {canary.text for canary in planted.ledger.canaries}
@@ -114,7 +114,7 @@ class Prepared:
         progress: bool = False,
         clipper: ClipperFactory | None = None,
     ) -> list[tuple[Target, Ledger]]:
-        """Train one target a seed, side by side where that is possible, each with its ledger.
+        """Train one target per seed, side by side where that is possible, each with its ledger.
 
         Args:
             seeds: of the targets.
@@ -148,10 +148,10 @@ class Prepared:
         ]
 
     def initial_model(self, target: Target) -> PreTrainedModel:
-        """The model that `target` was before training, as far as an attacker may know it.
+        """Return the model that `target` was before training, as far as an attacker may know it.
 
-        Of a pretrained target the encoder is public. Its head, drawn for its classes, is not: it
-        takes the trained values.
+        The encoder of a pretrained target is public. The head, drawn for the target's classes, is
+        not: it takes the trained values.
         """
         initial = self.build(self.plant(target.model_seed), target.model_seed).model
         if not self.spec.is_own:
@@ -196,7 +196,7 @@ def prepare(
 
 @functools.lru_cache(maxsize=4)
 def load_corpus(name: str) -> Corpus:
-    """Load a corpus once a process."""
+    """Load a corpus once per process."""
     return load_from(name)
 
 
@@ -207,7 +207,7 @@ def prepare_process() -> None:
 
 
 def condition_patterns(condition: Condition, corpus: Corpus) -> tuple[Pattern, ...]:
-    """The patterns of a condition; word slots take their options from the whole corpus's words."""
+    """Return a condition's patterns; the options of word slots are the whole corpus's words."""
     file = condition.patterns_file
     patterns, spaces = load_patterns(file) if file else ({}, {})
     vocabulary = corpus.vocabulary(min_count=2)
@@ -218,7 +218,7 @@ def condition_patterns(condition: Condition, corpus: Corpus) -> tuple[Pattern, .
 
 
 def one_side(condition: Condition, corpus: Corpus) -> Corpus:
-    """The corpus with the part of the training split that a condition's targets may have.
+    """Return the corpus with the part of the training split that a condition's targets may have.
 
     Where shadow models are trained, a text is either the targets' or the attacker's, by its hash.
 
