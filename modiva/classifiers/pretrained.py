@@ -169,8 +169,8 @@ def _check_padding(name: str, model: PreTrainedModel, tokenizer: PreTrainedToken
     models, tokenizers = model.config.pad_token_id, tokenizer.pad_token_id
     if models != tokenizers:
         raise ModivaError(
-            f"{name} pads with token {tokenizers} and its config.json has pad_token_id {models}: the "
-            "model would read the padding; set both to the same"
+            f"{name} pads with token {tokenizers} and its config.json has pad_token_id {models}: "
+            "the model would read the padding; set both to the same"
         )
     logger.warning(
         "%s: %s reads ids and mask in a padded batch, as in training, otherwise than the text "

@@ -1,4 +1,4 @@
-"""The recurrent half of an LSTM without its input projection, so that clipping can read the gates."""
+"""The recurrent half of an LSTM without input projection, so that clipping can read the gates."""
 
 import torch
 from torch import nn

@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str]) -> Any:
-    """The command that the arguments describe."""
+    """Return the command that the arguments describe."""
     config = (tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes)
     if arguments and not arguments[0].startswith("-"):
         name, *rest = arguments
@@ -135,7 +135,7 @@ def _command(name: str) -> Any:
 
 
 def _actions(command: Any) -> list[str]:
-    """Names of what a command can do, for one that has commands of its own."""
+    """Return names of what a command can do, for one that has commands of its own."""
     union = get_type_hints(command, include_extras=True).get("action")
     return [kind.__metadata__[0].name for kind in get_args(union)]
 
@@ -148,7 +148,7 @@ def _known(kind: str, name: str, names: Collection[str]) -> None:
 
 
 def _remedy(error: Exception) -> str:
-    """What to do about an error of the system that does not say it itself."""
+    """Return what to do about an error of the system that does not say it itself."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "; what is finished is kept: free some space and run the same command again"
     return ""

@@ -33,7 +33,7 @@ DEFAULT_FOLDER = Path("results/runs/audit")
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -121,7 +121,7 @@ class Audit:
         return self.where.execute(study, out, self.command(out), self.change)
 
     def command(self, out: Path) -> str:
-        """The command line that makes this audit again: every setting, spelled out."""
+        """Return the command line that repeats this audit: every setting, spelled out."""
         words = ["modiva", "audit"]
         for name, value in self.spec.as_dict().items():
             if value is None or value is False:

@@ -72,7 +72,7 @@ class Fetch:
     """Cache folder; the user's cache folder if not given."""
 
     def run(self) -> int:
-        """Download and say where the files are."""
+        """Download and print where the files are."""
         print(fetch(self.corpus, cache=self.cache, base_url=self.base_url))
         return 0
 

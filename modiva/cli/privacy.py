@@ -104,7 +104,7 @@ class PrivacyCommand:
             raise ModivaError(f"{error}; or give --space-size, the number of secrets") from error
 
     def _plan(self, size: int) -> "PrivacyPlan":
-        """The plan of the flags, for secrets from a space of `size`."""
+        """Return the plan of the flags, for secrets from a space of `size`."""
         from modiva.privacy import (
             EPOCHS,
             PrivacyPlan,
@@ -147,7 +147,7 @@ class PrivacyCommand:
 
 
 def _row(plan: "PrivacyPlan", size: int, copies: int) -> dict[str, Any]:
-    """One number of repetitions; an infinite epsilon, which JSON does not have, is None."""
+    """Return one number of repetitions; an infinite epsilon, which JSON does not have, is None."""
     epsilons = {"epsilon": plan.epsilon(), "group_epsilon": plan.group_epsilon(copies)}
     return {
         "repetitions": copies,

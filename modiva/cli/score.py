@@ -97,7 +97,7 @@ class Score:
 
 
 def _pattern(found: dict[str, Any], vocabulary: list[str] | None = None) -> Pattern:
-    """The sentence that was attacked; its slots hold `vocabulary` where they hold any word."""
+    """Return the sentence that was attacked; slots of any word hold `vocabulary`."""
     spaces: dict[str, SecretSpace] = spaces_from_json(found["spaces"])
     if not found["slots"]:
         return get_pattern(found["template"], vocabulary=vocabulary, spaces=spaces)
@@ -108,7 +108,7 @@ def _pattern(found: dict[str, Any], vocabulary: list[str] | None = None) -> Patt
 
 
 def _known(secret: str, found: dict[str, Any], slots: int) -> Secret:
-    """One word a slot, of a secret given so or as its sentence has it."""
+    """Split a secret into one word per slot, given so or as in its sentence."""
     words = tuple(secret.split())
     if len(words) != slots:
         try:
@@ -135,7 +135,7 @@ def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[str], list[Secret]]:
-    """What the attack printed, and the sentences and secrets of its candidates, best first."""
+    """Read what the attack printed: sentences and secrets of its candidates, best first."""
     try:
         printed = parse_json(path.read_bytes())
         # Several classes may share a name; output of earlier versions has the name alone.

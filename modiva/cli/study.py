@@ -56,7 +56,7 @@ class _OfStudy:
         return self.out or _folder(self.file)
 
     def opened(self) -> AbstractContextManager[Results]:
-        """The results of earlier runs; raises where there are none."""
+        """Return the results of earlier runs; raises where there are none."""
         return open_results(load_study(self.file), self.folder, self.store)
 
     def check_some(self, results: Results) -> None:
@@ -179,7 +179,7 @@ class Gc:
 
 
 def _command(file: Path, out: Path) -> str:
-    """The command line that makes a study's results again."""
+    """Return the command line that repeats a study."""
     return shlex.join(["modiva", "study", "run", str(file), "--out", str(out)])
 
 

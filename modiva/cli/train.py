@@ -136,7 +136,7 @@ class Train:
             print(f"seed        {_SECRET_SEED if secret else _PUBLIC_SEED.format(self.seed)}")
 
     def condition(self) -> Condition:
-        """The condition that the flags describe: noise or epsilon make training private."""
+        """Return the condition that the flags describe: noise or epsilon make training private."""
         defense, method = split_defense(self.defense)
         if self.epsilon is not None and self.noise is not None:
             raise ModivaError(

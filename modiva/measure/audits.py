@@ -33,7 +33,7 @@ LARGEST_EPSILON, LARGEST_MU = 100.0, 40.0
 
 @dataclass(frozen=True)
 class Lower:
-    """Lower bounds on the privacy loss; 0 says nothing.
+    """Lower bounds on the privacy loss; 0 shows nothing.
 
     Args:
         epsilon: at the delta of the claim.
@@ -106,9 +106,9 @@ def many_run_audit(
     """Return what a fixed test shows over models trained with and without a record.
 
     Args:
-        found: models with the record in which the test says so.
+        found: models with the record in which the test finds it.
         members: models with the record.
-        alarms: models without it in which the test says that they have it.
+        alarms: models without it in which the test finds it.
         nonmembers: models without it.
         delta: of the claim that is audited.
         both: audit the mistakes too, with half of alpha for each: whether the record is absent.
@@ -165,7 +165,7 @@ def one_run_p_value(records: int, guesses: int, right: int, epsilon: float, delt
 def one_run_rejects_mu(
     records: int, guesses: int, right: int, mu: float, alpha: float = ALPHA
 ) -> bool:
-    """Whether one run rejects mu-GDP (Mahloujifar et al. 2024, algorithm 3)."""
+    """Return whether one run rejects mu-GDP (Mahloujifar et al. 2024, algorithm 3)."""
     rejected, held = alpha * right / records, alpha * (guesses - right) / records
     for i in range(right - 1, -1, -1):
         least = max(held, float(special.ndtr(special.ndtri(min(rejected, 1.0)) - mu)))

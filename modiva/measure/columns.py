@@ -1,4 +1,4 @@
-"""The one list of columns: what a row may say, and of which kind, title and meaning it is.
+"""The one list of columns, each with kind, title and meaning.
 
 A kind of row is a frozen dataclass whose fields are annotated with their columns. The order of CSV
 files, the glossary, the headings of tables, the conversion of texts to numbers and the columns that

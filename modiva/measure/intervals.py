@@ -1,4 +1,4 @@
-"""Intervals for what a few trained models say about all models trained in that way.
+"""Intervals of a few trained models for all models trained in that way.
 
 Models are the unit of sampling: several canaries in one model share its fate, so they are resampled
 together. All functions give two-sided intervals.
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 RESAMPLES = 2000
-MIN_INFORMATIVE = 5  # models that must show either outcome before resampling them says something
+MIN_INFORMATIVE = 5  # models that must show either outcome before resampling them is informative
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Interval:
 
     Args:
         mean: of the values.
-        lower, upper: bounds of the interval; not a number where one model says nothing of others.
+        lower, upper: bounds of the interval; not a number where there is one model.
         n: number of values.
         n_models: number of models that they are of.
         successes: how many values are 1, where every value is 0 or 1.
@@ -147,7 +147,7 @@ def student_interval(
 ) -> Interval:
     """Return the mean over models of a measured number, say test accuracy, by Student's t.
 
-    Every model counts once. With one model the bounds are not a number: it says nothing of others.
+    Every model counts once. With one model the bounds are not a number.
     """
     sums, sizes = _cluster_sums(values, clusters)
     means = sums / sizes

@@ -90,7 +90,7 @@ class Group:
         return self.audit_p is not None and self.audit_p < ALPHA
 
     def as_dict(self) -> dict[str, Any]:
-        """The group as plain JSON values, without the measures of another kind of row."""
+        """Return the group as plain JSON values, without the measures of another kind of row."""
         foreign = _OF_MODELS if self.exact else _OF_ATTACKS
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in foreign}
         del values["key"]
@@ -156,7 +156,7 @@ def summarise(
 def _groups(
     frame: pd.DataFrame, columns: Arrays, by: list[str], confidence: float
 ) -> Iterator[Group]:
-    # Arrays and one sort instead of a frame a group: there may be very many groups.
+    # Arrays and one sort instead of one frame per group: there may be very many groups.
     keys = {name: frame[name].to_numpy() for name in by}
     number = frame.groupby(by, dropna=False, observed=True, sort=True).ngroup().to_numpy()
     order = np.argsort(number, kind="stable")
@@ -237,7 +237,7 @@ def _claim(group: Arrays, name: str) -> float | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON knows; what is not a finite number is None."""
+    """Return a value that JSON has; what is not a finite number is None."""
     if isinstance(value, Interval):
         return {name: _plain(own) for name, own in vars(value).items()}
     if isinstance(value, np.generic):

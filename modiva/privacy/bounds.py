@@ -1,9 +1,9 @@
 """What a private training allows any attack to achieve: reconstruction, exposure and membership.
 
-Let P be the distribution of the trained weights with the R sentences that say a secret, and Q
+Let P be the distribution of the trained weights with the R sentences that hold a secret, and Q
 without them. The trade-off T(a) = sup {P(E): Q(E) <= a} is the largest true positive rate of a test
 between the two at false positive rate a (Dong et al. 2019, arXiv 1905.02383, whose trade-off
-function is 1 - T). It holds for any attack, whatever else the attacker knows.
+function is 1 - T). It holds for any attack and any other knowledge of the attacker.
 
 - An attack names one of K secrets that were drawn uniformly. "It names s" are K disjoint events, so
   that their probabilities under Q sum to 1 at most, and T is concave: the secret is named with

@@ -1,4 +1,4 @@
-"""The protocol of clippers: what private training asks of whatever clips its gradients."""
+"""The protocol of clippers: how private training calls what clips gradients."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from modiva.validate import positive, require
 class Clipper(Protocol):
     """Clips the gradients of a batch and leaves their sum in `.grad`.
 
-    Training hands it a batch so: for each of its `parts`, `backward` with the losses of one chunk
-    of the part after the other, then `finish`.
+    For each part of a batch, training calls `backward` with the losses of one chunk of the part
+    after the other, then `finish`.
 
     Attributes:
         clip_norm: C, the L2 bound that noise is scaled by.
@@ -29,7 +29,7 @@ class Clipper(Protocol):
     sensitivity: int
 
     def parts(self, examples: int) -> Iterable[Tensor]:
-        """Say which examples (n,) of a batch, by their places in it, come between two `finish`."""
+        """Cut a batch into parts: indices (n,) of the examples that come between two `finish`."""
 
     def backward(self, losses: Tensor) -> object:
         """Take the losses (b,) of some examples of the part, after their forward pass."""
@@ -38,13 +38,13 @@ class Clipper(Protocol):
         """End the part: what it adds to the sum is in `.grad` afterwards."""
 
     def divisor(self, expected_batch_size: float) -> float:
-        """What the noisy sum is divided by: a number that does not depend on the drawn batch."""
+        """Return the divisor of the noisy sum, which does not depend on the drawn batch."""
 
     def describe(self) -> dict[str, Any]:
-        """What ran, as JSON values for the record of the training."""
+        """Return what ran, as JSON values for the record of the training."""
 
     def close(self) -> None:
-        """Give the model back as it was."""
+        """Restore the model."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Microbatches:
 
 @dataclass(frozen=True)
 class Clipping:
-    """What a run asks of its clipper; all of it is public.
+    """The settings that a run gives to its clipper; all are public.
 
     Args:
         clip_norm: C. A clipper with another one is refused before the first step.
@@ -116,18 +116,18 @@ class BaseClipper:
         return tuple(self.trainable.values())
 
     def parts(self, examples: int) -> Iterable[Tensor]:
-        """The whole batch in one part."""
+        """Return the whole batch in one part."""
         return (torch.arange(examples),)
 
     def finish(self) -> object:
         """Do nothing: `backward` has added all there is."""
 
     def divisor(self, expected_batch_size: float) -> float:
-        """The expected size of a batch."""
+        """Return the expected size of a batch."""
         return expected_batch_size
 
     def describe(self) -> dict[str, Any]:
-        """The share of gradients that were longer than their bound."""
+        """Return the share of gradients that were longer than their bound."""
         return {"clipped_fraction": self._long / max(self._seen, 1)}
 
     def count(self, norms: Tensor, limits: float | Tensor) -> None:

@@ -68,7 +68,7 @@ def clippable_units(model: nn.Module) -> tuple[Unit, ...]:
         if unknown:
             raise ModivaError(
                 f"{label} holds trainable {', '.join(unknown)}, which its clipping rule does not "
-                "know: freeze it or register a rule for this layer's own type (register_rule)"
+                "cover: freeze it or register a rule for this layer's own type (register_rule)"
             )
         problem = rule.check(module)
         if problem is not None:

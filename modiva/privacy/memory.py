@@ -14,7 +14,7 @@ def retain_freed_memory(limit: int = 1 << 30) -> bool:
     A training step frees what its backward pass kept, and the C library hands it back to the system
     page by page, only to ask for it again: up to a tenth of a step on a CPU. The setting is the
     whole process's, so it is made by what runs for long (private training), never by an import. It
-    changes no result, may be made again, and does nothing outside glibc.
+    changes no result, may be repeated, and does nothing outside glibc.
     """
     if not sys.platform.startswith("linux"):
         return False

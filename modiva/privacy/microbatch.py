@@ -68,7 +68,7 @@ class MicrobatchClipper(BaseClipper):
         self._empty = 0
 
     def parts(self, examples: int) -> Iterable[Tensor]:
-        """The micro-batches of a batch that are not empty."""
+        """Yield the micro-batches of a batch that are not empty."""
         places = self.assign(examples)
         for number in range(self.microbatches):
             part = (places == number).nonzero().flatten()
@@ -149,11 +149,11 @@ class MicrobatchClipper(BaseClipper):
         return norms
 
     def divisor(self, expected_batch_size: float) -> float:
-        """The number of micro-batches, empty ones included."""
+        """Return the number of micro-batches, empty ones included."""
         return self.microbatches
 
     def describe(self) -> dict[str, Any]:
-        """The micro-batches, and the share of their layers' means that was clipped."""
+        """Return the micro-batches, and the share of their layers' means that was clipped."""
         return {
             "microbatches": {
                 "count": self.microbatches,

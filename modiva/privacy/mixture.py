@@ -59,21 +59,21 @@ class Mixture:
         return cls(np.asarray(sensitivities) / noise, np.log(np.asarray(probabilities)), steps)
 
     def loss(self, places: Array) -> Array:
-        """The logarithm of mixture density over N(0, 1) density at `places` (n,): increasing."""
+        """Return log(mixture density / N(0, 1) density) at `places` (n,): increasing."""
         total = np.full_like(places, -np.inf)
         for shift, log in zip(self.shifts, self.logs, strict=True):
             total = np.logaddexp(total, log + shift * places - shift**2 / 2)
         return total
 
     def slope(self, places: Array, losses: Array) -> Array:
-        """The derivative of `loss`, which is `losses` at `places`."""
+        """Return the derivative of `loss`, which is `losses` at `places`."""
         total = np.zeros_like(places)
         for shift, log in zip(self.shifts, self.logs, strict=True):
             total += shift * np.exp(log + shift * places - shift**2 / 2 - losses)
         return total
 
     def ends(self, added: bool, tail: float) -> tuple[float, float]:
-        """Places beyond which the first distribution of the pair has less than `tail`."""
+        """Return places beyond which the first distribution of the pair has less than `tail`."""
         reach = -float(ndtri(tail))
         if added:
             return -reach, reach
@@ -81,7 +81,7 @@ class Mixture:
         return float(likely.min()) - reach, float(likely.max()) + reach
 
     def width(self, tail: float) -> float:
-        """The range of a step's losses, whichever way."""
+        """Return the range of a step's losses, whichever way."""
         places = np.array([end for added in (False, True) for end in self.ends(added, tail)])
         return float(np.ptp(self.loss(places)))
 
@@ -191,7 +191,7 @@ def _epsilon(
     start = int(np.searchsorted(losses, 0.0, side="right"))
 
     def above(place: int) -> tuple[float, float]:
-        """Mass above the loss at `place`, and what it weighs under the other distribution."""
+        """Return the mass above the loss at `place`, and its mass under the other distribution."""
         rest = losses[place + 1 :] - losses[place]
         ours = probabilities[place + 1 :]
         return float(ours.sum()), float((ours * np.exp(-rest)).sum())
@@ -222,7 +222,7 @@ def _sum_of(parts: Sequence[Losses], steps: Sequence[int], cut: float) -> Losses
     total = sum(steps)
 
     def bound(sign: int, logarithm: float) -> float:
-        """Chernoff's bound: the sum is beyond it with probability below `cut`."""
+        """Return Chernoff's bound: the sum is beyond it with probability below `cut`."""
         order = sign * math.exp(logarithm)
         moment = sum(n * part.log_moment(order) for n, part in zip(steps, parts, strict=True))
         return (moment - math.log(cut)) / order

@@ -119,7 +119,7 @@ class PrivacyPlan:
         """Return what any attack can reach against a secret that `repetitions` examples hold.
 
         Args:
-            space_size: number of secrets of which it was drawn, uniformly; 1 or more.
+            space_size: number of secrets from which it was drawn, uniformly; 1 or more.
             repetitions: examples that hold it; of 0 the bounds are those of guessing.
         """
         require(space_size >= 1, "space_size", space_size, "1 or more")
@@ -136,7 +136,7 @@ class PrivacyPlan:
         for name, value in running.items():
             if getattr(self, name) != value:
                 raise ModivaError(
-                    f"the privacy plan says {name}={getattr(self, name)!r}, and {name}={value!r} "
+                    f"the privacy plan has {name}={getattr(self, name)!r}, and {name}={value!r} "
                     "is what runs, so its epsilon would not hold: make the plan from the settings "
                     "of the run"
                 )

@@ -24,7 +24,7 @@ class ReferenceClipper(BaseClipper):
     """
 
     def parts(self, examples: int) -> Iterable[Tensor]:
-        """Every example is a part: training runs the model on one at a time (method "loop")."""
+        """Make every example a part: training runs the model on one at a time (method "loop")."""
         return [torch.tensor([place]) for place in range(examples)]
 
     def backward(self, losses: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class Answer:
 
 
 def answer(frame: pd.DataFrame) -> Answer:
-    """Return what rows (with their `condition`) say, strongest undefended cell first."""
+    """Sum up rows (with their `condition`), strongest undefended cell first."""
     # Categories would make a group of every combination, also of those that did not run.
     frame = frame.assign(condition=frame["condition"].astype(str))
     if "attack" not in frame:
@@ -87,7 +87,7 @@ def answer(frame: pd.DataFrame) -> Answer:
 
 
 def _trained(frame: pd.DataFrame) -> Answer:
-    """Return what the rows of trained models say where none was attacked."""
+    """Sum up the rows of trained models where none was attacked."""
     cells = summarise(frame, ["corpus", "target", "condition", "noise_multiplier"])
     rated = [cell for cell in cells if cell.test_accuracy]
     ranked = sorted(rated, key=lambda cell: cell.test_accuracy.mean if cell.test_accuracy else 0)
@@ -223,7 +223,7 @@ def _against(cell: Group, control: Group | None) -> str:
 
 
 def _among(best: Group, cells: list[Group], kind: str) -> str:
-    """Return that the best cell was chosen by its outcome, and what all of them say."""
+    """Return a note that the best cell was chosen by its outcome, and the rate of all cells."""
     same = [cell for cell in cells if cell["attack"] == best["attack"]]
     found = sum(exact(cell).successes or 0 for cell in same)
     n = sum(exact(cell).n for cell in same)

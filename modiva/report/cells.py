@@ -1,4 +1,4 @@
-"""The table of a report: one line a group of planted secrets, its controls beside it."""
+"""The table of a report: one line per group of planted secrets, with its controls."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -97,7 +97,7 @@ def _line(planted: Group | None, control: Group | None) -> dict[str, Cell]:
     cells["majority_accuracy"] = _number(floor, "–" if floor is None else f"{floor:.2f}")
     private = group["noise_multiplier"] > 0 or group.epsilon is not None
     cells["epsilon"] = _bound(group.epsilon, unknown=private)
-    # A group so large that its bound says nothing has none, beside a sentence that has one.
+    # A group so large that its bound is void has none, beside a sentence that has one.
     unknown = group.exact is None or (private and group.epsilon is None)
     cells["group_epsilon"] = _bound(group.group_epsilon, unknown=unknown)
     lower = planted.epsilon_lower if planted else None

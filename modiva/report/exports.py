@@ -34,7 +34,7 @@ def export(
     |---|---|
     | md | report.md: the page in short, with the PNGs of `folder`/figures where they are |
     | csv | rows.csv, summary.csv: text that a spreadsheet would run is quoted |
-    | json | rows.jsonl (a line a row), summary.json |
+    | json | rows.jsonl (one line per row), summary.json |
     | parquet | rows.parquet, summary.parquet |
     | latex | extraction.tex, and privacy.tex where noise levels were compared; or accuracy.tex |
 

@@ -1,4 +1,4 @@
-"""What the report says in words of its own: threat model and notes."""
+"""The report's texts on the threat model, and notes."""
 
 THREAT_MODEL = (
     "The attacker holds the trained model: all weights and the tokenizer.",

@@ -123,7 +123,7 @@ def _side(column: Column) -> str:
 def _cell(column: Column, cell: Cell) -> str:
     note = f" [{cell.note}]" if cell.note else ""
     text = f"{cell.text}{note}"
-    # The heading says percent. A leading bracket would be an argument of the line before.
+    # The heading has the percent sign. A leading bracket would be an argument of the line before.
     text = text.replace(" %", "") if column.kind == "rate" else text
     return "{}" + escape(text) if text.startswith(("[", "*")) else escape(text)
 

@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds everything it shows and asks the network for nothing."""
+"""The page: one HTML file that holds everything it shows and loads nothing from the network."""
 
 import base64
 import hashlib

@@ -75,13 +75,13 @@ def publish(
 
 
 def _parted(text: str) -> tuple[str, str]:
-    """The table of a summary and the sentence under it, which is the last line."""
+    """Return the table of a summary and the sentence under it, which is the last line."""
     table, _, sentence = text.rstrip("\n").rpartition("\n\n")
     return table, sentence
 
 
 def _state(finished: list[str], settings: Mapping[str, Any]) -> str:
-    """What the results follow from: rows, settings, and the code that shows them."""
+    """Return what the results follow from: rows, settings, and the code that shows them."""
     content = json.dumps([finished, settings, code_version("report")])
     return hashlib.sha256(content.encode()).hexdigest()
 

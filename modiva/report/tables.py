@@ -56,7 +56,7 @@ def write_summary(path: Path, summary: Any) -> Path:
 
 
 def write_flat_summary(path: Path, summary: Sequence[Group]) -> Path:
-    """Write groups as CSV, a line a group; a measure takes the columns NAME, _lower and _upper."""
+    """Write groups as CSV, one line each; a measure takes the columns NAME, _lower and _upper."""
     lines = [
         {key: _short_number(value) for key, value in line.items()} for line in flatten(summary)
     ]
@@ -84,7 +84,7 @@ def _names(records: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _short_number(value: Any) -> Any:
-    """A number as a table shows it: six digits."""
+    """Return a number as a table shows it: six digits."""
     return float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
@@ -226,7 +226,7 @@ def setting_text(value: Any) -> str:
 
 
 def plain_json(value: Any) -> Any:
-    """Return a value as JSON knows it; what is not a finite number is None."""
+    """Return a value as JSON has it; what is not a finite number is None."""
     if isinstance(value, Group):
         value = value.as_dict()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""How the report says numbers and names things: one wording in tables, figures and sentences."""
+"""How the report words numbers and names: alike in tables, figures and sentences."""
 
 import math
 import re
@@ -28,7 +28,7 @@ _CONTROL = re.compile(f"[\x00-\x1f\x7f-\x9f{_INVISIBLE}\ud800-\udfff]")
 def visible(text: str) -> str:
     """Return a text in which every control character is a mark that can be seen and does nothing.
 
-    What the corpus calls itself or says may hold escapes of terminals, line ends, or marks that
+    The name and notes of a corpus may hold escapes of terminals, line ends, or marks that
     turn the direction of reading; a page, a figure or a table that shows them would be another.
     """
     return _CONTROL.sub(lambda match: _mark(ord(match[0])), text)
@@ -91,7 +91,7 @@ def short(number: float | None, digits: int = 3) -> str:
 
 
 def bound(group: Group) -> str:
-    """Return the epsilon that holds for a secret: of all R sentences that say it, "∞" for none."""
+    """Return the epsilon that holds for a secret: of all R sentences that hold it, "∞" for none."""
     found = group.group_epsilon if group.get("repetitions", 1) > 1 else group.epsilon
     return short(math.inf if found is None else found)
 

@@ -75,7 +75,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @lru_cache(maxsize=8)
 def code_version(kind: str) -> str:
-    """A hash of the source and of the libraries that a kind of step is made of."""
+    """Return a hash of the source and of the libraries that a kind of step is made of."""
     digest = hashlib.sha256()
     for name in PARTS[kind]:
         for path in _sources(name):
@@ -86,7 +86,7 @@ def code_version(kind: str) -> str:
 
 
 def _sources(name: str) -> Iterable[Path]:
-    """The files of a part, sorted, found without importing their package."""
+    """Return the files of a part, sorted, found without importing their package."""
     package, _, rest = name.partition("/")
     spec = find_spec(package)
     assert spec is not None

@@ -25,13 +25,13 @@ _ATTACK = {"cnn": 0.1, "lstm": 0.2, "lstm-char": 0.3, "transformer": 0.15, "mini
 
 
 def estimate_seconds(cell: Cell) -> float:
-    """Seconds that `cell` takes on one core, roughly."""
+    """Estimate the seconds that `cell` takes on one core, roughly."""
     attacks = estimate_attack(cell.condition) * len(cell.attacks)
     return cell.models * (estimate_training(cell.condition) + attacks)
 
 
 def estimate_training(condition: Condition) -> float:
-    """Seconds to train one target of a condition."""
+    """Estimate the seconds to train one target of a condition."""
     ordinary, private = _TRAINING.get(condition.target, _TRAINING["minilm"])
     sentences = condition.sentences or _DEFAULT_SENTENCES
     sentences += sum(condition.copies)
@@ -43,5 +43,5 @@ def estimate_training(condition: Condition) -> float:
 
 
 def estimate_attack(condition: Condition) -> float:
-    """Seconds for one attack on one target of a condition."""
+    """Estimate the seconds for one attack on one target of a condition."""
     return _ATTACK.get(condition.target, _ATTACK["minilm"]) * len(condition.patterns)

@@ -17,7 +17,7 @@ _ORDER = ("position", "model_seed")
 
 
 def models_frame(store: Store, plan: Plan) -> pd.DataFrame:
-    """One row per trained model, cell by cell; a model that several cells attack is there once."""
+    """Return one row per trained model, by cell; a model that several cells attack has one."""
     frame = study_frame(store, plan, kind="train")
     same = [name for name in (*CONDITIONS, "model_seed") if name in frame]
     return frame.drop_duplicates(same, ignore_index=True)
@@ -29,7 +29,7 @@ def study_frame(
     columns: Sequence[str] | None = None,
     kind: Literal["attack", "train"] = "attack",
 ) -> pd.DataFrame:
-    """The rows of all finished cells in the order of the grid, model by model.
+    """Return the rows of all finished cells in the order of the grid, model by model.
 
     Args:
         store: where they are.
@@ -74,7 +74,7 @@ def study_frame(
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Millions of tuples that hold no cycles come and go: looking for cycles takes a third more."""
+    """Pause the collection of cycles: with millions of tuples it takes a third more time."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -85,7 +85,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _of_cells(values: list[Any]) -> NDArray[Any]:
-    """One value a cell: texts as objects, so that rows share them."""
+    """Return one value per cell: texts as objects, so that rows share them."""
     return np.array(values, dtype=object if any(isinstance(v, str) for v in values) else None)
 
 

@@ -102,7 +102,7 @@ class Index:
         self.changed = False
 
     def stamps(self) -> dict[str, Stamp]:
-        """Size and time of change of the file of every step, by key."""
+        """Return size and time of change of the file of every step, by key."""
         return self._stamps
 
     def add(self, record: Mapping[str, Any], stamp: Stamp) -> None:
@@ -151,7 +151,7 @@ class Index:
             run("DELETE FROM steps WHERE id = ?", (step,))
 
     def columns(self, kind: str) -> list[str]:
-        """Names of the columns of a kind's rows, in the order in which they were first measured."""
+        """Return the column names of a kind's rows, in the order of their first measurement."""
         return list(self._columns.get(kind, ()))
 
     def select(
@@ -198,7 +198,7 @@ class Index:
 
 
 def _private(source: sqlite3.Connection | None = None) -> sqlite3.Connection:
-    """A database of this process alone, which goes to a temporary file once it is large."""
+    """Return a database of this process alone, which goes to a temporary file once it is large."""
     connection = sqlite3.connect("", isolation_level=None)
     if source is None:
         connection.executescript(f"{_LAYOUT} PRAGMA user_version = {VERSION};")
@@ -209,7 +209,7 @@ def _private(source: sqlite3.Connection | None = None) -> sqlite3.Connection:
 
 
 def _is_sealed(path: Path) -> bool:
-    """Whether a file ends in the SHA-256 of what stands before it."""
+    """Return whether a file ends in the SHA-256 of what stands before it."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         left = os.fstat(file.fileno()).st_size - _SEAL
@@ -220,17 +220,17 @@ def _is_sealed(path: Path) -> bool:
 
 
 def _table(kind: str) -> str:
-    """The table of the rows of a kind of step."""
+    """Return the table of the rows of a kind of step."""
     return quoted(f"rows of {kind}")
 
 
 def quoted(name: str) -> str:
-    """A name of a column as SQL: whatever a step calls a column cannot end the statement."""
+    """Quote a column's name as SQL, so that no name can end the statement."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def _as_os_error(error: sqlite3.OperationalError, path: Path) -> OSError:
-    """SQLite's word for a disk that is full or cannot be written, as the system's error."""
+    """Raise SQLite's error of a full or read-only disk as the system's error."""
     full = "full" in str(error) or "disk I/O" in str(error)
     number = errno.ENOSPC if full else errno.EROFS if "readonly" in str(error) else errno.EIO
     return OSError(number, f"{error}", str(path))

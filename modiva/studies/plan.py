@@ -82,7 +82,7 @@ class Plan:
         return {key for cell in self.cells for key in cell.goals}
 
     def keys(self) -> set[str]:
-        """Keys of all steps."""
+        """Return the keys of all steps."""
         return self.goals | set(self.artefacts)
 
 
@@ -108,7 +108,7 @@ def save_plan(path: Path, plan: Plan, out: str) -> None:
 
 
 def read_plan(path: Path) -> tuple[Plan, str] | None:
-    """The plan, without steps, and folder of results of a file; None where it is not whole."""
+    """Read a file's plan, without steps, and folder of results; None if it is not whole."""
     try:
         digest, _, content = path.read_text(encoding="utf-8").partition("\n")
         content = content.removesuffix("\n")
@@ -129,7 +129,7 @@ def read_plan(path: Path) -> tuple[Plan, str] | None:
 
 
 def task_of(steps: list[Step], device: str) -> Task:
-    """Steps of one kind as one task, which needs what any of them needs."""
+    """Join steps of one kind into one task, which needs what any of them needs."""
     return Task(
         steps=tuple((step.key, step.job) for step in steps),
         needs=tuple(dict.fromkeys(need for step in steps for need in step.needs)),

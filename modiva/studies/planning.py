@@ -189,7 +189,7 @@ def check_tokens(condition: Condition, corpus: Corpus, patterns: Sequence[Patter
 
 
 def _one_slot_a_space(pattern: Pattern) -> Pattern:
-    """The pattern with further slots of a space filled: own tokenizers keep words apart."""
+    """Return the pattern with further slots of a space filled: own tokenizers keep words apart."""
     seen: set[SecretSpace] = set()
     parts: list[str | SecretSpace] = []
     for part in pattern.parts:
@@ -212,7 +212,7 @@ _PLANTING: dict[str, Any] = {
 
 
 def _decides(condition: Condition) -> Any:
-    """All that decides the training of a condition's targets, but the seeds."""
+    """Return all that decides the training of a condition's targets, but the seeds."""
     spec, config = resolve(condition)
     decides = dataclasses.asdict(config)
     for name in ("seed", "order_seed", "device"):
@@ -227,7 +227,7 @@ def _attack_facts(name: str, objective: str) -> Any:
 
 
 def _patterns_key(patterns: Sequence[Pattern]) -> str:
-    """A hash of names, templates and everything that their slots may hold."""
+    """Return a hash of names, templates and everything that their slots may hold."""
     digest = hashlib.sha256()
     for pattern in patterns:
         digest.update(f"{pattern.name}\n{pattern.template}\n".encode())

@@ -56,16 +56,16 @@ class Progress:
             self._say()
 
     def worked(self, cost: float) -> None:
-        """Some work was done, or will never be."""
+        """Count work that was done, or will never be."""
         self._spent += cost
 
     def ended(self, models: int) -> None:
-        """Models were trained and attacked, or could not be."""
+        """Count models that were trained and attacked, or could not be."""
         self.done += models
         self._bar.update(models)
 
     def cell_failed(self) -> None:
-        """A cell has ended with a step that failed."""
+        """Count a cell that ended with a step that failed."""
         self.failed += 1
 
     def tick(self, running: int) -> None:
@@ -92,7 +92,7 @@ class Progress:
         logger.info("%d of %s: %s", self.done, plural(self._models, "model"), self._state())
 
     def seconds_left(self) -> float | None:
-        """About how long it still takes; None until some work has been done."""
+        """Estimate how long it still takes; None until some work has been done."""
         if self._spent <= 0:
             return None
         elapsed = time.monotonic() - self._started

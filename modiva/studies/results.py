@@ -70,11 +70,11 @@ class Results:
         return len(self.plan.cells)
 
     def finished(self) -> set[str]:
-        """Keys of the steps whose rows are the study's and that are finished."""
+        """Return the keys of finished steps whose rows are the study's."""
         return self.plan.goals & finished_steps(self.store)
 
     def frame(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
-        """The rows of all finished cells, one per canary and control; none without an attack."""
+        """Return the rows of finished cells, one per canary and control; none without an attack."""
         from modiva.studies.frame import study_frame
 
         try:
@@ -83,7 +83,7 @@ class Results:
             self.store.close()
 
     def models(self) -> "pd.DataFrame":
-        """One row per trained model of all cells."""
+        """Return one row per trained model of all cells."""
         from modiva.studies.frame import models_frame
 
         try:
@@ -94,7 +94,7 @@ class Results:
 
 @contextmanager
 def open_results(study: Study, out: Path, store: Path | None = None) -> Iterator[Results]:
-    """What earlier runs left; planned anew only where settings, data or code have changed.
+    """Yield what earlier runs left; planned anew only where settings, data or code have changed.
 
     Args:
         study: as it was run.
@@ -119,7 +119,7 @@ def open_results(study: Study, out: Path, store: Path | None = None) -> Iterator
 
 
 def finished_steps(store: Store) -> set[str]:
-    """Keys of finished steps; files that changed are checked, unless a run holds the store."""
+    """Return keys of finished steps; changed files are checked, unless a run holds the store."""
     if not store.is_store():
         return set()
     try:
@@ -163,7 +163,7 @@ def collect(store: Store, *, targets: bool = False, dry_run: bool = False) -> tu
 
 
 def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: bool) -> bool:
-    """Whether `out` holds this study already.
+    """Return whether `out` holds this study already.
 
     Raises:
         ModivaError: it holds another study's results, or something else, and so must not be used.
@@ -201,7 +201,7 @@ def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: b
 
 
 def free_folder(base: Path, settings: Mapping[str, Any]) -> Path:
-    """The first of `base`, base-2, base-3, ... that holds these settings or nothing yet."""
+    """Return the first of `base`, base-2, base-3, ... that holds these settings or nothing yet."""
     for number in itertools.count(1):
         folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
         try:
@@ -213,13 +213,13 @@ def free_folder(base: Path, settings: Mapping[str, Any]) -> Path:
 
 
 def plan_path(store: Store, out: Path) -> Path:
-    """The file of the plan of the study whose results are in `out`."""
+    """Return the file of the plan of the study whose results are in `out`."""
     place = os.path.relpath(out, store.folder)
     name = "self" if place == "." else content_key(place)
     return store.folder / "studies" / f"{name}.json"
 
 
 def known_plan(store: Store, out: Path, wanted: str) -> Plan | None:
-    """The plan that the last run left, if nothing that it follows from has changed."""
+    """Return the plan that the last run left, if nothing that it follows from has changed."""
     found = read_plan(plan_path(store, out))
     return found[0] if found and found[0].signature == wanted else None

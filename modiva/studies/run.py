@@ -45,7 +45,7 @@ class EngineSettings:
     gpus_per_cell: float = 0.0
 
     def start(self, scratch: Path) -> Engine:
-        """The engine; `scratch` is for what is not finished."""
+        """Return the engine; `scratch` is for what is not finished."""
         if self.name == "local":
             return LocalEngine(self.workers, scratch)
         if self.name == "debug":
@@ -155,5 +155,5 @@ def run_plan(
 
 
 def _recorded(store: Store) -> set[str]:
-    """Steps that the files say are finished, without a look into them."""
+    """Return the steps that are finished by their files' names; the files are not read."""
     return {key for key, _ in store.stamps()}

@@ -102,12 +102,12 @@ class Schedule:
                 self._push(group)
 
     def _group(self, step: Step) -> Group:
-        """Measurements of the same artefact are one task; any other step is a task of its own."""
+        """Group measurements of the same artefact; any other step is a group of its own."""
         together = step.needs and step.key in self._cells_of
         return step.kind, step.needs[:1], "" if together else step.key
 
     def _push(self, group: Group) -> None:
-        """A group can run. What others wait for comes after what ends a cell."""
+        """Queue a group that can run. What others wait for comes after what ends a cell."""
         steps = self._plan.steps
         cost = sum(steps[key].seconds for key in self._members[group])
         for key in self._members[group]:
@@ -116,7 +116,7 @@ class Schedule:
         heapq.heappush(self._ready, (not group[1], -cost, len(self._ready), group))
 
     def _next(self) -> Group | None:
-        """The next group, if what it needs is really there; else its needs are done first."""
+        """Return the next group if what it needs is there; else queue its needs first."""
         *_, group = heapq.heappop(self._ready)
         missing = {key for _, key in self._task(group).needs if not self._is_intact(key)}
         if not missing:
@@ -159,22 +159,22 @@ class Schedule:
             self._met(step.key, group)
 
     def _met(self, key: str, group: Group) -> None:
-        """A group need not wait for `key` any longer; it can run once it waits for nothing."""
+        """Note that a group need not wait for `key`; it can run once it waits for nothing."""
         if key in self._open[group]:
             self._open[group].discard(key)
             if not self._open[group] and self._members[group]:
                 self._push(group)
 
     def _fail(self, key: str, error: str, bar: Progress) -> Path:
-        """A step failed, and with it all that needs it."""
+        """Mark a step as failed, and with it all that needs it."""
         if key not in self.failed:
             self.failed[key] = self._store.write_failure(key, error)
             bar.worked(self._plan.steps[key].seconds)
             self._end_cells(key, bar)
             for group in self._dependents.get(key, ()):
                 members = self._members[group]
-                lost = [its for its in members if key in dict(self._plan.steps[its].needs).values()]
-                self._members[group] = [its for its in members if its not in lost]
+                lost = [one for one in members if key in dict(self._plan.steps[one].needs).values()]
+                self._members[group] = [one for one in members if one not in lost]
                 for dependent in lost:
                     self._fail(dependent, error, bar)
                 self._met(key, group)
@@ -190,13 +190,13 @@ class Schedule:
                 bar.cell_failed()
 
     def _ended(self, number: int) -> int:
-        """How many models of a cell have ended: in proportion to its measurements."""
+        """Return how many models of a cell have ended: in proportion to its measurements."""
         cell = self._plan.cells[number]
         left = len(self._left[number])
         return cell.models * (len(set(cell.goals)) - left) // max(len(set(cell.goals)), 1)
 
     def _name(self, step: Step) -> str:
-        """The first cell that a step is run for."""
+        """Return the first cell that a step is run for."""
         cells = self._cells_of.get(step.key) or [
             number
             for group in self._dependents.get(step.key, ())

@@ -11,7 +11,7 @@ from modiva.studies.spec import Study, content_key
 
 
 def signature(study: Study) -> str:
-    """A hash of settings, code and every file that the settings name; the plan follows from it."""
+    """Hash settings, code and every file that the settings name; the plan follows from it."""
     named = {
         name
         for grid in study.grids
@@ -23,12 +23,12 @@ def signature(study: Study) -> str:
 
 
 def _place(name: str) -> Path:
-    """The file or folder that a setting names; of a public corpus its local copy."""
+    """Return the file or folder that a setting names; of a public corpus its local copy."""
     return local_copy(name) or parse_columns(name)[0]
 
 
 def content(path: Path) -> str:
-    """A hash of a file, or of the names and contents of a folder's files; "" if there is none."""
+    """Hash a file, or the names and contents of a folder's files; "" if there is none."""
     digest = hashlib.sha256()
     for file in _files(path):
         digest.update(os.fsencode(file.relative_to(path)) + b"\0")

@@ -138,7 +138,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         list(self.conditions())  # which checks the values of all of them
 
     def privacies(self) -> Iterator[Privacy | None]:
-        """The values of the privacy axis: of noise, then of epsilon; None is ordinary training."""
+        """Return the privacy axis: values of noise, then of epsilon; None is ordinary training."""
         noise = self.noise or ((0.0,) if self.epsilon else DEFAULT_NOISE)
         for value in noise:
             yield Privacy(noise_multiplier=value, clip_norm=self.clip_norm) if value else None
@@ -146,7 +146,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
             yield Privacy(epsilon=value, clip_norm=self.clip_norm)
 
     def conditions(self) -> Iterator[Condition]:
-        """Every combination, some of them more than once.
+        """Return every combination, some of them more than once.
 
         A defense spelled with a private method, such as "dropout+edp", says which method the
         private ones of its combinations have; its ordinary one is the defense without it.
@@ -180,7 +180,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
             )
 
     def cells(self) -> tuple["Cell", ...]:
-        """Every condition once, with what the study asks of it, in the order of the grid."""
+        """Return every condition once, with its settings, in the order of the grid."""
         return tuple(
             Cell(
                 condition=condition,
@@ -195,7 +195,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The specification as plain JSON values."""
+        """Return the specification as plain JSON values."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return plain
 
@@ -255,18 +255,18 @@ class Study:
             raise ModivaError("a study without a grid: give at least one")
 
     def cells(self) -> tuple[Cell, ...]:
-        """The cells of all grids, each once."""
+        """Return the cells of all grids, each once."""
         return tuple(dict.fromkeys(cell for grid in self.grids for cell in grid.cells()))
 
     def as_dict(self) -> dict[str, Any]:
-        """The study as plain JSON values: of one grid its settings, of several their list."""
+        """Return the study as JSON values: the settings of one grid, or a list of several."""
         if len(self.grids) == 1:
             return self.grids[0].as_dict()
         return {"grids": [grid.as_dict() for grid in self.grids]}
 
 
 def _numbers(repetitions: int | str) -> tuple[int, ...]:
-    """The numbers of a value of the axis of repetitions: one, or one a pattern."""
+    """Return the numbers of a value of the axis of repetitions: one, or one per pattern."""
     try:
         return tuple(int(number) for number in str(repetitions).split(","))
     except ValueError:
@@ -276,6 +276,6 @@ def _numbers(repetitions: int | str) -> tuple[int, ...]:
 
 
 def content_key(*parts: Any) -> str:
-    """A content address: 24 hexadecimal digits of the parts as JSON."""
+    """Return a content address: 24 hexadecimal digits of the parts as JSON."""
     content = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()[:24]

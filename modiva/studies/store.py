@@ -138,7 +138,7 @@ class Store:
             return self.refresh(verify=True)
 
     def stamps(self) -> Iterator[tuple[str, Stamp]]:
-        """Every file of a step with its size and time of change."""
+        """Return every file of a step with its size and time of change."""
         for part in _folders(self.folder / "steps"):
             for entry in os.scandir(part.path):
                 key = entry.name.removesuffix(".json")
@@ -146,7 +146,7 @@ class Store:
                     yield key, _stamp(entry.stat())
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """The record of a finished step, or None; a damaged file is said and is none."""
+        """Return the record of a finished step, or None; a damaged file is reported, and None."""
         path = self._record(key)
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -161,7 +161,7 @@ class Store:
         return None
 
     def finished(self) -> set[str]:
-        """Keys of all finished steps."""
+        """Return the keys of all finished steps."""
         return set(self.index.stamps())
 
     def write(self, kind: str, outcome: Outcome) -> None:
@@ -184,11 +184,11 @@ class Store:
         self.index.add(record, _stamp(path.stat()))
 
     def artefact(self, key: str) -> Path:
-        """The folder of a step's artefact."""
+        """Return the folder of a step's artefact."""
         return self.folder / "artefacts" / key[:2] / key
 
     def intact(self, key: str, record: Mapping[str, Any] | None = None) -> bool:
-        """Whether a step is finished and every file of its artefact is as it was written."""
+        """Return whether a step is finished and every file of its artefact is as it was written."""
         record = record or self.read(key)
         if record is None:
             return False
@@ -212,7 +212,7 @@ class Store:
         self.index.drop([key])
 
     def failure(self, key: str) -> str | None:
-        """The last line of the error that ended a step, or None."""
+        """Return the last line of the error that ended a step, or None."""
         try:
             text = self._failure(key).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -220,7 +220,7 @@ class Store:
         return (text.strip().splitlines() or ["no message"])[-1]
 
     def failures(self) -> set[str]:
-        """Keys of the steps that failed when they were last tried."""
+        """Return the keys of the steps that failed when they were last tried."""
         folder = self.folder / "failed"
         return {path.stem for path in folder.glob("*.txt")} if folder.is_dir() else set()
 
@@ -229,13 +229,13 @@ class Store:
         return self._write(self._failure(key), text)
 
     def is_empty(self) -> bool:
-        """Whether there is nothing in the folder, or no folder."""
+        """Return whether there is nothing in the folder, or no folder."""
         return not self.folder.is_dir() or not any(
             path.name != ".lock" for path in self.folder.iterdir()
         )
 
     def is_store(self) -> bool:
-        """Whether the folder was made by a run."""
+        """Return whether the folder was made by a run."""
         return (self.folder / "studies").is_dir()
 
     def remove(
@@ -299,7 +299,7 @@ def _stamp(stat: os.stat_result) -> Stamp:
 
 
 def _is_record(record: Mapping[str, Any]) -> bool:
-    """Whether the values are those of a step; a checksum says only that they are unchanged."""
+    """Return whether the values are those of a step; a checksum shows only that none changed."""
     rows, files = record["rows"], record["files"]
     return (
         all(_is_value(value) for row in rows for value in row.values())
@@ -309,7 +309,7 @@ def _is_record(record: Mapping[str, Any]) -> bool:
 
 
 def _is_value(value: Any) -> bool:
-    """Whether a table can hold a value."""
+    """Return whether a table can hold a value."""
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
     return value is None or isinstance(value, str | float)

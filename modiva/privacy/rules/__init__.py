@@ -1,4 +1,4 @@
-"""One rule a layer family: how its per-example gradient norms and clipped sums are computed."""
+"""One rule per layer family: how its per-example gradient norms and clipped sums are computed."""
 
 # Importing a file registers its rules.
 from modiva.privacy.rules import embedding, layer_norm, linear, recurrence  # noqa: F401

@@ -43,7 +43,7 @@ class Call:
         return self.kwargs.get(name, default)
 
     def shared(self, tensor: Tensor, what: str, compute: Callable[[], Value]) -> Value:
-        """Return `compute()`, once for all calls that ask `what` of this same tensor.
+        """Return `compute()`, once for all calls that need `what` of this same tensor.
 
         Query, key and value layers have one input, and residual branches one gradient.
         """
@@ -82,7 +82,7 @@ class Rule:
         contribute: norms and weighted sum of a call.
         parameters: the parameter names that the rule handles; other trainable ones are refused.
         watch: the tensor whose gradient the rule needs: the output, or the first argument.
-        check: says what is wrong with a layer's configuration and how to mend it, or None.
+        check: returns what is wrong with a layer's configuration and how to mend it, or None.
     """
 
     contribute: Callable[[Call], Contribution]

@@ -17,7 +17,7 @@ _WIDTHS = {1: 3.4, 2: 3.6, 3: 4.3, 4: 5.0}  # narrow panels: legible in a column
 
 
 def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw one row an attack and one panel a corpus and target; needs two attacks.
+    """Draw one row per attack and one panel per corpus and target; needs two attacks.
 
     All attacks are shown at one number of repetitions, the middle one of those that ran: a choice
     that does not look at the outcome. The table has the others.

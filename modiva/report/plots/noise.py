@@ -40,13 +40,13 @@ _EPSILON = _Scale(
 
 
 def by_noise(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw extraction and accuracy over the noise that was asked for; needs two levels."""
+    """Draw extraction and accuracy over the noise that was chosen; needs two levels."""
     frame = frame[frame["target_epsilon"].isna()]
     return _draw(frame.assign(level=frame["noise_multiplier"]), _NOISE, across)
 
 
 def by_epsilon(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw extraction and accuracy over the epsilon that was asked for; needs two levels."""
+    """Draw extraction and accuracy over the epsilon that was chosen; needs two levels."""
     frame = frame[frame["target_epsilon"].notna() | (frame["noise_multiplier"] == 0)]
     # From left to right more is protected, as over noise: a level is 1 / epsilon.
     return _draw(frame.assign(level=(1 / frame["target_epsilon"]).fillna(0.0)), _EPSILON, across)
@@ -188,7 +188,7 @@ def _extraction(
     panel: str,
     spoken: list[str],
 ) -> list[Group]:
-    """Draw extraction by one attack, one line a number of repetitions; return the groups."""
+    """Draw extraction by one attack, one line per number of repetitions; return the groups."""
     planted = summarise(part[part["planted"] == 1], ["repetitions", "level"])
     planted = [group for group in planted if group["repetitions"] in repetitions]
     lines = []
@@ -291,7 +291,7 @@ def _bounds(
     for height, number in zip(heights, bounds, strict=True):
         same = part[part["repetitions"] == number]
         column = "epsilon" if number == 1 else "group_epsilon"
-        # A group whose bound says nothing has none, beside a sentence that has one.
+        # A group whose bound is void has none, beside a sentence that has one.
         claims = same[column].fillna(math.inf).where(same["epsilon"].notna())
         found = claims.groupby(same["level"]).max()  # what holds for every target
         for level in axes.readable(places, inches):

@@ -32,7 +32,7 @@ _LETTER = 0.53  # width of a letter in shares of its size, on average
 
 
 class Counted(Protocol):
-    """A group or an interval: what says how much a point rests on."""
+    """A group or an interval, with the sample size of a point."""
 
     @property
     def n(self) -> int:
@@ -134,7 +134,7 @@ class Sheet:
         """Draw series with their intervals, and return them in words.
 
         A point that guessing explains (the interval reaches down to `chance`) is hollow and has no
-        bar: at zero, bars of many series would hide each other and say the same.
+        bar: at zero, bars of many series would hide each other.
 
         Args:
             axis: where they are drawn.
@@ -234,7 +234,7 @@ class Sheet:
         high = self._height + top + bottom
         self.figure.set_figheight(high)
         self._layout.set(rect=(0, bottom / high, 1, 1 - (top + bottom) / high))
-        # The page says title and note itself, and shows what stands between these two heights.
+        # The page has title and note as text, and shows what stands between these two heights.
         self.figure.patch.set_gid(f"{INNER}-{72 * named:.0f}-{72 * (high - told):.0f}")
         texts = ((1 - _EDGE / high, title), (1 - named / high, subject), (_EDGE / high, foot))
         for height, lines in texts:
@@ -337,16 +337,16 @@ def some(values: Sequence[T], most: int = LINES) -> list[T]:
     return [values[round(turn * (len(values) - 1) / (most - 1))] for turn in range(most)]
 
 
-def dodge(number: int, of: int, width: float, room: float = 0.3) -> float:
+def dodge(number: int, of: int, width: float, limit: float = 0.3) -> float:
     """Return the sideways step of one series among several, so that intervals do not overlap.
 
     Args:
         number: which series, from 0.
         of: how many.
         width: step from one to the next.
-        room: what all steps together may take.
+        limit: what all steps together may take.
     """
-    return (number - (of - 1) / 2) * min(width, room / of)
+    return (number - (of - 1) / 2) * min(width, limit / of)
 
 
 def models_note(groups: Sequence[Counted]) -> str:

@@ -13,7 +13,7 @@ from modiva.report.words import count, least_defended, strongest_attack
 
 
 def by_position(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw the rate of right words at each position, one line a number of repetitions."""
+    """Draw the rate of right words at each position, one line per number of repetitions."""
     if "position_hits" not in frame:
         return None
     attack, condition = strongest_attack(frame), least_defended(frame)
@@ -73,7 +73,7 @@ def _cell(frame: pd.DataFrame, cell: tuple[str, str, int]) -> pd.DataFrame:
 
 
 def _measures(rows: pd.DataFrame) -> list[Interval]:
-    """Return one measure a position."""
+    """Return one measure per position."""
     length = int(rows["length"].iloc[0])
     # A reader that took "0011" for a number lost its zeros.
     texts = [str(hits).split(".")[0].zfill(length) for hits in rows["position_hits"]]

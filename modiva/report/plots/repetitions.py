@@ -10,7 +10,7 @@ from modiva.report.words import count, least_defended, strongest_attack
 
 
 def by_defense(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw one line a defense in one panel a corpus and target, all patterns together."""
+    """Draw one line per defense in one panel per corpus and target, all patterns together."""
     attack = strongest_attack(frame)
     return _draw(
         frame[frame["attack"] == attack],
@@ -23,7 +23,7 @@ def by_defense(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | No
 
 
 def by_pattern(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None:
-    """Draw one line a pattern where there are several, for the least defended targets."""
+    """Draw one line per pattern where there are several, for the least defended targets."""
     if frame["pattern"].nunique() < 2:
         return None
     attack, condition = strongest_attack(frame), least_defended(frame)

@@ -25,7 +25,7 @@ class DebugEngine(Engine):
         self._outcomes += perform(task, inputs, self._scratch)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Outcomes of what was submitted since the last call."""
+        """Return the outcomes of what was submitted since the last call."""
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 

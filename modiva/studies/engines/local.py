@@ -68,7 +68,7 @@ class LocalEngine(Engine):
         self._give(_Job(task, inputs))
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Outcomes of the tasks that ended, and of those whose processes keep dying."""
+        """Return the outcomes of the tasks that ended, and of those whose processes keep dying."""
         busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
         outcomes: list[Outcome] = []
         for pipe in wait(list(busy), timeout=seconds):
@@ -124,7 +124,7 @@ class LocalEngine(Engine):
 
 
 def _end(worker: _Worker) -> None:
-    """An idle worker ends when its pipe does; one in the middle of a task is killed."""
+    """End workers: an idle one ends with its pipe; one in the middle of a task is killed."""
     worker.pipe.close()
     if worker.job is None:
         worker.process.join(timeout=2)
@@ -145,7 +145,7 @@ def serve(pipe: Connection) -> None:
 
 
 def one_thread() -> None:
-    """One thread a process: the same sums in the same order on any number of cores.
+    """Set one thread per process: the same sums in the same order on any number of cores.
 
     Set before PyTorch is imported, which this does not do: steps that need it import it.
     """

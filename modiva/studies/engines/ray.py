@@ -79,7 +79,7 @@ class RayEngine(Engine):
         self._send(task, {role: self._put(folder) for role, folder in inputs.items()}, 1)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Outcomes of the tasks that ended; artefacts are unpacked beside the store."""
+        """Return the outcomes of the tasks that ended; artefacts are unpacked beside the store."""
         ended, _ = self._ray.wait(
             list(self._running), num_returns=len(self._running), timeout=0, fetch_local=False
         )
@@ -161,7 +161,7 @@ def perform_remote(
 
 
 def pack(folder: Path) -> Files:
-    """The files of a folder, by their paths in it."""
+    """Return the files of a folder, by their paths in it."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -191,6 +191,6 @@ def _knock(address: str) -> None:
 
 
 def _versions(task: Task) -> str:
-    """The version of all code that a study's steps are made of."""
+    """Return the version of all code that a study's steps are made of."""
     module = type(task.steps[0][1]).__module__
     return code_version("plan") if module.startswith("modiva.") else module

@@ -97,7 +97,7 @@ class Engine(AbstractContextManager["Engine"], Protocol):
         """Start a task; `inputs` are the artefacts of its `needs` on the driver's machine."""
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Outcomes of tasks that have ended, none if none did within `seconds`."""
+        """Return the outcomes of tasks that have ended, none if none did within `seconds`."""
 
 
 def perform(task: Task, inputs: Mapping[str, Path], scratch: Path) -> Iterator[Outcome]:
@@ -133,7 +133,7 @@ def _sha256(path: Path) -> str:
 
 
 def _disk_error(error: BaseException) -> tuple[int, str] | None:
-    """Number and text of an error of the disk; libraries in Rust tell it in words only."""
+    """Return number and text of a disk error; libraries in Rust give it in words only."""
     number = error.errno if isinstance(error, OSError) else None
     told = re.search(r"\(os error (\d+)\)", str(error))
     number = int(told[1]) if number is None and told else number

@@ -125,7 +125,7 @@ def attack_target(
 def score_target(
     prepared: Prepared, target: Target, ledger: Ledger, found: Sequence[Reconstruction]
 ) -> list[Row]:
-    """One row per canary and control of one target."""
+    """Return one row per canary and control of one target."""
     model = model_columns(prepared, target)
     return [
         row

@@ -62,7 +62,7 @@ class FitJob:
 
 
 def shadow_cells(cell: Cell, side: Side = "shadows") -> list[Cell]:
-    """The cells whose models are the shadow models of `cell`, whatever its own repetitions."""
+    """Return the cells of the shadow models of `cell`, whatever its own repetitions."""
     cells = []
     for number, repetitions in enumerate(REPETITIONS):
         models = (cell.shadows + len(REPETITIONS) - 1 - number) // len(REPETITIONS)
@@ -117,7 +117,7 @@ def fit(
     seed: int,
     progress: bool = False,
 ) -> Ranker:
-    """Fit a ranker and say in it what it was fitted on."""
+    """Fit a ranker and record in it what it was fitted on."""
     facts: dict[str, Any] = {
         "corpus": condition.corpus,
         "target": condition.target,
@@ -134,7 +134,7 @@ def fit(
 def shadows_of(
     prepared: Prepared, target: Target, ledger: Ledger, initial: bool
 ) -> Iterator[Shadow]:
-    """One shadow problem a secret that the attacker planted in a model of their own."""
+    """Yield one shadow problem per secret that the attacker planted in their own model."""
     model, tokenizer = target.classifier.model, target.classifier.tokenizer
     before = prepared.initial_model(target) if initial else None
     for question, canary in zip(target.questions, ledger.canaries, strict=True):

@@ -18,7 +18,7 @@ def plain(rows: Iterable[Row | ModelRow]) -> Rows:
 
 
 def condition_columns(condition: Condition, corpus: str) -> dict[str, Any]:
-    """The columns of a row that are its condition's: equal targets under two names share the rest.
+    """Return the columns of a row's condition: equal targets under two names share the rest.
 
     Args:
         condition: of the targets.
@@ -34,7 +34,7 @@ def condition_columns(condition: Condition, corpus: str) -> dict[str, Any]:
 
 
 def model_columns(prepared: Prepared, target: Target) -> ModelColumns:
-    """The columns of a trained target."""
+    """Return the columns of a trained target."""
     result = target.result
     return ModelColumns(
         **condition_columns(prepared.condition, prepared.corpus.name),
@@ -50,7 +50,7 @@ def model_columns(prepared: Prepared, target: Target) -> ModelColumns:
 
 
 def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
-    """The row of a trained target."""
+    """Return the row of a trained target."""
     result = target.result
     copies = {canary.pattern: canary.repetitions for canary in ledger.canaries}
     return ModelRow(
@@ -66,7 +66,7 @@ def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
 
 
 def claims_of(target: Target, canary: Canary) -> Claims | None:
-    """What the training of a target guarantees of a canary; None without privacy or noise."""
+    """Return what a target's training guarantees of a canary; None without privacy or noise."""
     if target.result.plan is None:
         return None
     plan = plan_from(target.result.plan)
@@ -83,7 +83,7 @@ def claims_of(target: Target, canary: Canary) -> Claims | None:
 
 
 def _first_noise(plan: dict[str, Any] | None) -> float:
-    """The noise multiplier of a training, in its first step; 0 without privacy."""
+    """Return the noise multiplier of a training, in its first step; 0 without privacy."""
     if plan is None:
         return 0.0
     noise = plan["noise_multiplier"]

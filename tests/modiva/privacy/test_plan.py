@@ -123,7 +123,7 @@ def test_a_plan_shows_its_noise_and_epsilon_with_and_without_the_sensitivity():
 
 def test_a_plan_is_verified_against_what_runs():
     PLAN.verify(clip_norm=1.0, sensitivity=1)
-    with pytest.raises(ModivaError, match="says sensitivity=1, and sensitivity=2"):
+    with pytest.raises(ModivaError, match="has sensitivity=1, and sensitivity=2"):
         PLAN.verify(clip_norm=1.0, sensitivity=2)
 
 

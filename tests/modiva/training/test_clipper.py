@@ -127,8 +127,8 @@ class HalfAClipNorm(ReferenceClipper):
 @pytest.mark.parametrize(
     ("clipper", "refused"),
     [
-        (TwiceTheClipNorm, r"says clip_norm=0\.5, and clip_norm=1\.0 is what runs"),
-        (Growing, "says sensitivity=1, and sensitivity=2 is what runs"),
+        (TwiceTheClipNorm, r"has clip_norm=0\.5, and clip_norm=1\.0 is what runs"),
+        (Growing, "has sensitivity=1, and sensitivity=2 is what runs"),
         (HalfAClipNorm, r"sensitivity=0\.5: must be"),
     ],
 )
