@@ -23,7 +23,7 @@ LEARNED = ("ranker", "ranker-initial")
 # Seeds below are of targets, from here on of shadow models.
 MOST_MODELS = 50_000
 # Noise multipliers of a study that asks for neither noise nor epsilon.
-DEFAULT_NOISE = (0.0, 0.5, 1.0)
+DEFAULT_NOISE = (0.0, 1.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Defended:
     """none, dropout, early-stopping, char-embeddings, or several joined with +; with dp, edp or
     loop among them, how the private ones are trained (dp if not given)."""
     noise: tuple[float, ...] = ()
-    """Noise multipliers of differentially private training; 0 is ordinary training. 0, 0.5 and 1
+    """Noise multipliers of differentially private training; 0 is ordinary training. 0, 1 and 4
     where neither noise nor epsilon is given."""
     epsilon: tuple[float, ...] = ()
     """Privacy budgets per example, to each of which the noise is calibrated; beside ordinary
