@@ -133,6 +133,10 @@ class Attack(Protocol):
         """The paper and what it reports; empty for attacks of our own."""
 
     @property
+    def needs_places(self) -> bool:
+        """Whether it takes slots only that have tokens of their own in the sentence."""
+
+    @property
     def needs(self) -> frozenset[str]:
         """The fields of `Knowledge` that the attack requires: "initial", "ranker"."""
 
@@ -183,6 +187,11 @@ class SearchAttack:
     search: Search
     source: str = ""
     needs = frozenset[str]()
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether its search mixes options or follows gradients."""
+        return getattr(self.search, "needs_places", False)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -77,6 +77,14 @@ class Pattern:
         return math.prod(map(len, self.slots))
 
     @property
+    def glued(self) -> bool:
+        """Whether a slot touches text or another slot, so that it is no word by itself."""
+        return any(
+            len(word) > 1 and any(isinstance(part, SecretSpace) for part in word)
+            for word in self._words
+        )
+
+    @property
     def prefix(self) -> str:
         """The literal text before the first slot, without the space there."""
         return "".join(map(str, self.parts[: self._slot_places[0]])).strip()

@@ -30,6 +30,11 @@ class RankedAttack:
     source = ""
 
     @property
+    def needs_places(self) -> bool:
+        """Whether it compares with the weights before training, slot by slot."""
+        return "initial" in self.needs
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The weights of a fixed score; empty for learned ones, whose ranker holds them."""
         return {} if "ranker" in self.needs else dict(FIXED[self.name])

@@ -27,6 +27,8 @@ class Gumbel:
             beside the mode.
     """
 
+    needs_places = True
+
     restarts: int = 8
     steps: int = 100
     samples: int = 4

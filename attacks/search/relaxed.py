@@ -27,6 +27,8 @@ class Relaxed:
             scored exactly.
     """
 
+    needs_places = True
+
     restarts: int = 8
     max_steps: int = 300
     learning_rate: float = 0.1

@@ -23,6 +23,8 @@ class Swaps:
         patience: stop when no start's step has found a new best for so many steps.
     """
 
+    needs_places = True
+
     restarts: int = 1
     steps: int = 500
     top_k: int = 256

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from attacks import audited_attack, build_completion, get_attack
+from attacks import ATTACKS, audited_attack, build_completion, get_attack
 from attacks.problem import some
 from canaries import Pattern, SecretSpace, candidate_words
 from canaries.spaces import suggest
@@ -53,7 +53,7 @@ class _Planner:
     def __init__(self) -> None:
         self.steps: dict[str, Step] = {}
         self._patterns: dict[Any, tuple[tuple[Pattern, ...], str]] = {}
-        self._tokenised: set[Any] = set()
+        self._without_places: dict[Any, tuple[str, ...]] = {}
         self._decides = lru_cache(maxsize=None)(_decides)
         self._attack = lru_cache(maxsize=None)(_attack_facts)
 
@@ -70,9 +70,9 @@ class _Planner:
         # Own targets of one corpus share their tokenizer.
         own = parse_target(condition.target, condition.size).is_own
         tokenised = (*shared, None if own else condition.target)
-        if tokenised not in self._tokenised:
-            check_tokens(condition, corpus, patterns)
-            self._tokenised.add(tokenised)
+        if tokenised not in self._without_places:
+            self._without_places[tokenised] = check_tokens(condition, corpus, patterns)
+        check_places(cell, self._without_places[tokenised])
         trained = list(self._training(cell, corpus, patterns_key))
         goals: list[str] = [] if cell.attacks else [step.key for step in trained]
         rankers: dict[bool, Step] = {}
@@ -178,14 +178,41 @@ def check_condition(condition: Condition, corpus: Corpus, patterns: Sequence[Pat
         )
 
 
-def check_tokens(condition: Condition, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
-    """Raise on patterns that a target's tokenizer splits or merges, so that none can attack it."""
+def check_places(cell: Cell, without: Sequence[str]) -> None:
+    """Raise on attacks that need slots with tokens of their own, where patterns have none.
+
+    Args:
+        cell: with its attacks.
+        without: names of its patterns whose slots share tokens, or differ in their number.
+    """
+    refused = [name for name in cell.attacks if get_attack(name).needs_places]
+    if refused and without:
+        others = [name for name, attack in ATTACKS.items() if not attack.needs_places]
+        raise ModivaError(
+            f"--attack {refused[0]} needs slots with tokens of their own, and target "
+            f"{cell.condition.target} gives pattern {without[0]} none: leave it out, or take one "
+            f"of {', '.join(others)}"
+        )
+
+
+def check_tokens(
+    condition: Condition, corpus: Corpus, patterns: Sequence[Pattern]
+) -> tuple[str, ...]:
+    """Raise on patterns that no attack could ask a target for.
+
+    Returns:
+        Names of the patterns whose slots have no tokens of their own.
+    """
     spec, _ = resolve(condition)
     words = candidate_words(patterns)
     target = build(spec, texts=[], intents=corpus.intents, extra_words=words)
+    without = []
     for pattern in patterns:
         asked = _one_slot_a_space(pattern) if spec.is_own else pattern
-        build_completion(target.tokenizer, target.model, pattern=asked, label=0)
+        problem = build_completion(target.tokenizer, target.model, pattern=asked, label=0)
+        if pattern.glued if spec.is_own else not problem.placed:
+            without.append(pattern.name)
+    return tuple(without)
 
 
 def _one_slot_a_space(pattern: Pattern) -> Pattern:

