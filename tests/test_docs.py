@@ -274,8 +274,13 @@ def workplace(tmp_path, monkeypatch) -> Path:
         place = study.relative_to(REPOSITORY)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(study.read_bytes())
-    words = ["call me at my pin code is", *map(str, range(10))]
-    model = build(parse_target("cnn", "small"), texts=words, intents=["contact", "HassTurnOn"])
+    words = ["call me at my pin code is my card pin is", *map(str, range(10))]
+    model = build(
+        parse_target("cnn", "small"),
+        texts=words,
+        intents=["change_pin", "contact", "HassTurnOn"],
+        extra_words=[f"{code:04}" for code in range(10_000)],  # as the tokenizer of words needs
+    )
     save(model, Path("my-intent-model"))
     for name, first in (("train", 100), ("test", 500)):  # of codes that the model does not know
         rows = "".join(f"my pin code is {first + n},contact\n" for n in range(12))

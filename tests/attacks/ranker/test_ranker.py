@@ -234,7 +234,7 @@ def test_command_line_choices_are_checked():
     for more, match in (
         ({"attack": "ranker"}, "--ranker"),
         ({"attack": "movement"}, "--initial"),
-        ({"attack": "coordinate", "initial": "base"}, "does not use"),
+        ({"attack": "coordinate", "initial": "base", "verdict": False}, "does not use"),
         ({"attack": "contrast", "set": ("restarts=2",)}, "no settings"),
         ({"attack": "contrast", "objective": "loss"}, "no objective"),
     ):
