@@ -48,7 +48,7 @@ _MODULES = (
 
 
 def __getattr__(name: str) -> Any:
-    """The name, from the first module that has it."""
+    """Return the name from the first module that has it."""
     if name in __all__:
         for module in _MODULES:
             if hasattr(found := import_module(f"attacks.{module}"), name):

@@ -89,7 +89,7 @@ class Call:
         return int(named)
 
     def exact(self, tokens: Tensor, problem: Tensor, columns: Tensor | None = None) -> Tensor:
-        """Logits (N, C), float32, of sentences.
+        """Compute logits (N, C), float32, of sentences.
 
         Args:
             tokens: (N, T) numbers of the layout.
@@ -106,7 +106,7 @@ class Call:
         return self._logits({"input_ids": self.layout.tokens[tokens], **inputs})
 
     def text(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits (N, C), float32, of sentences of one length as the tokenizer gives them.
+        """Compute logits (N, C), float32, of sentences of one length as tokenised.
 
         Args:
             inputs: by name, each (N, T, ...).
@@ -114,7 +114,7 @@ class Call:
         return self._logits(dict(inputs))
 
     def text_mixed(self, inputs: Mapping[str, Tensor], vectors: Tensor, way: str) -> Tensor:
-        """Logits (N, C) of sentences of one length, with vectors in place of their tokens.
+        """Compute logits (N, C) of sentences of one length from vectors instead of tokens.
 
         Args:
             inputs: by name, each (N, T, ...), as the tokenizer gives them.
@@ -129,7 +129,7 @@ class Call:
             return self._logits({**inputs, "input_ids": numbers})
 
     def text_way(self, inputs: Mapping[str, Tensor]) -> str:
-        """The way in which `text_mixed` gives the logits of the text, of these sentences.
+        """Find the way in which `text_mixed` gives the logits of these sentences' text.
 
         Raises:
             AttackError: there is none.
@@ -159,13 +159,13 @@ class Call:
     def _all_mixed(
         self, inputs: Mapping[str, Tensor], vectors: Tensor, way: str, rows: Tensor
     ) -> Tensor:
-        """Logits of `rows` of the sentences."""
+        """Compute logits of `rows` of the sentences."""
         return self.text_mixed({n: its[rows] for n, its in inputs.items()}, vectors[rows], way)
 
     def mixed(
         self, vectors: Tensor, problem: Tensor, weights: Mapping[str, Tensor] | None = None
     ) -> Tensor:
-        """Logits (N, C), float32, of sentences given as vectors, with gradients where asked.
+        """Compute logits (N, C), float32, of sentences given as vectors, with gradients if asked.
 
         Args:
             vectors: (N, T, D); those of known words must be the model's own.
@@ -294,11 +294,11 @@ class Call:
         return ""
 
     def _inputs(self, problem: Tensor, columns: Tensor) -> dict[str, Tensor]:
-        """What else the tokenizer gives, each (N, T, ...)."""
+        """Return what else the tokenizer gives, each (N, T, ...)."""
         return {name: its[problem[:, None], columns] for name, its in self.layout.inputs.items()}
 
     def _slots(self, problem: Tensor) -> Tensor:
-        """(N, T + 1) which columns hold a slot."""
+        """Tell which columns hold a slot, (N, T + 1) bool."""
         sentences = self.layout.sentences[problem]
         where = self.layout.positions[problem].flatten(1)
         return torch.zeros_like(sentences, dtype=torch.bool).scatter_(1, where, True)
@@ -318,7 +318,7 @@ class Call:
 def calling(
     model: PreTrainedModel, problems: Sequence[Completion], layout: Layout
 ) -> Iterator[Call]:
-    """The call of a model in evaluation mode by which candidates score as their text.
+    """Return the call of a model in evaluation mode by which candidates score as their text.
 
     Raises:
         AttackError: the model cannot classify the text itself, or gives other logits every time.
@@ -338,7 +338,7 @@ def calling(
 def _difference(
     call: Callable[[Tensor], Tensor], rows: Tensor, expected: Tensor, rounding: float
 ) -> str:
-    """What is wrong with the logits that `call` gives for rows; empty where nothing is."""
+    """Say how the logits of `call` differ from those of the text; empty where they do not."""
     try:
         found = call(rows)
     except Exception as error:  # models of all kinds fail in all ways

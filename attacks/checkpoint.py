@@ -97,7 +97,7 @@ def load_initial(folder_or_name: str, target: PreTrainedModel) -> PreTrainedMode
 
 
 def _in_own_memory(model: PreTrainedModel) -> PreTrainedModel:
-    """The model with copies of the weights that lie in a file: those begin at any byte.
+    """Copy weights that are mapped from a file, where they begin at any byte.
 
     Kernels may round otherwise than for weights that begin at a multiple of 64, as a trained
     model's do.
@@ -108,7 +108,7 @@ def _in_own_memory(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one, else the CPU.
+    """Return the device of that name; "auto" is CUDA where there is one, else the CPU.
 
     Raises:
         AttackError: no such device here.

@@ -81,7 +81,7 @@ def run(arguments: AttackArguments) -> int:
 def pattern_builder(
     arguments: AttackArguments,
 ) -> Callable[[Callable[[], Sequence[str]]], Pattern]:
-    """What makes the sentence that the arguments describe, given a way to the target's words.
+    """Return a function that builds the sentence of the arguments from the target's words.
 
     The words are asked for where a slot may hold any of them; else the sentence is made at once.
 

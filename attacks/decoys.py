@@ -88,7 +88,7 @@ def _known(
 
 
 def _reworded(text: str, pools: Sequence[Sequence[str]], rng: random.Random) -> str:
-    """`text` with other words in the same case."""
+    """Return `text` with other words in the same case."""
     kept = set(KEPT.split())
     if all(word.lower() in kept for word in _WORD.findall(text)):
         kept = set()
@@ -108,7 +108,7 @@ def _reworded(text: str, pools: Sequence[Sequence[str]], rng: random.Random) -> 
 def _with_parts(
     problem: Completion, model: PreTrainedModel, parts: tuple[str | tuple[str, ...], ...]
 ) -> Completion | None:
-    """The problem with other words around its slots; None where it cannot be asked in this way."""
+    """Put other words around the slots of a problem; None if the sentence cannot be built."""
     texts = replace(problem.texts, parts=parts)
     unknown, limits = texts.limits.unknown, texts.limits
     choices = problem.examples()

@@ -46,7 +46,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def short(value: Any) -> str:
-    """A value for a message, cut to 80 characters."""
+    """Return a value for a message, cut to 80 characters."""
     try:
         text = repr(value)
     except (RecursionError, ValueError):  # nested deep, or a number of thousands of digits
@@ -79,7 +79,7 @@ def check_name(name: str, *, tokenizer: bool = True) -> None:
 
 
 def stored_weights(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the weights in a folder's safetensors files, from their headers.
+    """Read names and shapes of the weights in a folder's safetensors files, from their headers.
 
     Raises:
         AttackError: no weights, weights as pickle only, or files that are damaged or elsewhere.
@@ -161,7 +161,7 @@ def _check_counts(file: Path, config: dict[str, Any], *, most_layers: int) -> No
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that transformers reads, all of them in the folder itself."""
+    """List the safetensors files that transformers reads, all of them in the folder itself."""
     if (folder / _WEIGHTS).is_file():
         return [folder / _WEIGHTS]
     index = folder / _INDEX

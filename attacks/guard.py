@@ -91,7 +91,7 @@ def panics_unseen() -> Iterator[None]:
 
 
 def cause(error: BaseException) -> str:
-    """The kind of an error and the beginning of its message, as one line.
+    """Return the kind of an error and the beginning of its message, as one line.
 
     Two lines of it: the first of several libraries' says only that something is wrong.
     """

@@ -49,7 +49,7 @@ class Layout:
     inputs: dict[str, Tensor]
 
     def to(self, device: torch.device) -> "Layout":
-        """The same tensors on `device`."""
+        """Return the same tensors on `device`."""
         moved: dict[str, Any] = {
             name: value.to(device) if isinstance(value, Tensor) else value
             for name, value in vars(self).items()

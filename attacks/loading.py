@@ -90,7 +90,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 
 def sample_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A word that the tokenizer knows, twice."""
+    """Return a word that the tokenizer knows, twice."""
     special = set(tokenizer.all_special_tokens)
     words = (token.lstrip("Ġ▁") for token in tokenizer.get_vocab() if token not in special)
     word = next((word for word in words if word.isascii() and word.isalnum()), "a")
@@ -156,7 +156,7 @@ def load_weights(kind: Any, name: str, config: PretrainedConfig) -> tuple[PreTra
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few names for a message."""
+    """Return the first few names for a message."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

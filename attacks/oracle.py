@@ -119,7 +119,7 @@ class Oracle:
         return self._read(self._score, problem, choices)
 
     def logits(self, problem: Tensor, choices: Tensor) -> Tensor:
-        """Logits (N, labels) of exactly these candidates, else as `evaluate`."""
+        """Compute logits (N, labels) of exactly these candidates, else as `evaluate`."""
         labels = int(self.model.config.num_labels or 0)
         return self._read(lambda logits, _: logits, problem, choices, width=(labels,))
 
@@ -136,7 +136,7 @@ class Oracle:
         width: tuple[int, ...] = (),
         filled: int | None = None,
     ) -> Tensor:
-        """What `read` makes (N, *width) of logits and problems, chunk by chunk, each row counted.
+        """Apply `read` to logits and problems chunk by chunk, (N, *width), and count each row.
 
         Args:
             read: logits (B, labels) and problems (B,) to (B, *width).
@@ -158,7 +158,7 @@ class Oracle:
     def _placed(
         self, problem: Tensor, choices: Tensor, filled: int | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Row numbers (B,) and logits (B, C) of the problems whose slots have places."""
+        """Yield row numbers (B,) and logits (B, C) of problems whose slots have places."""
         placed = self.layout.placed[problem].nonzero().squeeze(1)
         columns = None if filled is None else self._columns(filled)
         lengths = self.layout.lengths if columns is None else columns[1]
@@ -173,7 +173,7 @@ class Oracle:
     def _whole(
         self, problem: Tensor, choices: Tensor, filled: int | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Row numbers (B,) and logits (B, C) of the problems that are tokenised whole."""
+        """Yield row numbers (B,) and logits (B, C) of problems that are tokenised whole."""
         for p in problem[~self.layout.placed[problem]].unique().tolist():
             its = self.problems[p]
             for rows in (problem == p).nonzero().squeeze(1).split(BLOCK):
@@ -188,7 +188,7 @@ class Oracle:
                     yield rows[at.to(rows.device)], self.call.text(inputs)
 
     def _columns(self, filled: int) -> tuple[Tensor, Tensor]:
-        """The columns (P, T + 1) of each problem with those of missing slots moved to the end.
+        """Order each problem's columns (P, T + 1) with those of missing slots at the end.
 
         Returns:
             The order, and how many columns (P,) the model sees.
@@ -228,7 +228,7 @@ class Oracle:
         return scores, gradient
 
     def _mix(self, problem: Tensor, weights: Tensor) -> Tensor:
-        """Input vectors (N, T + 1, D) with each slot a weighted sum of its options."""
+        """Build input vectors (N, T + 1, D) with each slot a weighted sum of its options."""
         layout = self.layout
         rows, slots, _ = weights.shape
         width, dim = layout.positions.shape[2], self.vectors.shape[1]
@@ -249,14 +249,14 @@ class Oracle:
         return function(logits, self.layout.labels[problem])
 
     def _chunks(self, lengths: Tensor, *, gradient: bool = False) -> Iterator[tuple[Tensor, int]]:
-        """Row numbers that go through the model together, and their length."""
+        """Yield row numbers that go through the model together, and their length."""
         for length in lengths.unique().tolist():
             rows = (lengths == length).nonzero().squeeze(1)
             for chunk in rows.split(self.rows_per_chunk(length, gradient=gradient)):
                 yield chunk, length
 
     def rows_per_chunk(self, length: int, *, gradient: bool = False) -> int:
-        """Rows of `length` tokens whose activations fit the memory bound, at least one."""
+        """Return how many rows of `length` tokens fit the memory bound, at least one."""
         if self.call.alone:
             return 1
         config, width = self.model.config, self.call.width
@@ -281,7 +281,7 @@ class Oracle:
 
 @contextmanager
 def _evaluating(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode and parameters without gradients, both as before afterwards."""
+    """Enter evaluation mode without parameter gradients, and restore both afterwards."""
     training = [(module, module.training) for module in model.modules()]
     trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     model.eval()

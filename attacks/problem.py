@@ -70,11 +70,11 @@ class Completion:
         return hashlib.sha256(repr(asked).encode()).hexdigest()
 
     def secret(self, choices: Sequence[int]) -> tuple[str, ...]:
-        """The words of one choice (option index) a slot."""
+        """Return the words of one choice (option index) per slot."""
         return tuple(options[c] for options, c in zip(self.options, choices, strict=True))
 
     def choices(self, secret: Sequence[str]) -> tuple[int, ...]:
-        """The option index of each word of `secret`.
+        """Return the option index of each word of `secret`.
 
         Raises:
             AttackError: another number of words than slots, or a word that its slot cannot hold.
@@ -89,12 +89,12 @@ class Completion:
         return tuple(o.index(w) for w, o in zip(secret, self.options, strict=True))
 
     def text(self, secret: Sequence[str]) -> str:
-        """The sentence with `secret` in its slots."""
+        """Return the sentence with `secret` in its slots."""
         options = iter(secret)
         return "".join(part if isinstance(part, str) else next(options) for part in self.parts)
 
     def fill(self, choices: Tensor | Sequence[int]) -> Tensor:
-        """Token ids (..., T) of the sentences with choices (..., n), where slots have places."""
+        """Return token ids (..., T) of sentences with choices (..., n), where slots have places."""
         choices = torch.as_tensor(choices, dtype=torch.long)
         ids = self.input_ids.expand(*choices.shape[:-1], -1).clone()
         for slot, (positions, candidates) in enumerate(
@@ -104,7 +104,7 @@ class Completion:
         return ids
 
     def examples(self) -> list[tuple[int, ...]]:
-        """Choices of a few candidates: the first, the last and one between."""
+        """Return the choices of three candidates: the first, the last and one between."""
         sizes = self.sizes
         found = [tuple(0 for _ in sizes), tuple(size - 1 for size in sizes),
                  tuple((size - 1) * (n + 1) // (len(sizes) + 1) for n, size in enumerate(sizes)),
@@ -112,7 +112,7 @@ class Completion:
         return list(dict.fromkeys(found))
 
     def is_text(self, choices: Tensor) -> Tensor:
-        """Whether the tokens of choices (N, n) are those of their sentence: (N,) bool.
+        """Tell whether the tokens of choices (N, n) are those of their sentence: (N,) bool.
 
         Slots with places are tokenised one at a time, and a tokenizer may merge what stands in
         several; sentences that are tokenised whole are text.
@@ -144,7 +144,7 @@ class Completion:
 
 
 def problem_generators(problems: Sequence[Completion], seed: int) -> list[torch.Generator]:
-    """One random stream a problem, a function of the seed and of the problem alone.
+    """Seed one random stream per problem, by the seed and the problem alone.
 
     So a problem's result does not depend on which others are attacked in the same batch.
     """
@@ -156,6 +156,6 @@ def problem_generators(problems: Sequence[Completion], seed: int) -> list[torch.
 
 
 def some(values: Sequence[str], limit: int = 8) -> str:
-    """The first few of `values` for a message."""
+    """Return the first few of `values` for a message."""
     shown = ", ".join(repr(value) for value in values[:limit])
     return shown + (f", ... ({len(values)} in all)" if len(values) > limit else "")

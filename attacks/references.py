@@ -11,7 +11,7 @@ from attacks.problem import Completion
 
 
 def compared(problems: Sequence[Completion]) -> tuple[Tensor, Tensor]:
-    """Problems (M,) and choices (M, n) to compare: a few of one problem, two of each of many."""
+    """Choose problems (M,) and choices (M, n) to compare: a few of one, two of each of many."""
     rows = [
         (p, choices)
         for p, problem in enumerate(problems)
@@ -69,7 +69,7 @@ def whole_logits(
 
 
 def _user_logits(model: PreTrainedModel, inputs: dict[str, Tensor], text: str) -> Tensor:
-    """Logits (1, C), float32, as a user computes them of one sentence.
+    """Compute logits (1, C), float32, of one sentence as a user would.
 
     Raises:
         AttackError: the model fails, or gives something else.
@@ -88,5 +88,5 @@ def _user_logits(model: PreTrainedModel, inputs: dict[str, Tensor], text: str) -
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its kind."""
+    """Return the first line of an error's message, or its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

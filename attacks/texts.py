@@ -33,7 +33,7 @@ class Tokens:
     inputs: Mapping[str, Tensor]
 
     def rows(self, rows: Tensor, length: int, device: torch.device) -> dict[str, Tensor]:
-        """What a model takes: sentences `rows` (B,) of one length, each (B, length, ...)."""
+        """Return the model's inputs for sentences `rows` (B,) of one length: (B, length, ...)."""
         return {
             name: values[rows, :length].long().to(device) for name, values in self.inputs.items()
         }
@@ -125,7 +125,7 @@ class Texts:
         return self._tokenise(" ".join(self.text(row, filled).split()) for row in choices.tolist())
 
     def text(self, choices: Sequence[int], filled: int | None = None) -> str:
-        """The sentence of one choice a slot, those from number `filled` on left out."""
+        """Return the sentence of one choice per slot, without slots from number `filled` on."""
         slots = iter(choices[:filled])
         return "".join(
             part if isinstance(part, str) else "".join(part[slot] for slot in islice(slots, 1))
@@ -152,7 +152,7 @@ class Texts:
         return tokens
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of sentences, special tokens included, whatever a model can take."""
+        """Return token ids of sentences, special tokens included, of any length."""
         encoded: Any = self.tokenizer(
             texts, truncation=False, return_attention_mask=False, return_token_type_ids=False
         )
@@ -160,7 +160,7 @@ class Texts:
 
 
 def side_by_side(inputs: Mapping[str, Sequence[Sequence[Any]]]) -> Tokens:
-    """Rows of different lengths as tensors, with zeros after their ends."""
+    """Pad rows of different lengths with zeros into tensors."""
     lengths = np.array([len(row) for row in inputs["input_ids"]], dtype=np.int64)
     longest = int(lengths.max(initial=0))
     tensors = {}
@@ -179,5 +179,5 @@ def side_by_side(inputs: Mapping[str, Sequence[Sequence[Any]]]) -> Tokens:
 
 
 def taken_inputs(model: PreTrainedModel) -> frozenset[str]:
-    """Names of what a model's call takes besides `input_ids`."""
+    """List what a model's call takes besides `input_ids`."""
     return frozenset(inspect.signature(model.forward).parameters) - {"input_ids"}

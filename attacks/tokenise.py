@@ -90,7 +90,7 @@ def build_completion(
 def text_inputs(
     tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, problem: Completion
 ) -> dict[str, Tensor] | None:
-    """What the tokenizer gives the model besides `input_ids`: for each name (T, ...).
+    """Return what the tokenizer gives besides `input_ids`: for each name (T, ...).
 
     None where it depends on what stands in the slots.
     """
@@ -117,7 +117,7 @@ class _Slot:
 def _spaced(
     prefix: str, slots: Sequence[SecretSpace], suffix: str
 ) -> tuple[str | SecretSpace, ...]:
-    """The parts of a sentence with single spaces between its words and slots."""
+    """Join words and slots with single spaces between them."""
     words: list[str | SecretSpace] = [*prefix.split(), *slots, *suffix.split()]
     return tuple(part for word in words for part in (" ", word))[1:]
 
@@ -157,7 +157,7 @@ class _Sentence:
         return [slot.options[0] for slot in self.slots]
 
     def known(self, *, drop: bool) -> "_Sentence":
-        """The same without the options that tokenizer or model does not know.
+        """Drop the options that the tokenizer or the model does not know.
 
         Raises:
             AttackError: options of a slot are unknown and not to be dropped, or all of them are.
@@ -262,7 +262,7 @@ class _Sentence:
         return tuple(positions), tuple(candidates)
 
     def option_tokens(self, slot: int) -> list[tuple[str, list[int]]]:
-        """Each option of a slot, and the tokens that it takes in the sentence."""
+        """Yield each option of a slot and its tokens in the sentence."""
         return [
             (option, [ids[i] for i in inside])
             for option, (ids, inside) in zip(
@@ -284,7 +284,7 @@ class _Sentence:
         return "".join(self._pieces(secret))
 
     def slot_spans(self, secret: Sequence[str]) -> list[Span]:
-        """The characters (start, end) that each slot takes."""
+        """Return the characters (start, end) of each slot."""
         spans, start = [], 0
         for part, piece in zip(self.parts, self._pieces(secret), strict=True):
             if not isinstance(part, str):
@@ -310,7 +310,7 @@ class _Sentence:
 
 
 def _whole(problem: Completion, sentence: _Sentence, *, drop: bool) -> Completion:
-    """The problem with its sentences tokenised whole, checked for candidates that none can tell.
+    """Tokenise the sentences whole; refuse candidates that have the same tokens.
 
     Raises:
         AttackError: the tokenizer gives all candidates the same tokens, or sentences other tokens
@@ -374,7 +374,7 @@ def _check_alone(problem: Completion) -> None:
 def _known_options(
     problem: Completion, choices: Tensor, known: Tensor
 ) -> tuple[tuple[str, ...], ...]:
-    """The options of each slot that a known candidate holds."""
+    """Return the options of each slot that a known candidate holds."""
     kept = []
     for slot, options in enumerate(problem.options):
         present = set(choices[known, slot].unique().tolist())
@@ -383,7 +383,7 @@ def _known_options(
 
 
 def _joint_fills(problem: Completion) -> Tensor:
-    """Choices (N, n) to tokenise whole: all of a space up to `WHOLE`, else a sample."""
+    """Choose choices (N, n) to tokenise whole: all of a space up to `WHOLE`, else a sample."""
     if problem.size <= WHOLE:
         return torch.cartesian_prod(*map(torch.arange, problem.sizes)).view(problem.size, -1)
     generator = torch.Generator().manual_seed(0)

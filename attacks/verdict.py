@@ -60,7 +60,7 @@ class Verdict:
     whole: bool
 
     def lines(self) -> tuple[str, str]:
-        """The facts and the sentence, as printed under a table."""
+        """Return the facts and the sentence, as printed under a table."""
         facts = [f"its label's logit {self.statistic:.3g} above the median of the space"]
         if self.ahead_of_next is not None:
             facts.append(f"{self.ahead_of_next:.3g} ahead of the next by score")
@@ -182,12 +182,12 @@ def check_reference(
 
 
 def p_value(statistic: float, decoys: Sequence[float]) -> float:
-    """(1 + decoys at or above the statistic) / (1 + decoys): at most uniform under exchange."""
+    """Return (1 + decoys at or above the statistic) / (1 + decoys): valid under exchange."""
     return (1 + sum(value >= statistic for value in decoys)) / (1 + len(decoys))
 
 
 def tied(scores: Sequence[float]) -> int:
-    """How many scores equal the first, to float rounding, the first included."""
+    """Count scores equal to the first within float rounding, the first included."""
     close = ROUNDING * max(abs(scores[0]), 1e-30)
     return sum(abs(score - scores[0]) <= close for score in scores)
 
@@ -216,7 +216,7 @@ class _Space:
         self.median = self._contrast(self.choices, logits).median(0).values  # (L,)
 
     def logits(self, model: PreTrainedModel, choices: Tensor) -> Tensor:
-        """Logits (N, L) of choices (N, n)."""
+        """Compute logits (N, L) of choices (N, n)."""
         with Oracle(model, [self.problem], OBJECTIVES["margin"]) as oracle:
             return oracle.logits(torch.zeros(len(choices), dtype=torch.long), choices)
 
@@ -230,14 +230,14 @@ class _Space:
         return logits
 
     def _contrast(self, choices: Tensor, logits: Tensor) -> Tensor:
-        """Logits (N, L) of choices less their mean over labels, and less a reference's."""
+        """Centre logits (N, L) of choices over labels, and subtract a reference's."""
         found = _centred(logits)
         if self.reference is not None:
             found = found - _centred(self._finite(self.reference, choices))
         return found
 
     def best(self, labels: Sequence[int]) -> list[float]:
-        """The statistic of the best candidate of each label."""
+        """Return the statistic of the best candidate of each label."""
         if not labels:
             return []
         column = torch.tensor(labels)
@@ -261,12 +261,12 @@ class _Space:
         return self.lift(best, labels)
 
     def lift(self, choices: Tensor, labels: Sequence[int]) -> list[float]:
-        """The statistic of choices (A, n), each for its label."""
+        """Compute the statistic of choices (A, n), each for its label."""
         lifts = self._contrast(choices, self._finite(self.model, choices)) - self.median
         return [float(lifts[row, label]) for row, label in enumerate(labels)]
 
     def _swaps(self, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """Choices (M, n) that differ from those of rows (A, n) in one slot; and whose (M,)."""
+        """Return choices (M, n) one slot away from rows (A, n), and each one's row (M,)."""
         trials, owners = [], []
         for slot, size in enumerate(self.problem.sizes):
             options = torch.randperm(size, generator=self.generator)[:SWAPS]
@@ -279,12 +279,12 @@ class _Space:
 
 
 def _centred(logits: Tensor) -> Tensor:
-    """Logits (N, L) less the mean of their row; a single label's stands against zero."""
+    """Subtract the mean of each row from logits (N, L); a single label stays as it is."""
     return logits - logits.mean(1, keepdim=True) if logits.shape[1] > 1 else logits
 
 
 def _sentence(text: str, label: str, evidence: bool, facts: dict[str, Any]) -> str:
-    """The verdict in plain words."""
+    """Return the verdict in plain words."""
     number, p = facts["decoys"], facts["p_value"]
     if number < FEWEST:
         return (

@@ -46,7 +46,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def one_line(text: str) -> str:
-    """`text` as one line that any screen shows: breaks are spaces, control characters escapes."""
+    """Return `text` as one line for any screen: breaks as spaces, control characters escaped."""
     words = " ".join(text.split())
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
     if len(shown) <= LONGEST:
@@ -55,7 +55,7 @@ def one_line(text: str) -> str:
 
 
 def quote(value: Any) -> str:
-    """`value` as Python writes it, cut short: aliases let a few lines of YAML hold 9**12 values."""
+    """Return `repr(value)`, cut short: a few lines of YAML aliases can hold 9**12 values."""
     short = reprlib.Repr()
     short.maxlevel, short.maxstring, short.maxother = 3, 200, 200
     return short.repr(value)

@@ -54,7 +54,7 @@ class Usual:
     def feature(
         self, problem: Completion, label: str, choices: Tensor, without: Effects | None = None
     ) -> Tensor:
-        """The mean effect (K,) of candidates (K, n); zeros where no model met problem and label.
+        """Return the mean effect (K,) of candidates (K, n); zeros if no model met them.
 
         Args:
             problem: whose candidates they are.

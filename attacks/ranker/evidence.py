@@ -65,7 +65,7 @@ class Margins:
             self.sample_margins = self(self.sample)
 
     def __call__(self, choices: Tensor) -> Tensor:
-        """Margins (N,) of choices (N, n), on the CPU; none is computed twice."""
+        """Return margins (N,) of choices (N, n), on the CPU; none is computed twice."""
         if self.whole:
             return self._known[flat_index(choices, self.sizes)]
         if self.oracle.problems[0].size > NUMBERED:
@@ -87,7 +87,7 @@ class Margins:
         return -self.oracle.evaluate(torch.zeros(len(choices), dtype=torch.long), choices).cpu()
 
     def neighbours(self, choices: Tensor) -> Tensor:
-        """Margins (N, n, J) of candidates with one slot changed; NaN where a slot has fewer.
+        """Return margins (N, n, J) with one slot changed; NaN where a slot has fewer options.
 
         Slots of up to `NEIGHBOURS` + 1 options try all others, larger ones a random part.
         """
@@ -106,13 +106,13 @@ class Margins:
         return margins
 
     def swaps(self, choices: Tensor) -> Tensor:
-        """Margins (N, S) with two slots of the same options exchanged; S may be 0."""
+        """Return margins (N, S) with two slots of the same options exchanged; S may be 0."""
         orders = list(exchanges(self.oracle.problems[0].options).values())
         found = [self(choices[:, list(order)]) for order in orders]
         return torch.stack(found, 1) if found else torch.empty(len(choices), 0)
 
     def effects(self) -> list[Tensor]:
-        """What each option of each slot adds to the margin on average: n tensors (K_slot,).
+        """Return what each option adds to the margin on average: n tensors (K_slot,).
 
         Options that the sample does not hold add nothing.
         """
@@ -156,12 +156,12 @@ class Slots:
         self.real = (columns < self.length).to(oracle.vectors)
 
     def fill(self, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """Problem numbers (B,), all zero, and tokens (B, T) of choices (B, n)."""
+        """Return problem numbers (B,), all zero, and tokens (B, T) of choices (B, n)."""
         problem = torch.zeros(len(choices), dtype=torch.long, device=self.oracle.device)
         return problem, self.layout.fill(problem, choices.to(problem.device))[:, : self.length]
 
     def take(self, gradient: Tensor) -> Tensor:
-        """Gradients at the slots (B, n, W * D) of those at all tokens (B, T, D)."""
+        """Select gradients at the slots (B, n, W * D) from those at all tokens (B, T, D)."""
         at_slots = gradient[:, self.where] * self.real[:, None]  # (B, n * W, D)
         return at_slots.view(len(gradient), self.slots, -1)
 
@@ -203,7 +203,7 @@ def slot_gradients(oracle: Oracle, choices: Tensor) -> SlotGradients:
 
 
 def slot_vectors(oracle: Oracle) -> list[Tensor]:
-    """Input vectors of every option: for each slot (K_slot, V), V as in `SlotGradients`."""
+    """Return input vectors of every option, for each slot (K_slot, V); see `SlotGradients`."""
     width = oracle.layout.positions.shape[2]
     dim = oracle.vectors.shape[1]
     found = []
@@ -216,7 +216,7 @@ def slot_vectors(oracle: Oracle) -> list[Tensor]:
 
 
 def standardise(features: Features, pooled: int | None = None) -> tuple[Tensor, tuple[str, ...]]:
-    """Features as a matrix (K, F), each with mean 0 and deviation 1; constants become 0.
+    """Stack features (K, F), each with mean 0 and deviation 1; constants become 0.
 
     Args:
         features: (K,) each.
@@ -348,7 +348,7 @@ def shape_features(choices: Tensor, groups: Tensor) -> Features:
 
 
 def row_evidence(vectors: Sequence[Tensor], vocabulary: Tensor, tokens: int) -> list[Tensor]:
-    """Norms of the options' rows in deviations of the vocabulary's: trained rows are longer.
+    """Standardise norms of the options' rows by the vocabulary's: trained rows are longer.
 
     Args:
         vectors: (K_slot, V) for each slot.
@@ -360,7 +360,7 @@ def row_evidence(vectors: Sequence[Tensor], vocabulary: Tensor, tokens: int) -> 
 
 
 def occurrences(choices: Tensor, groups: Tensor) -> Tensor:
-    """(K, n) how often each slot's option stands in the candidate, among slots of like options."""
+    """Count each slot's option in the candidate, among slots of like options: (K, n)."""
     equal = (choices[:, :, None] == choices[:, None, :]) & groups  # (K, n, n)
     return equal.sum(2)
 
@@ -368,7 +368,7 @@ def occurrences(choices: Tensor, groups: Tensor) -> Tensor:
 def _assign(
     mean: Tensor, centred: Sequence[Tensor], choices: Tensor, groups: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean gradients (n, V) against the candidate's rows: at their own slots, and at the others.
+    """Match mean gradients (n, V) with the candidate's rows, at their own slots and others.
 
     Returns:
         Sums over the slots (K,), both in deviations of all products.
@@ -387,7 +387,7 @@ def _assign(
 
 
 def _log_rank(values: Tensor) -> Tensor:
-    """log(1 + how many are higher), negated: higher is likelier."""
+    """Return -log(1 + how many are higher): higher is likelier."""
     order = values.argsort(descending=True)
     rank = torch.empty_like(values)
     rank[order] = torch.arange(len(values), dtype=values.dtype)

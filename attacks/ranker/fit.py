@@ -149,7 +149,7 @@ def second_lessons(
     weights: Sequence[Tensor],
     effort: Effort,
 ) -> tuple[tuple[str, ...], list[Lesson]]:
-    """Names of features, and lessons of second looks at the best candidates of each model.
+    """Take a second look at the best candidates of each model; return names and lessons.
 
     A secret that is not among the best of its model teaches nothing of how to order them.
 
@@ -178,7 +178,7 @@ def second_lessons(
 def _learn(
     lessons: Sequence[Lesson], penalty: float | None, seed: int
 ) -> tuple[Tensor, list[Tensor], float]:
-    """Weights (F,); for each problem the weights of a fit without its model; the penalty.
+    """Fit weights (F,), the weights without each problem's model, and the penalty.
 
     Where models are too few to leave some out, all share the weights of all.
     """

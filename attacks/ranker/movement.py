@@ -186,7 +186,7 @@ def weight_features(
 
 
 def _alignments(gradients: Tensor, way: Tensor) -> Tensor:
-    """(B, 3) of gradients (B, W) with the way (B or 1, W) that weights went."""
+    """Align gradients (B, W) with the movement (B or 1, W) of weights: (B, 3)."""
     # Gradients that are zero by theory, as of attention's key bias, have signs of rounding.
     seen = gradients.abs() > _ROUNDING * gradients.abs().amax(1, keepdim=True)
     signs = gradients.sign() * seen
@@ -201,7 +201,7 @@ def _alignments(gradients: Tensor, way: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor) -> Tensor:
-    """(K,) the mean over points and kinds (S, K, kinds), each in deviations over candidates."""
+    """Average standardised kinds (S, K, kinds) over points and kinds: (K,)."""
     centred = values - values.mean(1, keepdim=True)
     return (centred / (centred.std(1, keepdim=True) + 1e-12)).mean((0, 2))
 
@@ -227,7 +227,7 @@ def lower_layers(model: PreTrainedModel) -> list[str]:
 def _gradients(
     oracle: Oracle, choices: Tensor, names: list[str]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Candidates (B, n) with gradients of their margins: at slots (B, n, V), of weights (B, W)."""
+    """Yield candidates (B, n), margin gradients at slots (B, n, V) and of weights (B, W)."""
     slots = Slots(oracle)
     every = {name: weight.detach() for name, weight in oracle.model.named_parameters()}
     asked = {name: every[name] for name in names}
@@ -249,7 +249,7 @@ def _gradients(
 
 
 def _by_word(slots: Tensor, moved: list[Tensor], choices: Tensor) -> tuple[Tensor, Tensor]:
-    """Of candidates (B, n), the gradients (B, n * V) of their words' rows, and how these moved.
+    """Return gradients (B, n * V) of the rows of candidates (B, n), and their movement.
 
     A word in several slots has one row, which feels all of its places; it stands in the first.
     """

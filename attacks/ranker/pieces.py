@@ -36,7 +36,7 @@ class Pieces:
 
 
 def piece_features(oracle: Oracle, choices: Tensor, vocabulary: Tensor) -> dict[str, Tensor]:
-    """How the vectors of a candidate's own tokens lie in the gradient of its margin: (K,) each.
+    """Compare vectors of a candidate's own tokens with its margin's gradient: (K,) each.
 
     Args:
         oracle: of one problem without places, with the objective `margin`, inside its context.
@@ -107,7 +107,7 @@ def pieces(oracle: Oracle, choices: Tensor) -> Pieces:
 
 
 def shared(texts: Texts) -> tuple[int, int]:
-    """How many first and last tokens all sentences of a space have in common.
+    """Count the first and last tokens that all sentences of a space share.
 
     Those of a space of more than `WHOLE` are the first sentence, the last and all that have one
     option of the last in the first.

@@ -71,7 +71,7 @@ def enumerate_scores(oracle: Oracle, p: int) -> Iterator[tuple[int, Tensor]]:
 
 
 def unravel(index: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Choices (N, n) of mixed-radix numbers (N,), the last slot fastest."""
+    """Return choices (N, n) of mixed-radix numbers (N,), the last slot fastest."""
     digits = []
     for size in reversed(sizes):
         digits.append(index % size)

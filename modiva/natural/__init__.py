@@ -16,7 +16,7 @@ _MODULES = {"Exposed": "exposed", "Finder": "find", "expose": "exposing", "load_
 
 
 def __getattr__(name: str) -> Any:
-    """The name, when it is first asked for."""
+    """Import the name when it is first used."""
     if name in _MODULES:
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

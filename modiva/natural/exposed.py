@@ -57,7 +57,7 @@ class Ranked:
         return self.place.percentile <= FIRST
 
     def as_dict(self, *, reveal: bool) -> dict[str, Any]:
-        """One row of tables."""
+        """Return one row of tables."""
         return {
             "side": self.side,
             "kind": self.kind,
@@ -124,12 +124,12 @@ class Exposed:
         return f"{shares}; p = {self.p_value:.2g}. {verdict}"
 
     def most_exposed(self, top: int) -> list[Ranked]:
-        """The members' secrets, the most exposed first."""
+        """Return the members' secrets, the most exposed first."""
         members = (one for one in self.ranked if one.side == "members")
         return sorted(members, key=lambda one: (one.value, one.sentence))[:top]
 
     def by_kind(self) -> list[dict[str, Any]]:
-        """Counts of both sides for each kind that was found."""
+        """Count both sides for each kind that was found."""
         found = [kind for kind in self.kinds if any(one.kind == kind for one in self.ranked)]
         return [
             {"kind": kind, **{side: self._side(side, kind) for side in ("members", "nonmembers")}}
@@ -137,7 +137,7 @@ class Exposed:
         ]
 
     def as_dict(self, *, top: int, reveal: bool = False) -> dict[str, Any]:
-        """All of it for JSON."""
+        """Return the result for JSON."""
         return {
             "sentence": self.sentence,
             "evidence": self.evidence,
@@ -154,7 +154,7 @@ class Exposed:
         }
 
     def table(self, *, top: int, reveal: bool = False) -> str:
-        """All of it as lines of text."""
+        """Return the result as lines of text."""
         lines = [self.sentence, ""]
         lines.append(f"{'kind':<12}{'members: first 1 %':>20}{'non-members: first 1 %':>26}")
         for row in self.by_kind():

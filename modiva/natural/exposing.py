@@ -130,7 +130,7 @@ def expose(
 
 
 def _compared(ranked: list[Ranked], notes: list[str], finder: Finder, seed: int) -> Exposed:
-    """The result with its test, where both sides have enough sentences."""
+    """Return the result with its test, where both sides have enough sentences."""
     tied = sum(one.place.tied for one in ranked)
     if tied:
         notes.append(
@@ -179,7 +179,7 @@ def _check_labels(judges: Sequence[Judge], sides: Sequence[Sequence[tuple[str, s
 
 
 def _found(rows: Sequence[tuple[str, str]], finder: Finder, side: str) -> dict[str, _Sentence]:
-    """The distinct sentences, by their words; those that stand several times once."""
+    """Collect the distinct sentences by their words; repeated ones once."""
     found: dict[str, _Sentence] = {}
     for number, (written, label) in enumerate(rows, 1):
         try:
@@ -195,7 +195,7 @@ def _found(rows: Sequence[tuple[str, str]], finder: Finder, side: str) -> dict[s
 
 
 def _apart(sides: Sequence[dict[str, _Sentence]]) -> tuple[list[list[_Sentence]], list[str]]:
-    """The sentences with secrets that stand on one side alone, and what was left out.
+    """Return the sentences with secrets that stand on one side only, and what was left out.
 
     Raises:
         ModivaError: no side has sentences of its own.

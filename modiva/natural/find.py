@@ -251,7 +251,7 @@ def load_kinds(path: Path) -> dict[str, re.Pattern[str]]:
 
 
 def _unmarked(text: str) -> tuple[str, list[Span]]:
-    """The sentence without the braces, and the spans that stood in them."""
+    """Return the sentence without the braces, and the spans that stood in them."""
     plain, spans, end = "", [], 0
     for match in _BRACED.finditer(text):
         plain += text[end : match.start()]
@@ -272,7 +272,7 @@ def _masked(text: str, spans: list[Span]) -> str:
 
 
 def _secret(kind: str, text: str, match: _Match) -> Secret | None:
-    """The secret with its template; None where less than `_LEAST` candidates could stand there."""
+    """Return the secret with its template; None below `_LEAST` candidates."""
     parts: list[str | tuple[str, ...]] = [""]
     choices: list[int] = []
 
@@ -307,7 +307,7 @@ def _options(sign: str) -> tuple[str, ...]:
 
 
 def _months(month: str) -> tuple[str, ...]:
-    """The months as one is written: in full or three letters of it, in its case."""
+    """Spell the months as one is spelled: in full or by three letters, in its case."""
     style = str.upper if month.isupper() else str.lower if month.islower() else str.title
     names = [name if month.lower() in _MONTHS else name[:3] for name in _MONTHS]
     made = [style(name) for name in names]

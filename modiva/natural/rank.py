@@ -65,7 +65,7 @@ class Judge:
         self._recent: dict[tuple[Any, str], _Scored | None] = {}
 
     def knows(self, label: str) -> bool:
-        """Whether the checkpoint has a label of this name or index."""
+        """Tell whether the checkpoint has a label of this name or index."""
         try:
             resolve_label(self.model, label)
         except AttackError:

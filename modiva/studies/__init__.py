@@ -54,7 +54,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What loads PyTorch, when it is first asked for."""
+    """Import what loads PyTorch when it is first used."""
     if name in __all__:
         module = "steps.fit" if name == "train_ranker" else "planning"
         return getattr(import_module(f"{__name__}.{module}"), name)

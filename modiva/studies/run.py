@@ -116,7 +116,7 @@ def run_plan(
     progress: bool = True,
     change: bool = False,
 ) -> StudyResult:
-    """`run_study` for a plan of whatever steps."""
+    """Run a plan of any steps; see `run_study`."""
     end_unguarded()
     started = time.perf_counter()
     require(engine.workers >= 1, "--workers", engine.workers, "1 or more")
