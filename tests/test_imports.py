@@ -44,6 +44,7 @@ NO_LIBRARY = {
     "hassil": "sentences of the corpus, whose fingerprint is in the keys",
     "home_assistant_intents": "as hassil",
     "pandas": "summaries, which no step makes",
+    "pyarrow": "as hassil",
     "pooch": "downloads, compared with their checksums",
     "requests": "as pooch",
     "safetensors": "writes and reads numbers unchanged",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from modiva.corpora import choose_columns
 from modiva.counts import plural
 from modiva.report import publish
 from modiva.studies import (
@@ -98,6 +99,10 @@ class Audit:
     planted: Annotated[Planted, tyro.conf.arg(name="secret")]
     attacked: Annotated[Attacked, tyro.conf.arg(name="attack")]
     where: Annotated[Where, tyro.conf.arg(name="run")]
+    text_column: str | None = None
+    """Name or number of the column of texts, where files of your own have several."""
+    label_column: str | None = None
+    """Name or number of the column of intents."""
     out: Path | None = None
     """Folder of the results; one of the same settings is resumed. If not given, results/runs/audit,
     or where that holds other settings audit-2, audit-3, ... beside it."""
@@ -108,7 +113,11 @@ class Audit:
     def spec(self) -> AuditSpec:
         """The settings of all groups."""
         groups = (self.data, self.targets, self.defended, self.planted, self.attacked)
-        return AuditSpec(**{k: v for group in groups for k, v in vars(group).items()})
+        settings = {k: v for group in groups for k, v in vars(group).items()}
+        settings["corpus"] = tuple(
+            choose_columns(name, self.text_column, self.label_column) for name in self.data.corpus
+        )
+        return AuditSpec(**settings)
 
     def run(self) -> int:
         """Run the audit; 1 if a cell failed."""

@@ -26,7 +26,7 @@ class List:
             print(f"{name:16} {about.summary} ({about.licence}{download})")
         print("\nMODIVA_CORPORA=FOLDER takes local copies instead of downloads.")
         print("Or name a file or folder: seq.in + label, SNIPS JSON, HWU64 CSV, CLINC150 JSON,")
-        print("CSV, TSV or JSONL with the columns text and intent.")
+        print("CSV, TSV, JSONL, Parquet or Arrow with the columns text and intent.")
         return 0
 
 
@@ -36,12 +36,16 @@ class Show:
 
     corpus: Positional[str]
     """A name from `modiva corpus list`, or a file or folder."""
+    text_column: str | None = None
+    """Name or number of the column of texts, where a file of your own has several."""
+    label_column: str | None = None
+    """Name or number of the column of intents."""
     sentences: int = 10
     """How many training sentences to print."""
 
     def run(self) -> int:
         """Print the corpus."""
-        corpus = load(self.corpus)
+        corpus = load(self.corpus, text_column=self.text_column, label_column=self.label_column)
         counts = Counter(intent for _, intent in corpus.train)
         licence = "" if corpus.licence == "unknown" else f" ({corpus.licence})"
         print(f"{corpus.name}: {corpus.source}{licence}")

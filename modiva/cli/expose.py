@@ -22,10 +22,14 @@ class Expose:
     checkpoint: Positional[str]
     """Folder (or Hugging Face hub name) of a sequence classifier with safetensors weights."""
     members: str
-    """File of sentences with labels that the classifier was trained on: CSV, TSV or JSON lines;
-    FILE#text=COLUMN,intent=COLUMN chooses columns."""
+    """File of sentences with labels that the classifier was trained on: CSV, TSV, JSON lines,
+    Parquet or Arrow; FILE#text=COLUMN,intent=COLUMN chooses columns."""
     nonmembers: str
     """The same of the same source that it was not trained on, such as the test split."""
+    text_column: str | None = None
+    """Name or number of the column of texts, where the files have several."""
+    label_column: str | None = None
+    """Name or number of the column of intents."""
     reference: str | None = None
     """A checkpoint that was not trained on the members: ranks are compared with those under it."""
     patterns: Path | None = None
@@ -64,7 +68,10 @@ class Expose:
 
         own = load_kinds(self.patterns) if self.patterns else {}
         finder = Finder(own, self.region, self.marked)
-        members, nonmembers = read_pairs(self.members), read_pairs(self.nonmembers)
+        members, nonmembers = (
+            read_pairs(file, text_column=self.text_column, label_column=self.label_column)
+            for file in (self.members, self.nonmembers)
+        )
         from attacks.checkpoint import load_checkpoint
 
         model, tokenizer = load_checkpoint(self.checkpoint, device=self.device)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, subcommand
 
 from modiva.condition import Condition
+from modiva.corpora import choose_columns
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder
 
@@ -23,6 +24,10 @@ class Fit:
     """Folder of the ranker to write; must not exist yet."""
     corpus: str = "home-assistant"
     """The attacker's sentences: a name from `modiva corpus list`, or a file or folder."""
+    text_column: str | None = None
+    """Name or number of the column of texts, where a file of your own has several."""
+    label_column: str | None = None
+    """Name or number of the column of intents."""
     target: str = "lstm"
     """cnn, lstm, lstm-char, transformer, minilm, or a Hugging Face folder or name."""
     size: Literal["small", "full"] = "full"
@@ -54,7 +59,7 @@ class Fit:
         if self.out.exists():
             raise ModivaError(f"--out {self.out} exists: name another or remove it")
         condition = Condition(
-            corpus=self.corpus,
+            corpus=choose_columns(self.corpus, self.text_column, self.label_column),
             target=self.target,
             size=self.size,
             patterns=self.pattern,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modiva.condition import Condition, Privacy, Size, split_defense
+from modiva.corpora import choose_columns
 from modiva.errors import ModivaError
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Train:
     """The checkpoint folder to write; must not exist yet."""
     corpus: str = "home-assistant"
     """A name from `modiva corpus list`, or a file or folder."""
+    text_column: str | None = None
+    """Name or number of the column of texts, where a file of your own has several."""
+    label_column: str | None = None
+    """Name or number of the column of intents."""
     target: str = "cnn"
     """cnn, lstm, lstm-char, transformer, minilm, or a Hugging Face folder or name."""
     size: Size = "full"
@@ -154,7 +159,7 @@ class Train:
                 f"--delta {self.delta}: only private training has it; give --epsilon or --noise"
             )
         return Condition(
-            corpus=self.corpus,
+            corpus=choose_columns(self.corpus, self.text_column, self.label_column),
             target=self.target,
             size=self.size,
             patterns=self.pattern,

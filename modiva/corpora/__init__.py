@@ -1,11 +1,21 @@
 """Intent-classification data: the default grammar, public sets, and files of the user."""
 
-from modiva.corpora.catalog import describe, fetch, load, local_copy, missing, names, read_pairs
+from modiva.corpora.catalog import (
+    choose_columns,
+    describe,
+    fetch,
+    load,
+    local_copy,
+    missing,
+    names,
+    read_pairs,
+)
 from modiva.corpora.columns import parse_columns
 from modiva.corpora.corpus import Corpus
 
 __all__ = [
     "Corpus",
+    "choose_columns",
     "describe",
     "fetch",
     "load",

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from canaries.spaces import suggest
-from modiva.corpora import detect, home_assistant, public
-from modiva.corpora.columns import parse_columns
+from modiva.corpora import arrow, detect, given, home_assistant, public
+from modiva.corpora.columns import Columns, parse_columns
 from modiva.corpora.corpus import Corpus, Example
-from modiva.corpora.reading import RawCorpus
+from modiva.corpora.reading import Pair, RawCorpus
 from modiva.corpora.splits import SPLITS, complete
 from modiva.corpora.text import normalise
 from modiva.counts import plural
@@ -86,16 +87,25 @@ def fetch(name: str, *, cache: Path | None = None, base_url: str | None = None) 
 
 
 def load(
-    spec: str | Path, *, seed: int = 0, cache: Path | None = None, base_url: str | None = None
+    data: Any,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    base_url: str | None = None,
 ) -> Corpus:
-    """Load a corpus by its name, or from a file or folder of a known layout.
+    """Load a corpus by its name, from a file or folder of a known layout, or from what is given.
 
     A name wins over a folder of that name: write ./snips for the folder. A public corpus is read
     from the local copy below the folder that MODIVA_CORPORA names, where it holds one and neither
     `cache` nor `base_url` is given; else it is downloaded.
 
     Args:
-        spec: one of `names()`, or a path; FILE#text=COLUMN,intent=COLUMN chooses columns of tables.
+        data: one of `names()`, or a path; FILE#text=COLUMN,intent=COLUMN chooses columns of tables.
+            Or the sentences: pairs, records, a DataFrame, a Dataset, or these by split.
+        text_column: name or number of the column of texts; found by its name if not given.
+        label_column: of the column of intents.
         seed: decides the splits that the data does not bring, and the default corpus' sentences.
         cache: folder of downloads, as for `fetch`.
         base_url: address of a mirror, as for `fetch`.
@@ -103,7 +113,10 @@ def load(
     Raises:
         ModivaError: an unknown name, a missing path, or data that cannot be a corpus.
     """
-    name = str(spec)
+    if not isinstance(data, str | Path):
+        raw = given.read(data, Columns(text_column, label_column))
+        return _corpus(raw, "data", "the data", "unknown", "", seed)
+    name = choose_columns(str(data), text_column, label_column)
     if name == home_assistant.NAME:
         return home_assistant.build(seed)
     if name in public.PUBLIC:
@@ -114,12 +127,12 @@ def load(
         if local is not None:
             source, note = _local(name, local, about)
         return _corpus(detect.read(place), name, source, about.licence, note, seed)
-    path, columns = parse_columns(name)
+    path, chosen = parse_columns(name)
     if path.exists():
         # Named as the user does, through a link too; only "." and ".." have no name of their own.
         folder = path.absolute().name.strip(".") or path.resolve().name
         title = path.stem if path.is_file() else folder
-        return _corpus(detect.read(path, columns), title, str(path), "unknown", "", seed)
+        return _corpus(detect.read(path, chosen), title, str(path), "unknown", "", seed)
     if os.sep in name or path.suffix or name.startswith((".", "~")):
         raise ModivaError(
             f"no file or folder {str(path)!r}: check the path, or take one of the named corpora "
@@ -128,29 +141,64 @@ def load(
     raise _unknown(name)
 
 
-def read_pairs(spec: str) -> list[tuple[str, str]]:
-    """Read the texts of one file as they are written, with their intents; blank ones are left out.
+def read_pairs(
+    data: Any,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    name: str = "the data",
+) -> list[Pair]:
+    """Read texts as they are written, with their intents; blank ones are left out.
 
     Args:
-        spec: a path; FILE#text=COLUMN,intent=COLUMN chooses columns of tables.
+        data: a path of a file without splits, where FILE#text=COLUMN,intent=COLUMN chooses columns
+            of tables; or the sentences: pairs, records, a DataFrame or a Dataset.
+        text_column: name or number of the column of texts; found by its name if not given.
+        label_column: of the column of intents.
+        name: what an error calls sentences that are given.
 
     Raises:
         ModivaError: no such file, or one that holds no sentences with intents.
     """
-    path, columns = parse_columns(spec)
-    if not path.is_file():
-        raise ModivaError(f"no file {str(path)!r}: give a CSV, TSV or JSON lines file")
-    splits = detect.read(path, columns).splits
+    if isinstance(data, str | Path):
+        path, columns = parse_columns(choose_columns(str(data), text_column, label_column))
+        if not path.is_file() and not arrow.matches(path):
+            raise ModivaError(f"no file {str(path)!r}: give a CSV, TSV, JSON lines or Parquet file")
+        splits, name = detect.read(path, columns).splits, str(path)
+    else:
+        splits = given.read(data, Columns(text_column, label_column), name).splits
     if list(splits) != ["train"]:
         raise ModivaError(
-            f"{path} holds the splits {', '.join(splits)}: give a file of one of them"
+            f"{name} holds the splits {', '.join(splits)}: give the sentences of one of them"
         )
     # No tokenizer and no file takes half a character, which a broken JSON escape leaves.
     rows = [(_HALF.sub(" ", text), intent) for text, intent in splits["train"]]
     found = [(text, intent) for text, intent in rows if text.strip()]
     if not found:
-        raise ModivaError(f"{path} holds no sentences: add some")
+        raise ModivaError(f"{name} holds no sentences: add some")
     return found
+
+
+def choose_columns(spec: str, text_column: str | None, label_column: str | None) -> str:
+    """Return a path with its columns chosen, as FILE#text=COLUMN,intent=COLUMN.
+
+    Args:
+        spec: a path, with or without chosen columns; or the name of a corpus.
+        text_column: name or number of the column of texts; None leaves it as it is.
+        label_column: of the column of intents.
+
+    Raises:
+        ModivaError: columns for a named corpus, which has none to choose.
+    """
+    if not text_column and not label_column:
+        return spec
+    if spec in names():
+        raise ModivaError(
+            f"corpus {spec} has no columns to choose: leave {text_column or label_column!r} out"
+        )
+    path, columns = parse_columns(spec)
+    chosen = {"text": text_column or columns.text, "intent": label_column or columns.intent}
+    return f"{path}#" + ",".join(f"{role}={name}" for role, name in chosen.items() if name)
 
 
 def local_copy(name: str) -> Path | None:

@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
-from modiva.corpora import clinc150, hwu64, seq_in, snips, tables
+from modiva.corpora import arrow, clinc150, hwu64, seq_in, snips, tables
 from modiva.corpora.columns import BY_NAME, Columns
 from modiva.corpora.reading import RawCorpus, decode, read_bytes
 from modiva.errors import ModivaError
 
 LAYOUTS = (
-    "train/valid/test folders with seq.in and label; train/valid/test files of CSV, TSV or JSONL "
-    "with a text and an intent column; SNIPS folders INTENT/train_INTENT.json; HWU64 folders "
-    "trainset and testset of INTENT.csv; the CLINC150 JSON file"
+    "train/valid/test folders with seq.in and label; train/valid/test files of CSV, TSV, JSONL, "
+    "Parquet or Arrow with a text and an intent column; what datasets.save_to_disk wrote; SNIPS "
+    "folders INTENT/train_INTENT.json; HWU64 folders trainset and testset of INTENT.csv; the "
+    "CLINC150 JSON file"
 )
 
 
@@ -35,6 +36,8 @@ def read_folder(folder: Path, columns: Columns) -> RawCorpus:
     """Read a folder in one of the known layouts."""
     if seq_in.matches(folder):
         return seq_in.read(folder)
+    if arrow.matches(folder):
+        return arrow.read_folder(folder, columns)
     files = tables.split_files(folder)
     if files:
         found = {split: read_file(path, columns) for split, path in files.items()}
@@ -53,8 +56,10 @@ def read_folder(folder: Path, columns: Columns) -> RawCorpus:
 
 
 def read_file(path: Path, columns: Columns) -> RawCorpus:
-    """Read one file: CLINC150 or SNIPS JSON, JSON lines, or a delimited table."""
+    """Read one file: Parquet or Arrow, CLINC150 or SNIPS JSON, JSON lines, or a delimited table."""
     data = read_bytes(path)
+    if arrow.is_arrow(data):
+        return arrow.read_file(path, columns)
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
         return tables.read_delimited(decode(data, path), path, columns)
     try:

@@ -84,6 +84,11 @@ def pair(text: str, intent: str, where: str) -> list[Pair]:
     return []
 
 
+def parse_split(name: str) -> str | None:
+    """Return train, valid or test for one of their names, such as "dev"; None for another."""
+    return _SPLIT_NAMES.get(name.lower())
+
+
 def split_paths(paths: Iterable[Path], folder: Path) -> dict[str, Path]:
     """Return the paths whose name (without suffix) is that of a split, by split.
 
@@ -92,7 +97,7 @@ def split_paths(paths: Iterable[Path], folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(paths):
-        split = _SPLIT_NAMES.get(path.name.split(".")[0].lower())
+        split = parse_split(path.name.split(".")[0])
         if split is None:
             continue
         if split in found:

@@ -1,10 +1,13 @@
 """Tables of the user: CSV, TSV or JSON lines with a column of texts and one of intents."""
 
 import csv
+import functools
 import io
 import json
+import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +15,9 @@ from modiva.corpora.columns import Columns, has_both
 from modiva.corpora.reading import Pair, RawCorpus, lines_of, pair, split_paths
 from modiva.errors import ModivaError
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".arrow")
+logger = logging.getLogger(__name__)
+
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -22,6 +27,14 @@ class _Row(NamedTuple):
     first: int
     last: int
     fields: list[str]
+
+
+class Table(NamedTuple):
+    """Columns by place: their names, their values, and whether they hold whole numbers alone."""
+
+    header: Sequence[str]
+    column: Callable[[int], Sequence[Any]]
+    numbered: Callable[[int], bool]
 
 
 def split_files(folder: Path) -> dict[str, Path]:
@@ -52,9 +65,21 @@ def read_delimited(text: str, path: Path, columns: Columns) -> RawCorpus:
     delimiter = fits[0] if fits else max("\t,;", key=lambda d: len(tried[d]))
     if not first:
         return RawCorpus({"train": []})
-    places = columns.places(tried[delimiter], f"{path}, header", str(path))
-    literal = _literal(lines) if delimiter == "\t" else None
-    rows, note = literal or (list(_quoted(text, delimiter, path)), "")
+
+    @functools.cache
+    def parse() -> tuple[list[_Row], str]:
+        literal = _literal(lines) if delimiter == "\t" else None
+        return literal or (list(_quoted(text, delimiter, path)), "")
+
+    def numbered(place: int) -> bool:
+        return all(
+            row.fields[place].strip().isdecimal()
+            for row in parse()[0][1:]
+            if place < len(row.fields)
+        )
+
+    places = columns.places(tried[delimiter], f"{path}, header", str(path), numbered)
+    rows, note = parse()
     width = len(rows[0].fields)
     for row in rows[1:]:
         if len(row.fields) != width:
@@ -68,7 +93,7 @@ def read_delimited(text: str, path: Path, columns: Columns) -> RawCorpus:
         for row in rows[1:]
         for made in pair(row.fields[places[0]], row.fields[places[1]], f"{path}, line {row.last}")
     ]
-    return RawCorpus({"train": found}, " ".join(filter(None, (columns.note, note))))
+    return RawCorpus({"train": found}, _notes(path, columns.note, places.note, note))
 
 
 def read_records(records: Iterable[tuple[int, Any]], path: Path, columns: Columns) -> RawCorpus:
@@ -93,7 +118,13 @@ def read_records(records: Iterable[tuple[int, Any]], path: Path, columns: Column
     # A first object without an intent is found by its own fields.
     if not has_both(keys):
         columns.places(list(listed[0][1]), f"{path}, record {listed[0][0]}", str(path))
-    text_key, intent_key = (keys[p] for p in columns.places(keys, str(path), str(path)))
+    places = columns.places(
+        keys,
+        str(path),
+        str(path),
+        lambda place: all(type(record.get(keys[place], 0)) is int for _, record in listed),
+    )
+    text_key, intent_key = keys[places.text], keys[places.intent]
     found: list[Pair] = []
     for line, record in listed:
         where = f"{path}, record {line}"
@@ -107,7 +138,43 @@ def read_records(records: Iterable[tuple[int, Any]], path: Path, columns: Column
                 "a whole number)"
             )
         found += pair(text, intent if isinstance(intent, str) else json.dumps(intent), where)
-    return RawCorpus({"train": found}, columns.note)
+    return RawCorpus({"train": found}, _notes(path, columns.note, places.note))
+
+
+def _notes(path: Path, chosen: str, taken: str, *others: str) -> str:
+    """Join what a reader must know; what was taken without being asked for is logged, too."""
+    if taken:
+        logger.warning("%s: %s", path, taken)
+    return " ".join(filter(None, (chosen, taken, *others)))
+
+
+def read_table(table: Table, path: Path, columns: Columns) -> RawCorpus:
+    """Read a table that is given by its columns.
+
+    Args:
+        table: with a column of texts and one of intents.
+        path: what an error calls it.
+        columns: which hold texts and intents.
+
+    Raises:
+        ModivaError: a missing column, several that could be meant, or a value that is neither text
+            nor, of an intent, a whole number.
+    """
+    places = columns.places(table.header, str(path), str(path), table.numbered)
+    found: list[Pair] = []
+    rows = zip(table.column(places.text), table.column(places.intent), strict=True)
+    for number, (text, intent) in enumerate(rows, start=1):
+        where = f"{path}, row {number}"
+        if isinstance(intent, Integral) and not isinstance(intent, bool):
+            intent = str(int(intent))
+        if not isinstance(text, str) or not isinstance(intent, str):
+            names = [table.header[places.text], table.header[places.intent]]
+            raise ModivaError(
+                f"{where}: {names[0]!r} and {names[1]!r} must be strings (an intent may also be a "
+                "whole number)"
+            )
+        found += pair(text, intent, where)
+    return RawCorpus({"train": found}, _notes(path, columns.note, places.note))
 
 
 def parse_lines(text: str, path: Path) -> list[tuple[int, Any]]:

@@ -4,7 +4,6 @@ from modiva.measure.audits import (
     gaussian_epsilon,
     many_run_audit,
     one_run_audit,
-    rank_audit,
 )
 from modiva.measure.columns import COLUMNS, CONDITIONS, Column, ModelColumns, ModelRow, Row
 from modiva.measure.exposure import exposure_in_space, rank_in_space
@@ -32,7 +31,6 @@ __all__ = [
     "models",
     "multiset_match",
     "one_run_audit",
-    "rank_audit",
     "rank_in_space",
     "score_rows",
     "summarise",

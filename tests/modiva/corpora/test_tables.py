@@ -139,15 +139,35 @@ def test_the_user_chooses_by_name_or_number_and_it_is_said(tmp_path: Path) -> No
 
 def test_a_choice_goes_for_every_file_of_a_folder_and_for_json(tmp_path: Path) -> None:
     write(
-        tmp_path / "train.csv", [("text", "label", "intent"), *((t, "0", i) for t, i in ROWS)], ","
+        tmp_path / "train.csv", [("text", "label", "intent"), *((t, "a", i) for t, i in ROWS)], ","
     )
-    records = [json.dumps({"text": t, "label": 0, "intent": i}) for t, i in ROWS]
+    records = [json.dumps({"text": t, "label": "0", "intent": i}) for t, i in ROWS]
     (tmp_path / "test.jsonl").write_text("\n".join(records))
     with pytest.raises(ModivaError, match="could each be the intent"):
         load(tmp_path)
     corpus = load(f"{tmp_path}#intent=intent")
     assert corpus.intents == tuple(sorted(INTENTS))
     assert corpus.note.count("Chosen by the user") == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_of_a_number_and_a_text_the_text_is_the_intent_and_it_is_said(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    rows = [(t, INTENTS.index(i), i) for t, i in ROWS]
+    if suffix == "jsonl":
+        path.write_text(
+            "\n".join(json.dumps({"text": t, "label": n, "label_text": i}) for t, n, i in rows)
+        )
+    else:
+        texts = [(t, str(n), i) for t, n, i in rows]
+        write(path, [("text", "label", "label_text"), *texts], {"csv": ",", "tsv": "\t"}[suffix])
+    corpus = load(path)
+    assert pairs(corpus) == sorted(ROWS)
+    assert "Intents from column 'label_text'; whole numbers in 'label' not used." in corpus.note
+    assert "column 'label_text'" in caplog.text
+    assert load(path, label_column="label").intents == ("0", "1", "2")
 
 
 def test_a_choice_of_columns_where_there_are_none_is_refused(tmp_path: Path) -> None:
