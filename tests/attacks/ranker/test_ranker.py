@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from attacks import ATTACKS, AttackError, Knowledge
 from attacks.arguments import AttackArguments
-from attacks.command import chosen_attack
+from attacks.extraction import chosen_attack
 from attacks.ranker.calibration import Usual, problem_key
 from attacks.ranker.candidates import SMALL, Describer
 from attacks.ranker.evidence import margin_oracle
