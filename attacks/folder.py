@@ -15,6 +15,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from attacks.errors import AttackError
 from attacks.guard import guarded
+from canaries.reading import read_bytes
 
 ARCHITECTURES = "attacks.architectures"  # entry points: modules that register own architectures
 HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -35,7 +36,7 @@ def read_json(file: Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     try:
-        found: Any = json.loads(file.read_text(encoding="utf-8"))
+        found: Any = json.loads(read_bytes(file).decode("utf-8"))
     except RecursionError:
         raise AttackError(f"{file} is nested too deep to be a model's: save it again") from None
     except ValueError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from canaries.patterns import Pattern, compile_pattern
-from canaries.reading import parse_json, quote
+from canaries.reading import parse_json, quote, read_bytes
 from canaries.spaces import CanaryError, SecretSpace
 
 VERSION = 1
@@ -45,7 +45,7 @@ def read_document(path: str | Path, kind: str) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        document = parse_json(path.read_bytes())
+        document = parse_json(read_bytes(path))
     except ValueError as error:
         raise CanaryError(
             f"{path} is not a {kind} file: it is not JSON ({error}); plant again to write one"

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from canaries.reading import parse_yaml, quote
-from canaries.spaces import SPACES, WORD, CanaryError, SecretSpace, get_space
+from canaries.reading import quote, read_bytes, read_yaml
+from canaries.spaces import SPACES, WORD, CanaryError, SecretSpace, get_space, is_word
 from canaries.templates import CATALOG, Slots, parse_template
 
 T = TypeVar("T")
+
+LARGEST_LIST = 2**24  # bytes of a word list: a million words
 
 _EXAMPLE = "patterns: {badge: 'my badge is {team} {digit*3}'}  spaces: {team: [red, blue]}"
 
@@ -28,9 +30,8 @@ def load_patterns(path: str | Path) -> tuple[dict[str, str], dict[str, SecretSpa
         OSError: when a file cannot be read.
     """
     path = Path(path)
-    text = _read(path)
     try:
-        content = parse_yaml(text)
+        content = read_yaml(path)
     except ValueError as error:
         raise CanaryError(f"{path} is not YAML: {error}") from error
     if not isinstance(content, dict) or not content or not set(content) <= {"patterns", "spaces"}:
@@ -91,16 +92,34 @@ def _words(path: Path, value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     if isinstance(value, str):
-        lines = _read(path.parent / value).splitlines()
-        return [line.strip() for line in lines if line.strip()]
+        return _listed(path.parent, value)
     raise CanaryError(
         f"{quote(value)} is not a word list: give a list of words, or the name of a text file with "
         "one word per line"
     )
 
 
-def _read(path: Path) -> str:
+def _listed(folder: Path, name: str) -> list[str]:
+    """Return the words of a file of the folder; its lines are in no error: it may be any file."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise CanaryError(f"{quote(name)} is not beside the pattern file: copy the word list there")
+    file = folder / name
     try:
-        return path.read_text(encoding="utf-8")
+        text = read_bytes(file, LARGEST_LIST).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CanaryError(f"{path} is not UTF-8 text ({error}): save it as UTF-8") from error
+        raise CanaryError(
+            f"{file} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from error
+    words: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.strip()
+        if word and not is_word(word):
+            raise CanaryError(
+                f"{file}, line {number} is not a single word: write one word per line, without "
+                "spaces or braces"
+            )
+        if word and words.setdefault(word, number) != number:
+            raise CanaryError(
+                f"{file}, line {number} is the word of line {words[word]}: list each word once"
+            )
+    return list(words)

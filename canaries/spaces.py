@@ -49,7 +49,7 @@ class SecretSpace:
                 raise CanaryError(
                     f"option {quote(option)} of space {self.name!r} is not text: put it in quotes"
                 )
-            if option.split() != [option] or "{" in option or "}" in option:
+            if not is_word(option):
                 raise CanaryError(
                     f"option {option!r} of space {self.name!r} is not a single word: an option is "
                     "one word without spaces or braces; use one slot for each word"
@@ -85,6 +85,11 @@ class SecretSpace:
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {option: position for position, option in enumerate(self.options)}
+
+
+def is_word(text: str) -> bool:
+    """Return whether a text can be an option: one word without spaces or braces."""
+    return text.split() == [text] and "{" not in text and "}" not in text
 
 
 def _space(name: str, words: str) -> SecretSpace:

@@ -23,7 +23,7 @@ from attacks.ranker.calibration import Usual, label_name
 from attacks.ranker.candidates import Described, Describer, Effort, effort_for, second_look
 from attacks.ranker.evidence import ENUMERATED, margin_oracle
 from attacks.ranker.movement import check_initial
-from canaries.reading import parse_json, quote
+from canaries.reading import parse_json, quote, read_bytes
 
 FILE, USUAL_FILE = "ranker.json", "usual.safetensors"
 USUAL = "usual"  # the feature that the shadow models' agreement gives
@@ -147,7 +147,7 @@ class Ranker:
         """
         path = Path(folder) / FILE
         try:
-            content = parse_json(path.read_bytes())
+            content = parse_json(read_bytes(path))
         except OSError as error:
             raise AttackError(
                 f"{folder} holds no {FILE}: make one with `modiva ranker fit`"

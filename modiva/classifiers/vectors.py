@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from canaries.reading import regular_size
 from modiva.errors import ModivaError
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def load_word_vectors(
         OSError: when the file cannot be read.
     """
     path = Path(path)
+    regular_size(path)
     if path.is_dir() or zipfile.is_zipfile(path):
         raise ModivaError(
             f"word vectors {path}: give the unpacked text file, not a folder or archive"

@@ -10,7 +10,7 @@ from tyro.conf import Positional
 from canaries import CanaryError, Ledger, Pattern, SecretSpace, get_pattern
 from canaries.documents import spaces_from_json
 from canaries.patterns import listed_pattern
-from canaries.reading import parse_json, quote
+from canaries.reading import parse_json, quote, read_bytes
 from modiva.counts import plural
 from modiva.errors import ModivaError
 
@@ -137,7 +137,7 @@ def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
 def _read(path: Path) -> tuple[dict[str, Any], list[str], list[Secret]]:
     """Read what the attack printed: sentences and secrets of its candidates, best first."""
     try:
-        printed = parse_json(path.read_bytes())
+        printed = parse_json(read_bytes(path))
         # Several classes may share a name; output of earlier versions has the name alone.
         index = printed.setdefault("label_index", printed["label"])
         if type(index) not in (int, str):

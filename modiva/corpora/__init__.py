@@ -9,8 +9,8 @@ from modiva.corpora.catalog import (
     missing,
     names,
     read_pairs,
+    source_files,
 )
-from modiva.corpora.columns import parse_columns
 from modiva.corpora.corpus import Corpus
 
 __all__ = [
@@ -22,6 +22,6 @@ __all__ = [
     "local_copy",
     "missing",
     "names",
-    "parse_columns",
     "read_pairs",
+    "source_files",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from canaries.reading import parse_json, read_bytes
 from modiva.corpora.columns import Columns
 from modiva.corpora.reading import RawCorpus, parse_split
 from modiva.corpora.tables import Table, read_table
@@ -27,6 +28,11 @@ def is_arrow(data: bytes) -> bool:
 def matches(folder: Path) -> bool:
     """Return whether `save_to_disk` wrote the folder."""
     return (folder / _SPLITS).is_file() or (folder / _STATE).is_file()
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that `read_folder` may read."""
+    return sorted(path for path in (*folder.iterdir(), *folder.glob("*/*")) if path.is_file())
 
 
 def read_folder(folder: Path, columns: Columns) -> RawCorpus:
@@ -72,8 +78,8 @@ def _saved(folder: Path) -> Table:
 
 def _listed(path: Path, key: str) -> list[Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))[key]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found = parse_json(read_bytes(path))[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModivaError(f"{path} cannot be read ({error}): save the data set again") from error
     kind = dict if key == "_data_files" else str
     if not isinstance(found, list) or not all(isinstance(one, kind) for one in found):

@@ -206,6 +206,18 @@ def local_copy(name: str) -> Path | None:
     return public.local_copy(name) if name in public.PUBLIC else None
 
 
+def source_files(spec: str) -> list[Path]:
+    """Return the files that loading a corpus reads here; none of one that is not on this machine.
+
+    Args:
+        spec: as `load` takes it.
+
+    Raises:
+        ModivaError: a folder of no known layout.
+    """
+    return detect.files(local_copy(spec) or parse_columns(spec)[0])
+
+
 def missing(specs: Iterable[str]) -> tuple[Description, ...]:
     """Return the named corpora among `specs` that loading would download."""
     return tuple(

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 from modiva.corpora import arrow, clinc150, hwu64, seq_in, snips, tables
 from modiva.corpora.columns import BY_NAME, Columns
@@ -32,21 +33,35 @@ def read(path: Path, columns: Columns = BY_NAME) -> RawCorpus:
     return raw
 
 
+def files(path: Path) -> list[Path]:
+    """Return the files that `read` may read: a file itself, or those of a folder's layout.
+
+    Raises:
+        ModivaError: a folder of no known layout.
+    """
+    if path.is_dir():
+        return list(_layout(path).files(path))
+    return [path] if path.exists() else []
+
+
 def read_folder(folder: Path, columns: Columns) -> RawCorpus:
     """Read a folder in one of the known layouts."""
-    if seq_in.matches(folder):
-        return seq_in.read(folder)
-    if arrow.matches(folder):
+    layout = _layout(folder)
+    if layout is arrow:
         return arrow.read_folder(folder, columns)
-    files = tables.split_files(folder)
-    if files:
-        found = {split: read_file(path, columns) for split, path in files.items()}
-        notes = dict.fromkeys(raw.note for raw in found.values())
-        return RawCorpus({s: raw.splits["train"] for s, raw in found.items()}, " ".join(notes))
-    if snips.matches(folder):
-        return snips.read(folder)
-    if hwu64.matches(folder):
-        return hwu64.read(folder)
+    if layout is not tables:
+        raw: RawCorpus = layout.read(folder)
+        return raw
+    found = {split: read_file(path, columns) for split, path in tables.split_files(folder).items()}
+    notes = dict.fromkeys(raw.note for raw in found.values())
+    return RawCorpus({s: raw.splits["train"] for s, raw in found.items()}, " ".join(notes))
+
+
+def _layout(folder: Path) -> ModuleType:
+    """Return the module of a folder's layout, told by names of files."""
+    for layout in (seq_in, arrow, tables, snips, hwu64):
+        if layout.matches(folder):
+            return layout
     entries = sorted(entry.name for entry in folder.iterdir())
     held = ", ".join(entries[:8]) + (", ..." if len(entries) > 8 else "")
     raise ModivaError(

@@ -7,21 +7,29 @@ import csv
 import io
 from pathlib import Path
 
+from canaries.reading import regular_size
 from modiva.corpora.reading import Pair, RawCorpus, read_text, split_paths
 from modiva.errors import ModivaError
 
+LONGEST_HEADER = 2**16  # bytes
 # The cleaned sentence first; the one as typed only where there is no other.
 _TEXT = ("answer_from_anno", "answer_normalised", "answer", "answer_from_user")
 
 
 def matches(folder: Path) -> bool:
     """Return whether `folder` or its split folders hold `;`-separated CSV files."""
-    files = [*_csv(folder), *(f for p in _folders(folder) for f in _csv(p))]
-    if not files:
+    found = files(folder)
+    if not found:
         return False
+    regular_size(found[0])
     # Bytes: `read` refuses what cannot be decoded.
-    with files[0].open("rb") as file:
-        return b";" in file.readline()
+    with found[0].open("rb") as file:
+        return b";" in file.readline(LONGEST_HEADER)
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that `read` may read."""
+    return [*_csv(folder), *(f for p in _folders(folder) for f in _csv(p))]
 
 
 def read(folder: Path) -> RawCorpus:
@@ -54,7 +62,7 @@ def _split(folder: Path) -> list[Pair]:
 def _file(path: Path) -> list[Pair]:
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=";")
     try:
-        header, *rows = list(reader)
+        header, *rows = list(reader) or [[]]
     except csv.Error as error:
         raise ModivaError(f"{path}, line {reader.line_num}: {error}: mend the quotes") from error
     column = next((header.index(name) for name in _TEXT if name in header), None)

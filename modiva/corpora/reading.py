@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from canaries import reading
 from modiva.errors import ModivaError
 
 Pair = tuple[str, str]
@@ -37,7 +38,7 @@ def read_text(path: Path) -> str:
 
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file that must not be blank."""
-    data = path.read_bytes()
+    data = reading.read_bytes(path)
     if not data.strip():
         raise ModivaError(f"{path} is empty: give a file with sentences and their intents")
     return data

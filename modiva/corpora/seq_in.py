@@ -13,6 +13,12 @@ def matches(folder: Path) -> bool:
     return any(folder.glob("seq.in")) or any(folder.glob("*/seq.in"))
 
 
+def files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that `read` may read."""
+    names = {"seq.in", *_LABELS}
+    return sorted(path for path in (*folder.iterdir(), *folder.glob("*/*")) if path.name in names)
+
+
 def read(folder: Path) -> RawCorpus:
     """Read train, valid (or dev) and test folders, or one folder that is train alone.
 

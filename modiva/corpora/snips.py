@@ -3,12 +3,12 @@
 Source: Coucke et al. 2018, arXiv 1805.10190; the files of sonos/nlu-benchmark.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from modiva.corpora.reading import Pair, RawCorpus, decode, read_bytes
+from modiva.corpora.tables import parse_json
 from modiva.errors import ModivaError
 
 _FILE = re.compile(r"(train|validate)_.+\.json")
@@ -16,7 +16,13 @@ _FILE = re.compile(r"(train|validate)_.+\.json")
 
 def matches(folder: Path) -> bool:
     """Return whether `folder`, or one inside it, holds train_INTENT.json files."""
-    return bool(_files(folder))
+    return bool(files(folder))
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that `read` may read."""
+    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    return sorted(path for path in found if _FILE.fullmatch(path.name))
 
 
 def read(folder: Path) -> RawCorpus:
@@ -32,7 +38,7 @@ def read(folder: Path) -> RawCorpus:
     """
     splits: dict[str, list[Pair]] = {"train": []}
     notes = ["The published validate files are the test split."]
-    for path in _files(folder):
+    for path in files(folder):
         if path.with_name(f"{path.stem}_full.json").is_file():
             continue
         data = read_bytes(path)
@@ -40,8 +46,8 @@ def read(folder: Path) -> RawCorpus:
         if encoding != "UTF-8":
             notes.append(f"{path.name} is read as {encoding}.")
         try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
+            value = parse_json(text)
+        except ValueError as error:
             raise ModivaError(f"{path} is not JSON: {error}: fetch the file again") from error
         split = "train" if path.name.startswith("train") else "test"
         splits.setdefault(split, []).extend(pairs(value, path))
@@ -92,8 +98,3 @@ def pairs(value: Any, path: Path) -> list[Pair]:
             f'{path} is not of the SNIPS layout {{intent: [{{"data": [{{"text": ...}}]}}]}}: '
             "give the original file"
         ) from error
-
-
-def _files(folder: Path) -> list[Path]:
-    found = [*folder.glob("*.json"), *folder.glob("*/*.json")]
-    return sorted(path for path in found if _FILE.fullmatch(path.name))

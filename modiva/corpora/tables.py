@@ -37,10 +37,20 @@ class Table(NamedTuple):
     numbered: Callable[[int], bool]
 
 
+def matches(folder: Path) -> bool:
+    """Return whether `folder` holds files named after splits."""
+    return bool(split_files(folder))
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that are read: one per split."""
+    return sorted(split_files(folder).values())
+
+
 def split_files(folder: Path) -> dict[str, Path]:
     """Find files named after splits (train.csv, dev.tsv, test.jsonl ...) in `folder`, by split."""
-    files = (path for path in folder.iterdir() if path.is_file() and path.suffix in SUFFIXES)
-    return split_paths(files, folder)
+    found = (path for path in folder.iterdir() if path.is_file() and path.suffix in SUFFIXES)
+    return split_paths(found, folder)
 
 
 def read_delimited(text: str, path: Path, columns: Columns) -> RawCorpus:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import phonenumbers
 
-from canaries.reading import parse_yaml
+from canaries.reading import read_yaml
 from canaries.spaces import SPACES
 from modiva.errors import ModivaError
 
@@ -228,7 +228,7 @@ def load_kinds(path: Path) -> dict[str, re.Pattern[str]]:
         OSError: the file cannot be read.
     """
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except ValueError as error:
         raise ModivaError(f"{path} is not YAML in UTF-8: {error}") from error
     if not isinstance(content, dict) or not content:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from canaries import load_patterns
 from modiva.condition import Size, split_defense
 from modiva.errors import ModivaError
+from modiva.studies.identity import check_targets
 from modiva.studies.spec import AuditSpec, Cell, Study
 
 # Names that come with modiva: they need no check against the objects, which take seconds to load.
@@ -94,4 +95,5 @@ def check_study(study: Study) -> None:
     """
     for grid in study.grids:
         check_names(grid)
+    check_targets([target for grid in study.grids for target in grid.target])
     check_grids(study)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from canaries.reading import parse_yaml, quote
+from canaries.reading import quote, read_yaml, regular_size
 from canaries.spaces import suggest
 from modiva.errors import ModivaError
 from modiva.studies.spec import AuditSpec, Study
@@ -34,7 +34,7 @@ def load_study(path: Path) -> Study:
     if path.suffix == ".py":
         return _from_python(path)
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except ValueError as error:
         raise ModivaError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(content, dict) or not content:
@@ -58,6 +58,7 @@ def load_study(path: Path) -> Study:
 
 
 def _from_python(path: Path) -> Study:
+    regular_size(path)
     found = runpy.run_path(str(path)).get("study")
     if isinstance(found, AuditSpec):
         return Study((found,))
@@ -113,5 +114,8 @@ def _scalar(path: Path, name: str, value: Any, kind: type) -> Any:
         return float(value)
     # Not isinstance: YAML's yes and no would pass as the numbers 1 and 0.
     if type(value) is not kind:
-        raise ModivaError(f"{path}: {name} holds {quote(value)}, which is not {_WORDS[kind]}")
+        remedy = ": put it in quotes" if kind is str else ""
+        raise ModivaError(
+            f"{path}: {name} holds {quote(value)}, which is not {_WORDS[kind]}{remedy}"
+        )
     return value

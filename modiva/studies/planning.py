@@ -18,6 +18,7 @@ from modiva.errors import ModivaError
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_attack, estimate_training
+from modiva.studies.identity import Identities, check_distinct
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
 from modiva.studies.spec import Cell, Study, content_key
@@ -36,7 +37,12 @@ def plan_study(study: Study) -> Plan:
     """
     check_study(study)
     planner = _Planner()
-    cells = [planner.cell(cell) for cell in study.cells()]
+    planned = [(cell.condition.corpus, planner.cell(cell)) for cell in study.cells()]
+    names = planner.identities.names()
+    cells = [
+        dataclasses.replace(cell, columns={**cell.columns, "corpus": names[corpus]})
+        for corpus, cell in planned
+    ]
     goals = {key for cell in cells for key in cell.goals}
     return Plan(
         signature=signature(study),
@@ -52,6 +58,7 @@ class _Planner:
 
     def __init__(self) -> None:
         self.steps: dict[str, Step] = {}
+        self.identities = Identities()
         self._patterns: dict[Any, tuple[tuple[Pattern, ...], str]] = {}
         self._without_places: dict[Any, tuple[str, ...]] = {}
         self._decides = lru_cache(maxsize=None)(_decides)
@@ -66,6 +73,7 @@ class _Planner:
             patterns = prepare(condition, corpus=corpus).patterns
             self._patterns[shared] = patterns, _patterns_key(patterns)
         patterns, patterns_key = self._patterns[shared]
+        self.identities.add(condition.corpus, corpus, patterns)
         check_condition(condition, corpus, patterns)
         # Own targets of one corpus share their tokenizer.
         own = parse_target(condition.target, condition.size).is_own
@@ -163,6 +171,7 @@ def check_planting(prepared: Prepared) -> None:
 
 def check_condition(condition: Condition, corpus: Corpus, patterns: Sequence[Pattern]) -> None:
     """Raise on what could not be planted: too few secrets, or an unknown intent."""
+    check_distinct(condition.patterns, patterns)
     for pattern in patterns:
         needed = condition.secrets * (1 + condition.controls)
         if pattern.size < needed:

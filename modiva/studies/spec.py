@@ -8,7 +8,8 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ STACK = 20
 LEARNED = ("ranker", "ranker-initial")
 # Seeds below are of targets, from here on of shadow models.
 MOST_MODELS = 50_000
+# A grid is written in a line and expanded into a list: combinations of a study.
+MOST_CELLS = 10_000
 # Noise multipliers of a study that asks for neither noise nor epsilon.
 DEFAULT_NOISE = (0.0, 1.0, 4.0)
 
@@ -135,7 +138,14 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         for name, most in (("models", MOST_MODELS), ("shadows", MOST_MODELS), ("stack", STACK)):
             value = getattr(self, name)
             require(1 <= value <= most, f"--{name}", value, f"1 to {most}")
+        check_combinations((self,))
         list(self.conditions())  # which checks the values of all of them
+
+    @property
+    def combinations(self) -> int:
+        """Number of combinations, told without expanding them."""
+        axes = (self.corpus, self.target, self.defense, self.repetitions, list(self.privacies()))
+        return math.prod(map(len, axes))
 
     def privacies(self) -> Iterator[Privacy | None]:
         """Return the privacy axis: values of noise, then of epsilon; None is ordinary training."""
@@ -253,6 +263,7 @@ class Study:
     def __post_init__(self) -> None:
         if not self.grids:
             raise ModivaError("a study without a grid: give at least one")
+        check_combinations(self.grids)
 
     def cells(self) -> tuple[Cell, ...]:
         """Return the cells of all grids, each once."""
@@ -263,6 +274,16 @@ class Study:
         if len(self.grids) == 1:
             return self.grids[0].as_dict()
         return {"grids": [grid.as_dict() for grid in self.grids]}
+
+
+def check_combinations(grids: Sequence[AuditSpec]) -> None:
+    """Raise where grids have more combinations than are expanded."""
+    total = sum(grid.combinations for grid in grids)
+    if total > MOST_CELLS:
+        raise ModivaError(
+            f"corpora x targets x defenses x privacies x repetitions are {total:,} cells, and a "
+            f"study has {MOST_CELLS:,} at most: make it several, with one --store"
+        )
 
 
 def _numbers(repetitions: int | str) -> tuple[int, ...]:

@@ -115,11 +115,22 @@ def test_the_studies_of_the_repository_load(file):
         ("models: 3\ngrids: [{noise: 0}]\n", "under 'defaults'"),
         ("defaults: {noise: 0}\n", "must be a list"),
         ("a: &a [*a, *a]\n", "unknown setting|not a YAML"),
+        ("models: 010\n", "'010' is no number.*quotes in line 1"),
+        ("models: 1:30\n", "'1:30' is no number"),
+        ("models: 2001-01-01\n", "'2001-01-01', which is not a whole number"),
+        ('corpus: "a\\0b"\n', "no text has"),
+        ("label: no\n", "False, which is not text: put it in quotes"),
     ],
 )
 def test_what_is_not_a_setting_is_refused(tmp_path, text, named):
     with pytest.raises(ModivaError, match=named):
         load_study(_study(tmp_path, text))
+
+
+def test_powers_of_ten_are_numbers(tmp_path):
+    study = load_study(_study(tmp_path, "learning_rate: 1e-3\nepsilon: [1e1, 2.5E0]\n"))
+    assert study.grids[0].learning_rate == 0.001
+    assert study.grids[0].epsilon == (10.0, 2.5)
 
 
 def test_bytes_that_are_not_text_are_refused(tmp_path):
