@@ -76,7 +76,7 @@ class Score:
         from attacks import build_completion, score_space
         from attacks.checkpoint import load_checkpoint
         from attacks.vocabulary import whole_words
-        from modiva.measure import exposure_in_space, rank_in_space
+        from modiva.measure import exposure
 
         assert self.checkpoint is not None
         model, tokenizer = load_checkpoint(self.checkpoint)
@@ -90,8 +90,8 @@ class Score:
         scores = score_space(model, problem, found["objective"])
         for secret in secrets:
             index = np.ravel_multi_index(problem.choices(secret), problem.sizes)
-            rank = rank_in_space(scores, int(index))
-            bits = exposure_in_space(scores, int(index))
+            rank = exposure.rank_in_space(scores, int(index))
+            bits = exposure.exposure_in_space(scores, int(index))
             place = f"number {rank:,} of {problem.size:,} by {found['objective']}"
             print(f"  {' '.join(secret)} is {place} ({bits:.1f} bits of exposure)")
 
@@ -122,15 +122,15 @@ def _known(secret: str, found: dict[str, Any], slots: int) -> Secret:
 
 
 def _line(kind: str, secret: Secret, guesses: list[Secret]) -> str:
-    from modiva.measure import hamming, multiset_match
+    from modiva.measure import matches
 
     best = guesses[0]
     place = f"place {guesses.index(secret) + 1}" if secret in guesses else "not"
     place += f" among the {plural(len(guesses), 'candidate')}"
     return (
         f"  {kind}  {' '.join(secret)}  best guess {' '.join(best)}  "
-        f"{'EXACT' if best == secret else 'wrong'}  hamming {hamming(best, secret)}  "
-        f"multiset {'yes' if multiset_match(best, secret) else 'no'}  {place}"
+        f"{'EXACT' if best == secret else 'wrong'}  hamming {matches.hamming(best, secret)}  "
+        f"multiset {'yes' if matches.multiset_match(best, secret) else 'no'}  {place}"
     )
 
 

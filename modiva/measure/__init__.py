@@ -1,14 +1,21 @@
 """Extraction scores, exposure and intervals: what came out against what went in."""
 
+from modiva.measure import exposure, matches
 from modiva.measure.audits import (
     gaussian_epsilon,
     many_run_audit,
     one_run_audit,
 )
-from modiva.measure.columns import COLUMNS, CONDITIONS, Column, ModelColumns, ModelRow, Row
-from modiva.measure.exposure import exposure_in_space, rank_in_space
-from modiva.measure.intervals import Interval, bounded_interval
-from modiva.measure.matches import hamming, multiset_match
+from modiva.measure.columns import (
+    COLUMNS,
+    CONDITIONS,
+    Column,
+    GroupRow,
+    ModelColumns,
+    ModelRow,
+    Row,
+)
+from modiva.measure.intervals import Interval, bounded_interval, student_interval
 from modiva.measure.rows import Claims, score_rows
 from modiva.measure.summary import Group, as_frame, models, summarise
 
@@ -18,20 +25,20 @@ __all__ = [
     "Claims",
     "Column",
     "Group",
+    "GroupRow",
     "Interval",
     "ModelColumns",
     "ModelRow",
     "Row",
     "as_frame",
     "bounded_interval",
-    "exposure_in_space",
+    "exposure",
     "gaussian_epsilon",
-    "hamming",
     "many_run_audit",
+    "matches",
     "models",
-    "multiset_match",
     "one_run_audit",
-    "rank_in_space",
     "score_rows",
+    "student_interval",
     "summarise",
 ]

@@ -157,6 +157,32 @@ class ModelRow(ModelColumns):
     # fmt: on
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroupRow(ModelColumns):
+    """One trained model on one group of test sentences, all intents together or one of them."""
+
+    # fmt: off
+    planting: Annotated[str, Column("condition", "Planted",
+        "The patterns of the canaries in the training data, each with its repetitions.")]
+    grouping: Annotated[str, Column("condition", "Grouping",
+        "By what the test sentences are parted into groups.")]
+    group: Annotated[str, Column("condition", "Group", "Which group of test sentences.")]
+    intent: Annotated[str, Column("condition", "Intent",
+        "The intent that accuracy and false alarms are of; empty for all of them together.")]
+    tested: Annotated[int, Column("fact", "Tested", "Test sentences of that group and intent.")]
+    accuracy: Annotated[float | None, Column("rate", "Group accuracy",
+        "Share of these sentences whose intent the model names.")]
+    floor: Annotated[float | None, Column("fact", "Group floor",
+        "Accuracy of always naming the most common intent of the group.")]
+    false_alarms: Annotated[float | None, Column("rate", "False alarms",
+        "Share of the group's sentences of other intents that the model gives this intent; of all "
+        "intents together, the share that is given a wrong one.")]
+    false_alarm_gap: Annotated[float | None, Column("measure", "False-alarm gap",
+        "False alarms in this group minus those in all others: positive where the group is given "
+        "the intent wrongly more often.")]
+    # fmt: on
+
+
 def columns_of(kind: type[ModelColumns]) -> tuple[Column, ...]:
     """Return the columns of a kind of row, in order."""
     hints = get_type_hints(kind, include_extras=True)
@@ -203,7 +229,10 @@ _GROUPS = (
     Column("group", "Chance", "Probability of an exact match by guessing.", "chance", float),
 )
 COLUMNS = MappingProxyType(
-    {column.name: column for column in (*columns_of(Row), *columns_of(ModelRow), *_GROUPS)}
+    {
+        column.name: column
+        for column in (*columns_of(Row), *columns_of(ModelRow), *columns_of(GroupRow), *_GROUPS)
+    }
 )
 
 

@@ -14,13 +14,11 @@ from modiva.measure import (
     ModelColumns,
     ModelRow,
     Row,
-    hamming,
-    multiset_match,
     score_rows,
     summarise,
 )
 from modiva.measure.columns import columns_of
-from modiva.measure.matches import exact_match, position_hits, top_k
+from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
 
 SPACES = {"digit": SecretSpace("digit", tuple("0123456789"))}
 

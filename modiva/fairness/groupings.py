@@ -1,0 +1,168 @@
+"""Groupings: ways to part the test sentences of a corpus into groups that a protection may hurt.
+
+A grouping is a function from a corpus to sentences with a group each. It depends on the corpus
+alone, never on a model, so that all models of a study are compared on the same groups.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from modiva.corpora import Corpus
+from modiva.errors import ModivaError
+
+# Common given names that are no English words: lists of a census hold "sunny", "queen" and "may".
+NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "female names": (
+            "mary", "patricia", "jennifer", "linda", "elizabeth", "susan", "jessica", "sarah",
+            "karen", "lisa", "nancy", "sandra", "ashley", "emily", "michelle", "amanda", "melissa",
+            "stephanie", "rebecca", "laura", "helen", "anna", "maria", "julia",
+        ),
+        "male names": (
+            "james", "michael", "robert", "david", "richard", "joseph", "thomas", "charles",
+            "daniel", "matthew", "anthony", "steven", "andrew", "kenneth", "kevin", "brian",
+            "george", "timothy", "jason", "ryan", "jacob", "eric", "jonathan", "paul",
+        ),
+    }
+)  # fmt: skip
+SWAPS = 3  # names of each list that take the place of a name
+_NAME = re.compile(
+    rf"\b(?:{'|'.join(name for names in NAMES.values() for name in names)})\b", re.IGNORECASE
+)
+
+
+class Grouped(NamedTuple):
+    """A sentence to classify, its true intent and its group."""
+
+    text: str
+    intent: str
+    group: str
+
+
+Grouping = Callable[[Corpus], list[Grouped]]
+
+
+def by_frequency(corpus: Corpus) -> list[Grouped]:
+    """Group test sentences by how many training sentences their intent has: thirds of intents."""
+    counts = Counter(intent for _, intent in corpus.train)
+    tested = {intent for _, intent in corpus.test}
+    groups = _thirds({intent: counts[intent] for intent in tested}, "sentences")
+    return [Grouped(text, intent, groups[intent]) for text, intent in corpus.test]
+
+
+def by_length(corpus: Corpus) -> list[Grouped]:
+    """Group test sentences by their number of words: thirds of the sentences."""
+    groups = _thirds({str(n): len(e.text.split()) for n, e in enumerate(corpus.test)}, "words")
+    return [Grouped(*example, groups[str(n)]) for n, example in enumerate(corpus.test)]
+
+
+def by_unknown(corpus: Corpus) -> list[Grouped]:
+    """Group test sentences by whether the training split holds all their words."""
+    known = set(corpus.vocabulary())
+    return [
+        Grouped(text, intent, "words seen" if known.issuperset(text.split()) else "unseen words")
+        for text, intent in corpus.test
+    ]
+
+
+def by_typo(corpus: Corpus) -> list[Grouped]:
+    """Take every test sentence as it is written, and with one typing error in its longest word."""
+    return [
+        Grouped(written, intent, group)
+        for text, intent in corpus.test
+        for written, group in ((text, "as written"), (with_typo(text), "one typo"))
+        if with_typo(text) != text
+    ]
+
+
+def by_name(corpus: Corpus) -> list[Grouped]:
+    """Take every test sentence with a given name, the name swapped for others of each list.
+
+    Names that the training split holds are preferred, where each list has enough of them: others
+    are one and the same unknown word to a model of words.
+    """
+    known = set(corpus.vocabulary())
+    lists = {group: [n for n in names if n in known] for group, names in NAMES.items()}
+    if min(map(len, lists.values())) < SWAPS:
+        lists = {group: list(names) for group, names in NAMES.items()}
+    return [
+        Grouped(_NAME.sub(name, text), intent, group)
+        for text, intent in corpus.test
+        if _NAME.search(text)
+        for group, names in lists.items()
+        for name in _drawn(names, text)
+    ]
+
+
+GROUPINGS: Mapping[str, Grouping] = MappingProxyType(
+    {
+        "frequency": by_frequency,
+        "length": by_length,
+        "unknown": by_unknown,
+        "typo": by_typo,
+        "name": by_name,
+    }
+)
+
+
+def grouped(name: str, corpus: Corpus) -> list[Grouped]:
+    """Return the sentences of a grouping.
+
+    Raises:
+        ModivaError: an unknown grouping, or one that finds fewer than two groups in the corpus.
+    """
+    if name not in GROUPINGS:
+        raise ModivaError(f"--groups {name}: choose from {', '.join(GROUPINGS)}")
+    found = GROUPINGS[name](corpus)
+    groups = {one.group for one in found}
+    if len(groups) < 2:
+        what = f"all are {groups.pop()!r}" if groups else "none is of any group"
+        raise ModivaError(
+            f"--groups {name}: the {len(corpus.test)} test sentences of {corpus.name} do not "
+            f"differ ({what}): leave it out"
+        )
+    return found
+
+
+def with_typo(text: str) -> str:
+    """Exchange two letters inside the longest word; short sentences without one stay as they are.
+
+    The first and the last letter stay, which is how people mistype; a function of the text alone.
+    """
+    words = text.split(" ")
+    place = max(range(len(words)), key=lambda at: len(words[at]))
+    word = words[place]
+    pairs = [i for i in range(1, len(word) - 2) if word[i] != word[i + 1]]
+    if not pairs:
+        return text
+    at = pairs[_number(text) % len(pairs)]
+    words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return " ".join(words)
+
+
+def _thirds(values: Mapping[str, int], unit: str) -> dict[str, str]:
+    """Name the third that each value is in, by its range; equal values are never parted."""
+    ranked = sorted(values.values())
+    edges = [ranked[len(ranked) * part // 3] for part in (1, 2)] if ranked else []
+    place = {key: sum(value >= edge for edge in edges) for key, value in values.items()}
+    names = {}
+    for third in set(place.values()):
+        own = [values[key] for key in values if place[key] == third]
+        low, high = min(own), max(own)
+        names[third] = f"{low} {unit}" if low == high else f"{low}–{high} {unit}"
+    return {key: names[third] for key, third in place.items()}
+
+
+def _drawn(names: Sequence[str], text: str) -> Iterator[str]:
+    """Choose names for a sentence, by its text."""
+    first = _number(text)
+    for step in range(min(SWAPS, len(names))):
+        yield names[(first + step) % len(names)]
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
