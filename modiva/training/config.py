@@ -155,7 +155,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: mean training loss, and loss and accuracy on the validation split, if any."""
+    """One epoch: mean training loss, and validation loss and accuracy where these may stop it."""
 
     epoch: int
     train_loss: float

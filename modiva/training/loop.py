@@ -11,7 +11,7 @@ from modiva.errors import ModivaError
 from modiva.privacy import ClipperFactory
 from modiva.training.batches import EncodedSplits, encode_splits
 from modiva.training.config import Data, EpochRecord, Splits, TrainConfig, TrainResult, as_splits
-from modiva.training.evaluate import evaluate
+from modiva.training.evaluate import Evaluation, evaluate
 from modiva.training.losses import frozen_vectors
 from modiva.training.private import PrivateSteps, finite
 from modiva.training.seeds import check_precision, resolve_device, training_process
@@ -61,7 +61,7 @@ def train(
         model.train()
         steps: PlainSteps | PrivateSteps
         if config.privacy is None:
-            steps = PlainSteps(model, splits.train, config)
+            steps = PlainSteps(model, splits.train, config, watched=(splits.valid,))
         else:
             steps = PrivateSteps(model, splits.train, config, clipper)
         try:
@@ -105,13 +105,17 @@ def _fit(
     stopping = EarlyStopping(config.patience)
     history: list[EpochRecord] = []
     best: dict[str, Tensor] = {}
-    vectors = frozen_vectors(model, splits.valid)
+    # Nothing else looks at the validation split before the end, and an epoch's look may cost half
+    # of its training.
+    watched = config.patience is not None
+    vectors = frozen_vectors(model, splits.valid) if watched else None
     bar = tqdm(range(1, config.epochs + 1), desc="training", unit="epoch", disable=not progress)
     for epoch in bar:
         train_loss = steps.epoch()
-        valid = evaluate(model, splits.valid, vectors)
+        valid = evaluate(model, splits.valid, vectors) if watched else Evaluation(None, None)
         history.append(EpochRecord(epoch, train_loss, valid.loss, valid.accuracy))
-        bar.set_postfix(loss=f"{train_loss:.3f}", valid=f"{valid.accuracy or 0:.3f}")
+        seen = {"valid": f"{valid.accuracy:.3f}"} if valid.accuracy is not None else {}
+        bar.set_postfix(loss=f"{train_loss:.3f}", **seen)
         if stopping.update(epoch, valid.loss) and config.patience is not None:
             best = {name: value.clone() for name, value in model.state_dict().items()}
         if stopping.stop:

@@ -154,9 +154,13 @@ class _StackRun:
         self.loss[models.to(sums.device)] += sums.detach()
 
     def _end_epoch(self, ended: list[int]) -> list[int]:
-        """Validate models at the end of their epoch; returns those that have finished."""
+        """End the epoch of models, with a look at validation if it may stop them early.
+
+        Returns:
+            The models that have finished.
+        """
         finished = []
-        evaluations = self._evaluate(ended, [self.splits[m].valid for m in ended])
+        evaluations = self._validate(ended)
         for m, valid in zip(ended, evaluations, strict=True):
             epoch = len(self.history[m]) + 1
             train_loss = float(self.loss[m]) / len(self.splits[m].train)
@@ -179,10 +183,11 @@ class _StackRun:
         rows = [row for row, m in enumerate(self.stack.rows) if m not in finished]
         self.stack.keep(rows, self.optimizer)
 
-    def _evaluate(self, models: list[int], splits: Sequence[EncodedSplit]) -> list[Evaluation]:
-        """Evaluate running models, each on its own split, together."""
-        if not any(len(split) for split in splits):
+    def _validate(self, models: list[int]) -> list[Evaluation]:
+        """Evaluate running models together, each on its own validation split, if it is watched."""
+        if self.config.patience is None:
             return [Evaluation(None, None)] * len(models)
+        splits = [self.splits[m].valid for m in models]
         rows = torch.tensor([self.stack.rows.index(m) for m in models])
         return evaluate_stack(self.stack, rows, splits)
 

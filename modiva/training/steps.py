@@ -9,17 +9,29 @@ from torch.nn import functional as F
 from modiva.training.batches import EncodedSplit, length_batches
 from modiva.training.config import TrainConfig
 from modiva.training.losses import frozen_vectors
+from modiva.training.rows import use_rows
 from modiva.training.seeds import generator
 
 
 class PlainSteps:
-    """The optimiser steps of one model; its state lives from epoch to epoch."""
+    """The optimiser steps of one model; its state lives from epoch to epoch.
+
+    Args:
+        watched: what the model is evaluated on between the epochs.
+    """
 
     plan = None
 
-    def __init__(self, model: nn.Module, split: EncodedSplit, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        split: EncodedSplit,
+        config: TrainConfig,
+        watched: Sequence[EncodedSplit] = (),
+    ) -> None:
         self.model, self.split, self.config = model, split, config
         self.steps = 0
+        self.rows = use_rows(model, (split, *watched))
         self.optimizer = make_optimizer(trainable(model), config)
         self.vectors = frozen_vectors(model, split)
         self.epochs = epoch_batches(split, config, config.seed)
@@ -45,11 +57,15 @@ class PlainSteps:
             loss.backward()
             self.optimizer.step()
             self.steps += 1
+            if self.rows is not None:
+                self.rows.steps += 1
             total += loss.detach() * len(indices)
         return float(total) / len(self.split)
 
     def close(self) -> None:
-        """Do nothing: the counterpart of the private steps' hooks."""
+        """Give the model its whole embedding again, where only rows of it were trained."""
+        if self.rows is not None:
+            self.rows.put_back(self.model, self.config.learning_rate * self.config.weight_decay)
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:

@@ -265,7 +265,7 @@ def test_a_frozen_encoder_is_run_once_and_its_head_is_trained_all_the_same(split
     for cached, plain in zip(*gradients, strict=True):
         assert torch.allclose(cached, plain, rtol=1e-4, atol=1e-6)
     before = weights(classifier)
-    result = train(classifier, splits, replace(config, epochs=2), progress=False)
+    result = train(classifier, splits, replace(config, epochs=2, patience=2), progress=False)
     valid = evaluate(classifier.model, encode_split(classifier, splits.valid))
     assert (result.history[-1].valid_loss, result.valid_accuracy) == pytest.approx(valid)
     changed = [name for name, value in weights(classifier).items() if (value != before[name]).any()]
