@@ -62,7 +62,8 @@ class Train:
     share_valid: bool = False
     """Plant the same share in the validation split too."""
     defense: str = "none"
-    """none, dropout, early-stopping, char-embeddings, dp, edp, loop, or several joined with +."""
+    """none, dropout, early-stopping, char-embeddings, dp, edp, loop, or several joined with +; of
+    pretrained targets also head-only, last-layers, lora and all-layers."""
     noise: float | None = None
     """Noise multiplier of private training; 0 is ordinary training."""
     epsilon: float | None = None

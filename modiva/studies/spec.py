@@ -66,8 +66,9 @@ class Defended:
     """How the targets are defended."""
 
     defense: tuple[str, ...] = ("none",)
-    """none, dropout, early-stopping, char-embeddings, or several joined with +; with dp, edp or
-    loop among them, how the private ones are trained (dp if not given)."""
+    """none, dropout, early-stopping, char-embeddings, or several joined with +; of pretrained
+    targets also head-only, last-layers, lora and all-layers. With dp, edp or loop among them, how
+    the private ones are trained (dp if not given)."""
     noise: tuple[float, ...] = ()
     """Noise multipliers of differentially private training; 0 is ordinary training. 0, 1 and 4
     where neither noise nor epsilon is given."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from modiva.condition import METHODS, Method
 from modiva.errors import ModivaError
 from modiva.privacy import Microbatches
+from modiva.training.tuning import PARTS, Part
 from modiva.validate import at_least, positive, require
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -122,6 +123,7 @@ class TrainConfig:
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
         precision: "float32", or "bfloat16" autocast (CUDA, not private).
         privacy: None, or how to train with differential privacy.
+        part: of a pretrained model, what is trained: see `modiva.training.tuning`.
 
     Raises:
         ModivaError: a value out of range.
@@ -137,6 +139,7 @@ class TrainConfig:
     device: str = "auto"
     precision: str = "float32"
     privacy: PrivacySettings | None = None
+    part: Part = "all"
 
     def __post_init__(self) -> None:
         positive(self, "epochs", "batch_size", "learning_rate")
@@ -144,6 +147,8 @@ class TrainConfig:
         at_least(self, 1, "patience")
         if self.device not in DEVICES:
             raise ModivaError(f"device={self.device!r}: choose one of {', '.join(DEVICES)}")
+        if self.part not in PARTS:
+            raise ModivaError(f"part={self.part!r}: choose one of {', '.join(PARTS)}")
         if self.precision not in PRECISIONS:
             raise ModivaError(f"precision={self.precision!r}: choose of {', '.join(PRECISIONS)}")
         if self.privacy is not None and self.precision != "float32":

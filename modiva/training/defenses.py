@@ -11,7 +11,8 @@ from canaries.spaces import suggest
 from modiva.classifiers import OWN_ARCHITECTURES, TargetSpec
 from modiva.condition import METHODS, NONE
 from modiva.errors import ModivaError
-from modiva.training.defaults import Settings
+from modiva.training.defaults import HEAD_ONLY, PARTS, Settings, head_only
+from modiva.training.tuning import Part
 
 # Parikh et al. 2022 train with dropout and stop early on the validation loss.
 HEAD_DROPOUT = 0.5
@@ -95,10 +96,37 @@ def _char_embeddings(spec: TargetSpec, settings: Settings) -> tuple[TargetSpec, 
     return replace(spec, char_embeddings=True), settings
 
 
+def _head_only(spec: TargetSpec, settings: Settings) -> tuple[TargetSpec, Settings]:
+    _check_pretrained("head-only", spec)
+    return head_only(spec), settings | HEAD_ONLY
+
+
+def _part(part: Part) -> Callable[[TargetSpec, Settings], tuple[TargetSpec, Settings]]:
+    """Return the defense that trains a part of a pretrained target."""
+
+    def apply(spec: TargetSpec, settings: Settings) -> tuple[TargetSpec, Settings]:
+        _check_pretrained(part, spec)
+        return spec, settings | {"part": part, **PARTS[part]}
+
+    return apply
+
+
+def _check_pretrained(name: str, spec: TargetSpec) -> None:
+    if spec.is_own:
+        raise ModivaError(
+            f"{name} with target {spec.architecture!r}, of which all weights start at random: it "
+            "is for pretrained targets, such as minilm"
+        )
+
+
 for _defense in (
     Defense(NONE, "nothing but ordinary training", lambda spec, settings: (spec, settings)),
     Defense("dropout", "dropout at embeddings, encoder and head", _dropout),
     Defense("early-stopping", "stop on the validation loss, keep the best epoch", _early_stopping),
     Defense("char-embeddings", "character features beside the word embedding", _char_embeddings),
+    Defense("head-only", "of a pretrained target, train a linear head alone", _head_only),
+    Defense("last-layers", "of a pretrained target, train two layers", _part("last-layers")),
+    Defense("lora", "of a pretrained target, train low-rank adapters", _part("lora")),
+    Defense("all-layers", "of a pretrained target, train all, also privately", _part("all")),
 ):
     register_defense(_defense)

@@ -17,6 +17,7 @@ from modiva.training.private import PrivateSteps, finite
 from modiva.training.seeds import check_precision, resolve_device, training_process
 from modiva.training.steps import PlainSteps
 from modiva.training.stopping import EarlyStopping
+from modiva.training.tuning import tuned
 
 if TYPE_CHECKING:
     from modiva.classifiers import Classifier
@@ -57,7 +58,7 @@ def train(
     splits = encode_splits(classifier, examples).to(device)
     model: nn.Module = classifier.model
     model.to(device)
-    with training_process(config.seed, device):
+    with training_process(config.seed, device), tuned(model, config.part):
         model.train()
         steps: PlainSteps | PrivateSteps
         if config.privacy is None:

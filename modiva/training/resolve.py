@@ -6,7 +6,7 @@ from typing import Any
 from modiva.classifiers import TargetSpec, parse_target
 from modiva.condition import Condition
 from modiva.training.config import TrainConfig
-from modiva.training.defaults import ordinary_settings, private_settings, private_spec
+from modiva.training.defaults import head_only, ordinary_settings, private_settings
 from modiva.training.defenses import parse_defense
 
 
@@ -32,8 +32,10 @@ def resolve(condition: Condition, **run: Any) -> tuple[TargetSpec, TrainConfig]:
     for defense in parse_defense(condition.defense):
         spec, settings = defense.apply(spec, settings)
     if condition.privacy is not None:
-        private = private_settings(spec, condition.privacy, condition.batch_size)
-        spec, settings = private_spec(spec), settings | private
+        part = settings.get("part")
+        settings |= private_settings(spec, condition.privacy, condition.batch_size, part)
+        if not spec.is_own and part is None:
+            spec = head_only(spec)
     chosen = {
         name: value
         for name in ("epochs", "learning_rate", "batch_size")
