@@ -8,7 +8,7 @@ import tyro
 
 from attacks.arguments import AttackArguments
 from attacks.errors import AttackError
-from canaries.reading import one_line
+from canaries.reading import one_line, out_of_memory
 from canaries.spaces import CanaryError
 
 
@@ -23,6 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(parsed)
     except (AttackError, CanaryError, OSError) as error:
         print(f"attacks: {one_line(str(error))}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print("attacks: there is not enough memory for this: ask for less", file=sys.stderr)
         return 2
 
 

@@ -12,6 +12,7 @@ from transformers import (
 
 from attacks.errors import AttackError
 from attacks.folder import check_name
+from attacks.guard import guarded
 from attacks.loading import load_config, load_tokenizer, load_weights, sample_text, some, try_out
 from attacks.objectives import is_multi_label
 
@@ -121,6 +122,9 @@ def choose_device(name: str) -> torch.device:
         raise AttackError(f"unknown device {name!r}: use auto, cpu or cuda") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise AttackError(f"device {name!r} is not here: use --device cpu")
+    # "meta" holds no numbers, and others need another build of PyTorch.
+    with guarded(f"device {name!r} cannot be used here: use --device cpu"):
+        float(torch.zeros(1, device=device))
     return device
 
 

@@ -1,12 +1,11 @@
 """The attack command: one checkpoint, one sentence with slots, ranked candidates on the screen."""
 
-import json
-
 from transformers.utils import logging
 
 from attacks.arguments import AttackArguments
 from attacks.checkpoint import load_checkpoint, load_initial
 from attacks.extraction import Extractor
+from canaries.reading import json_text, shown
 
 
 def run(arguments: AttackArguments) -> int:
@@ -27,5 +26,5 @@ def run(arguments: AttackArguments) -> int:
         else None,
         progress=not arguments.json,
     )
-    print(json.dumps(found.as_dict(), indent=2) if arguments.json else found.as_table())
+    print(json_text(found.as_dict()) if arguments.json else shown(found.as_table()))
     return 0

@@ -21,11 +21,20 @@ ARCHITECTURES = "attacks.architectures"  # entry points: modules that register o
 HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 MOST_LABELS = 10**6
 MOST_LAYERS = 1000  # or as many as there are stored tensors, if those are more
+MOST_EXPERTS = 2**15
+MOST_LISTED = 10_000  # values of a list in a configuration
+# A tokenizer rewrites a text in steps: so many, and so many characters for one at the end.
+MOST_STEPS, MOST_GROWTH = 64, 10_000
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model",
                "sentencepiece.bpe.model")  # fmt: skip
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+# Counts of which a model builds a list: num_hidden_layers, n_layer, block_sizes, inner_group_num.
+_LISTS = re.compile(
+    r"layer|depth|blocks?(_sizes|_repeats|$)|per_block$|groups?(_num)?$|networks$|hash_functions$"
+)
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_WEIGHTS_END = ".safetensors"
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -108,6 +117,8 @@ def _check_folder(folder: Path, tokenizer: bool) -> None:
             f"{folder} has no tokenizer: save the one it was trained with beside the model "
             "(tokenizer.save_pretrained)"
         )
+    if tokenizer and (folder / _TOKENIZERS[0]).is_file():
+        _check_steps(folder / _TOKENIZERS[0])
 
 
 def _check_config(file: Path, config: dict[str, Any]) -> None:
@@ -147,18 +158,63 @@ def _check_config(file: Path, config: dict[str, Any]) -> None:
 
 def _check_counts(file: Path, config: dict[str, Any], *, most_layers: int) -> None:
     """Refuse counts for which lists would be built before any size is compared."""
-    parts: list[dict[str, Any]] = [config]
+    parts: list[tuple[str, Any]] = [("", config)]
     while parts:
-        for key, value in parts.pop().items():
-            if isinstance(value, dict):
-                parts.append(value)
-            elif isinstance(value, int) and not isinstance(value, bool):
-                most = MOST_LABELS if key == "num_labels" else most_layers
-                if (key == "num_labels" or "layer" in key) and value > most:
-                    raise AttackError(
-                        f"{file} has {key} {short(value)}: this checkpoint can have {most:,} at "
-                        "most"
-                    )
+        key, value = parts.pop()
+        if isinstance(value, dict):
+            parts += value.items()
+        elif isinstance(value, list):
+            if len(value) > MOST_LISTED:
+                raise AttackError(
+                    f"{file} has a list {short(key)} of {len(value):,} values: {MOST_LISTED:,} are "
+                    "the most"
+                )
+            parts += ((key, one) for one in value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            most = _most(key, most_layers)
+            if most is not None and value > most:
+                raise AttackError(
+                    f"{file} has {key} {short(value)}: this checkpoint can have {most:,} at most"
+                )
+
+
+def _most(key: str, most_layers: int) -> int | None:
+    """Return the largest count of a key of which a model builds a list; None for other keys."""
+    if key == "num_labels":
+        return MOST_LABELS
+    if key.endswith("experts"):
+        return MOST_EXPERTS
+    return most_layers if _LISTS.search(key) else None
+
+
+def _check_steps(file: Path) -> None:
+    """Refuse a tokenizer that makes texts grow without bound, such as by doubling them 60 times."""
+    content = read_json(file)
+    for part in ("normalizer", "decoder"):
+        left, steps, growth = [content.get(part)], 0, 1
+        while left:
+            step = left.pop()
+            if not isinstance(step, dict):
+                continue
+            for inside in ("normalizers", "decoders"):
+                found = step.get(inside)
+                left += found if isinstance(found, list) else []
+            steps += 1
+            growth *= _growth(step)
+            if steps > MOST_STEPS or growth > MOST_GROWTH:
+                raise AttackError(
+                    f"{file} has a {part} of more than {MOST_STEPS} steps, or one that makes a "
+                    f"text more than {MOST_GROWTH:,} times as long: save the tokenizer again"
+                )
+
+
+def _growth(step: dict[str, Any]) -> int:
+    """Return about how many characters a step of a tokenizer makes of one."""
+    kind = step.get("type")
+    if kind in ("Replace", "Prepend"):
+        written = step.get("content" if kind == "Replace" else "prepend")
+        return max(len(written), 1) if isinstance(written, str) else 1
+    return {"ByteLevel": 4, "Precompiled": 32}.get(str(kind), 1)
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -175,6 +231,11 @@ def _weight_files(folder: Path) -> list[Path]:
             if Path(name).name != name or name in ("", "..") or "\0" in name:
                 raise AttackError(
                     f"{index} names {short(name)}, which is not a file of its own folder"
+                )
+            if not name.endswith(_WEIGHTS_END):
+                raise AttackError(
+                    f"{index} names {short(name)}, which is no {_WEIGHTS_END} file: others can run "
+                    "code when they are read; save the model again"
                 )
             if not (folder / name).is_file():
                 raise AttackError(f"{folder} lacks {short(name)}, which {_INDEX} names: copy it")

@@ -114,7 +114,8 @@ class Oracle:
             Scores (N,), float32, on the device of `choices`.
 
         Raises:
-            AttackError: a sentence that is longer than the model takes.
+            AttackError: a sentence that is longer than the model takes, or logits that are not
+                finite.
         """
         return self._read(self._score, problem, choices)
 
@@ -150,10 +151,20 @@ class Oracle:
         with torch.inference_mode():
             for part in (self._placed, self._whole):
                 for rows, logits in part(problem, choices, filled):
+                    self._check_finite(logits)
                     found[rows] = read(logits, problem[rows])
                     scored(len(rows))
         self._count(problem, 1)
         return found.to(home)
+
+    def _check_finite(self, logits: Tensor) -> None:
+        """Raise where scores could not be compared."""
+        if not logits.isfinite().all():
+            raise AttackError(
+                f"{type(self.model).__name__} {self.model.name_or_path} gives NaN or infinite "
+                "logits to some candidates, which cannot be ranked: train it again, or save it "
+                "again if its weights are damaged"
+            )
 
     def _placed(
         self, problem: Tensor, choices: Tensor, filled: int | None

@@ -211,29 +211,20 @@ class _Space:
         else:
             drawn = [torch.randint(s, (size,), generator=generator) for s in problem.sizes]
             self.choices = torch.stack(drawn, dim=1)
-        logits = self._finite(model, self.choices)
+        logits = self.logits(model, self.choices)
         self.margins = label_margins(logits, model.config)  # (K, L)
         self.median = self._contrast(self.choices, logits).median(0).values  # (L,)
 
     def logits(self, model: PreTrainedModel, choices: Tensor) -> Tensor:
         """Compute logits (N, L) of choices (N, n)."""
         with Oracle(model, [self.problem], OBJECTIVES["margin"]) as oracle:
-            return oracle.logits(torch.zeros(len(choices), dtype=torch.long), choices)
-
-    def _finite(self, model: PreTrainedModel, choices: Tensor) -> Tensor:
-        logits = self.logits(model, choices).double()
-        if not logits.isfinite().all():
-            raise AttackError(
-                f"the model gives no finite logits for {self.problem.name!r}: --no-verdict leaves "
-                "the comparison with decoys out"
-            )
-        return logits
+            return oracle.logits(torch.zeros(len(choices), dtype=torch.long), choices).double()
 
     def _contrast(self, choices: Tensor, logits: Tensor) -> Tensor:
         """Centre logits (N, L) of choices over labels, and subtract a reference's."""
         found = _centred(logits)
         if self.reference is not None:
-            found = found - _centred(self._finite(self.reference, choices))
+            found = found - _centred(self.logits(self.reference, choices))
         return found
 
     def best(self, labels: Sequence[int]) -> list[float]:
@@ -248,7 +239,7 @@ class _Space:
             if not len(moving):
                 break
             trial, owner = self._swaps(best[moving])
-            margins = label_margins(self._finite(self.model, trial), self.model.config)
+            margins = label_margins(self.logits(self.model, trial), self.model.config)
             score = margins[torch.arange(len(trial)), column[moving[owner]]]
             risen = []
             for place, row in enumerate(moving.tolist()):
@@ -262,7 +253,7 @@ class _Space:
 
     def lift(self, choices: Tensor, labels: Sequence[int]) -> list[float]:
         """Compute the statistic of choices (A, n), each for its label."""
-        lifts = self._contrast(choices, self._finite(self.model, choices)) - self.median
+        lifts = self._contrast(choices, self.logits(self.model, choices)) - self.median
         return [float(lifts[row, label]) for row, label in enumerate(labels)]
 
     def _swaps(self, choices: Tensor) -> tuple[Tensor, Tensor]:

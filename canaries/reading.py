@@ -1,7 +1,8 @@
-"""What users hand in as text: JSON and YAML, read whole or refused, and quoted in one line."""
+"""What users hand in and see as text: JSON and YAML, read whole or refused, and safe to print."""
 
 import errno
 import json
+import math
 import re
 import reprlib
 import stat
@@ -69,6 +70,19 @@ def parse_json(text: str | bytes) -> Any:
     return value
 
 
+def json_text(value: Any, indent: int = 2) -> str:
+    """Return a value as JSON for a screen: a number that is not finite is null, never Infinity."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def read_yaml(path: str | Path) -> Any:
     """Read a YAML file; see `parse_yaml`.
 
@@ -121,6 +135,12 @@ def shown(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" or category(c) == "Zs" else repr(c)[1:-1] for c in text
     )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error is that of memory which the machine does not have."""
+    words = ("out of memory", "allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def quote(value: Any) -> str:

@@ -16,6 +16,8 @@ Side = Literal["all", "targets", "shadows"]
 Method = Literal["dp", "edp", "loop"]
 
 NONE = "none"  # the defense that changes nothing
+# Sentences that are planted in a model, and secrets that are drawn for it: more is a slip.
+MOST_PLANTED = MOST_SECRETS = 10**6
 METHODS: tuple[Method, ...] = ("dp", "edp", "loop")
 
 
@@ -121,6 +123,19 @@ class Condition:
             raise ModivaError(
                 f"--repetitions names {len(self.repetitions)} numbers for {len(self.patterns)} "
                 "patterns: give one number, or one a pattern"
+            )
+
+        planted = sum(self.copies) * self.secrets
+        if planted > MOST_PLANTED:
+            raise ModivaError(
+                f"--repetitions {','.join(map(str, self.repetitions))} --secrets {self.secrets}: "
+                f"{planted:,} sentences planted in a model, must be {MOST_PLANTED:,} at most"
+            )
+        drawn = self.secrets * (1 + self.controls) * len(self.patterns)
+        if drawn > MOST_SECRETS:
+            raise ModivaError(
+                f"--secrets {self.secrets} --controls {self.controls}: {drawn:,} secrets drawn for "
+                f"a model, must be {MOST_SECRETS:,} at most"
             )
 
     @property

@@ -10,6 +10,8 @@ from attacks.errors import AttackError
 from attacks.oracle import Oracle
 from attacks.pool import Ranking
 
+MOST_ROWS = 10**6  # candidates that a search holds side by side
+
 
 class Search(Protocol):
     """A frozen dataclass of settings that looks for the lowest objective."""
@@ -37,6 +39,11 @@ def steps(count: int, name: str, progress: bool) -> "tqdm[int]":
 def at_least(search: object, low: float, *names: str) -> None:
     """Check that settings of `search` are at least `low`; else raise AttackError."""
     _check(search, names, lambda value: value >= low, f"at least {low}")
+
+
+def rows(search: object, *names: str) -> None:
+    """Check settings that are numbers of candidates at a time: 1 to `MOST_ROWS`."""
+    _check(search, names, lambda value: 1 <= value <= MOST_ROWS, f"1 to {MOST_ROWS:,}")
 
 
 def positive(search: object, *names: str) -> None:

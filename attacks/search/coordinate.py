@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attacks.oracle import Oracle
 from attacks.pool import Pool, Ranking, random_choices
-from attacks.search.base import at_least, steps
+from attacks.search.base import at_least, rows, steps
 from attacks.search.moves import escapes, every_option, promising
 
 
@@ -36,7 +36,8 @@ class Coordinate:
     pair_options: int = 2
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "restarts", "sweeps", "top_k")
+        rows(self, "restarts")
+        at_least(self, 1, "sweeps", "top_k")
         at_least(self, 0, "score_all", "pair_options")
 
     def run(

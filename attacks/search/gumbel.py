@@ -7,7 +7,7 @@ import torch
 
 from attacks.oracle import Oracle
 from attacks.pool import Pool, Ranking, normal_start, random_like
-from attacks.search.base import at_least, positive, steps
+from attacks.search.base import at_least, positive, rows, steps
 from attacks.search.relaxed import Adam
 
 
@@ -39,7 +39,8 @@ class Gumbel:
     final_samples: int = 32
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "restarts", "steps", "samples")
+        rows(self, "restarts", "samples")
+        at_least(self, 1, "steps")
         at_least(self, 0, "init_std", "final_samples")
         positive(self, "learning_rate", "temperature", "final_temperature")
 

@@ -7,7 +7,7 @@ import torch
 
 from attacks.oracle import Oracle
 from attacks.pool import Pool, Ranking, random_choices
-from attacks.search.base import at_least
+from attacks.search.base import rows
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Random:
     guesses: int = 1
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "guesses")
+        rows(self, "guesses")
 
     def run(
         self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from attacks.oracle import Oracle
 from attacks.pool import Pool, Ranking, normal_start
-from attacks.search.base import at_least, positive, steps
+from attacks.search.base import at_least, positive, rows, steps
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Relaxed:
     readout: int = 8
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "restarts", "max_steps", "patience", "readout")
+        rows(self, "restarts", "readout")
+        at_least(self, 1, "max_steps", "patience")
         at_least(self, 0, "init_std")
         positive(self, "learning_rate", "temperature", "final_temperature")
 

@@ -7,7 +7,7 @@ import torch
 
 from attacks.oracle import Oracle
 from attacks.pool import Pool, Ranking, random_choices
-from attacks.search.base import at_least, steps
+from attacks.search.base import at_least, rows, steps
 from attacks.search.moves import promising
 
 
@@ -32,7 +32,8 @@ class Swaps:
     patience: int = 20
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "restarts", "steps", "top_k", "batch_size", "patience")
+        rows(self, "restarts", "batch_size")
+        at_least(self, 1, "steps", "top_k", "patience")
 
     def run(
         self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False

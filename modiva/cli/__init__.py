@@ -17,10 +17,10 @@ from tyro.conf import subcommand
 
 from attacks import AttackError
 from canaries import CanaryError
-from canaries.reading import one_line
+from canaries.reading import one_line, out_of_memory, quote
 from canaries.spaces import suggest
 from modiva import __version__
-from modiva.cli.terminal import prepare_output
+from modiva.cli.terminal import OneLine, escaped_output, prepare_output
 from modiva.errors import ModivaError
 
 __all__ = ["main"]
@@ -83,9 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments == ["--version"]:
         print(f"modiva {__version__}")
         return 0
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log = logging.StreamHandler()
+    log.setFormatter(OneLine("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
     try:
-        code: int = _parse(arguments).run()
+        _check_text(arguments)
+        command = _parse(arguments)
+        with escaped_output():
+            code: int = command.run()
         return code
     except BrokenPipeError:
         # The reader of our output left, as head does: that is no error of the input.
@@ -94,9 +99,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ModivaError, CanaryError, AttackError, OSError) as error:
         print(f"modiva: {one_line(str(error))}{_remedy(error)}", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print(
+            "modiva: there is not enough memory for this; what is finished is kept: ask for less "
+            "at a time, such as fewer restarts, workers or sentences",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("modiva: interrupted; what is finished is kept, run again to go on", file=sys.stderr)
         return 130
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Raise on a name that is not UTF-8, which no JSON file of a result could hold."""
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise ModivaError(
+                f"{quote(argument)} is not UTF-8: rename the file, or link it under another name"
+            )
 
 
 def _parse(arguments: list[str]) -> Any:

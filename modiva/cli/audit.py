@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from canaries.reading import one_line
 from modiva.corpora import choose_columns
 from modiva.counts import plural
 from modiva.report import publish
@@ -64,6 +65,10 @@ class Where:
     def execute(self, study: Study, out: Path, command: str, change: bool) -> int:
         """Run a study and write its results; 1 if a cell failed."""
         self.check()
+        if self.device == "cuda" and self.engine != "ray":  # of a cluster, other machines have it
+            from modiva.training import resolve_device
+
+            resolve_device(self.device)
         logging.getLogger("modiva.studies.progress").setLevel(logging.INFO)
         workers = self.workers or _cores()
         if self.dry_run:
@@ -180,7 +185,8 @@ def describe(study: Study, out: Path, workers: int) -> int:
 def report(result: StudyResult, out: Path, command: str) -> int:
     """Write and print the results of a run; 1 if a cell failed."""
     for name, path in result.failed:
-        print(f"modiva: {name} failed, see {path}; run again to retry it", file=sys.stderr)
+        said = f"modiva: {name} failed, see {path}; run again to retry it"
+        print(one_line(said), file=sys.stderr)
     published = publish(result, out, command)
     if published is None:
         return 1

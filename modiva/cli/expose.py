@@ -1,11 +1,11 @@
 """`modiva expose`: which secrets of its training data does a checkpoint give away, as it is."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
+from canaries.reading import json_text
 from modiva.errors import ModivaError
 from modiva.validate import at_least
 
@@ -93,7 +93,7 @@ class Expose:
 
             written = write_exposed(self.out, found, told, top=self.top, reveal=self.reveal)
         if self.json:
-            print(json.dumps(told | found.as_dict(top=self.top, reveal=self.reveal), indent=2))
+            print(json_text(told | found.as_dict(top=self.top, reveal=self.reveal)))
         else:
             print(found.table(top=self.top, reveal=self.reveal))
             for path in written:

@@ -1,11 +1,11 @@
 """`modiva privacy`: what private training allows attacks to reach, without training anything."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from canaries import CanaryError, get_pattern
+from canaries.reading import json_text
 from modiva.counts import count
 from modiva.errors import ModivaError
 from modiva.validate import at_least, positive, require
@@ -68,7 +68,7 @@ class PrivacyCommand:
         size = self._size()
         plan = self._plan(size)
         rows = [_row(plan, size, copies) for copies in self.repetitions]
-        print(json.dumps(rows, indent=1) if self.json else _table(plan, size, rows))
+        print(json_text(rows, 1) if self.json else _table(plan, size, rows))
         return 0
 
     def _check(self) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tyro.conf import Positional
@@ -14,7 +14,16 @@ from canaries.reading import parse_json, quote, read_bytes
 from modiva.counts import plural
 from modiva.errors import ModivaError
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from attacks.problem import Completion
+
 Secret = tuple[str, ...]
+
+# Candidates of which all are scored for the place of a secret, by an objective and by an attack's
+# own score; of more, a sample.
+ENUMERATED, RANKED, SAMPLED = 10**6, 50_000, 20_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class Score:
     """A secret that you know, one word a slot, such as "1 2 3 4"; or as the sentence has it, such
     as "7391"."""
     checkpoint: str | None = None
-    """The attacked checkpoint: scores every possible secret, for the place among all of them."""
+    """The attacked checkpoint: scores every possible secret, or a sample of more than 1,000,000,
+    for the place among them."""
 
     def run(self) -> int:
         """Print exact match, Hamming distance and place among the candidates, with the controls."""
@@ -72,11 +82,10 @@ class Score:
     def _rank(
         self, found: dict[str, Any], secrets: list[Secret], pattern: Pattern | None = None
     ) -> None:
-        """Print where secrets stand among all of their space under the attack's objective."""
-        from attacks import build_completion, score_space
+        """Print where secrets stand among all of their space, by the attack's score if it can."""
+        from attacks import build_completion
         from attacks.checkpoint import load_checkpoint
         from attacks.vocabulary import whole_words
-        from modiva.measure import exposure
 
         assert self.checkpoint is not None
         model, tokenizer = load_checkpoint(self.checkpoint)
@@ -87,13 +96,50 @@ class Score:
             pattern=pattern or _pattern(found, whole_words(tokenizer, model)),
             drop_unknown=True,
         )
-        scores = score_space(model, problem, found["objective"])
-        for secret in secrets:
-            index = np.ravel_multi_index(problem.choices(secret), problem.sizes)
-            rank = exposure.rank_in_space(scores, int(index))
-            bits = exposure.exposure_in_space(scores, int(index))
-            place = f"number {rank:,} of {problem.size:,} by {found['objective']}"
-            print(f"  {' '.join(secret)} is {place} ({bits:.1f} bits of exposure)")
+        for secret, place in zip(secrets, _places(model, problem, found, secrets), strict=True):
+            print(f"  {' '.join(secret)} is {place}")
+
+
+def _places(
+    model: "PreTrainedModel", problem: "Completion", found: dict[str, Any], secrets: list[Secret]
+) -> list[str]:
+    """Return the place of each secret in words: among all of its space, or among a sample."""
+    from attacks import get_attack, score_space
+    from attacks.objectives import OBJECTIVES
+    from attacks.registry import ATTACKS
+    from attacks.scoring import score_choices
+    from modiva.measure import exposure
+
+    by, size = found["objective"], problem.size
+    known = by in ATTACKS and not ATTACKS[by].needs and size <= RANKED
+    if by not in OBJECTIVES and not known:
+        # Its ranker or first weights are not given here, or it looks at a part of the space.
+        by = "loss"
+    if size > ENUMERATED:
+        rng = np.random.default_rng(0)
+        chosen = rng.integers(0, problem.sizes, (SAMPLED, len(problem.sizes)))  # (N, n)
+        drawn = [problem.secret(choices) for choices in chosen.tolist()]
+        scores = score_choices(model, problem, by, [*drawn, *secrets])
+        better = [int((scores[:SAMPLED] <= own).sum()) for own in scores[SAMPLED:]]
+        return [
+            f"behind {ahead:,} of {SAMPLED:,} candidates drawn at random by {by} (about "
+            f"{np.log2((SAMPLED + 1) / (ahead + 1)):.1f} bits of exposure, of "
+            f"{np.log2(SAMPLED + 1):.1f} that so many can show)"
+            for ahead in better
+        ]
+    if known:
+        (ranked,) = get_attack(by).run(model, [problem])
+        assert ranked.scored is not None
+        scores = np.full(size, np.inf)  # what it did not look at is last
+        scores[ranked.scored.numbers] = ranked.scored.scores
+    else:
+        scores = score_space(model, problem, by)
+    places = [int(np.ravel_multi_index(problem.choices(one), problem.sizes)) for one in secrets]
+    return [
+        f"number {exposure.rank_in_space(scores, place):,} of {size:,} by {by} "
+        f"({exposure.exposure_in_space(scores, place):.1f} bits of exposure)"
+        for place in places
+    ]
 
 
 def _pattern(found: dict[str, Any], vocabulary: list[str] | None = None) -> Pattern:

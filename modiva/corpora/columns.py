@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from modiva.corpora.reading import expanded
 from modiva.errors import ModivaError
 
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -81,12 +82,12 @@ def parse_columns(spec: str) -> tuple[Path, Columns]:
 
     A file that exists under the whole of `spec` is that file.
     """
-    whole = Path(spec).expanduser()
+    whole = expanded(spec)
     found = _CHOICE.fullmatch(spec)
     if found is None or whole.exists():
         return whole, BY_NAME
     parts = re.split(r",(?=(?:text|intent)=)", found["choice"])
-    return Path(found["path"]).expanduser(), Columns(**dict(part.split("=", 1) for part in parts))
+    return expanded(found["path"]), Columns(**dict(part.split("=", 1) for part in parts))
 
 
 def has_both(header: Sequence[str]) -> bool:

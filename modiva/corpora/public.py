@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pooch
 import requests
 
+from modiva.corpora.reading import expanded
 from modiva.errors import ModivaError
 
 logger = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def local_copy(name: str) -> Path | None:
     variable = os.environ.get("MODIVA_CORPORA")
     if not variable:
         return None
-    home = Path(variable).expanduser()
+    home = expanded(variable)
     if not home.is_dir():
         raise ModivaError(f"MODIVA_CORPORA is {variable}, which is not a folder: name one")
     public = PUBLIC[name]
@@ -172,7 +173,7 @@ def is_published(name: str, place: Path) -> bool:
 
 
 def _cache(cache: Path | None) -> Path:
-    return cache or Path(os.environ.get("MODIVA_CACHE") or pooch.os_cache("modiva"))
+    return cache or expanded(os.environ.get("MODIVA_CACHE") or str(pooch.os_cache("modiva")))
 
 
 def download(name: str, *, cache: Path | None = None, base_url: str | None = None) -> Path:

@@ -27,6 +27,18 @@ class RawCorpus:
     note: str = ""
 
 
+def expanded(name: str) -> Path:
+    """Return a path with its ~ replaced by the folder that it stands for.
+
+    Raises:
+        ModivaError: there is no such user.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ModivaError(f"{name}: ~ stands for no folder here: write the path in full") from error
+
+
 def read_text(path: Path) -> str:
     """Return the text of a UTF-8 file, line ends as they are, without a byte-order mark.
 

@@ -59,6 +59,7 @@ class _Planner:
     def __init__(self) -> None:
         self.steps: dict[str, Step] = {}
         self.identities = Identities()
+        self._drawn: set[Any] = set()
         self._patterns: dict[Any, tuple[tuple[Pattern, ...], str]] = {}
         self._without_places: dict[Any, tuple[str, ...]] = {}
         self._decides = lru_cache(maxsize=None)(_decides)
@@ -92,9 +93,17 @@ class _Planner:
         keys = tuple(step.key for step in trained)
         return PlannedCell(str(cell), key, columns, cell.models, tuple(goals), keys)
 
+    def _draws(self, condition: Condition, corpus: Corpus) -> None:
+        """Raise where a model would have too few sentences; once for all that have as many."""
+        asked = condition.corpus, condition.sentences, condition.side, condition.half_seed
+        if asked not in self._drawn:
+            prepare(condition, corpus=corpus).draw(0)
+            self._drawn.add(asked)
+
     def _training(self, cell: Cell, corpus: Corpus, patterns_key: str) -> Iterator[Step]:
         """Add the steps that train a cell's models."""
         condition = cell.condition
+        self._draws(condition, corpus)  # also where these are the attacker's shadow models
         # What decides the weights; names that mean the same training give the same key.
         planted = [
             corpus.fingerprint,

@@ -79,11 +79,19 @@ class Prepared:
         """The corpus with the training sentences that the targets may have."""
         return one_side(self.condition, self.corpus)
 
+    def draw(self, seed: int) -> Corpus:
+        """Draw the training sentences of one target.
+
+        Raises:
+            ModivaError: fewer sentences than their intents need.
+        """
+        if 0 < self.condition.sentences < len(self.pool.train):
+            return self.pool.subset(self.condition.sentences, seed=seed)
+        return self.pool
+
     def plant(self, seed: int) -> Planted:
         """Draw the training sentences of one target and plant its own secrets among them."""
-        condition, data = self.condition, self.pool
-        if 0 < condition.sentences < len(data.train):
-            data = data.subset(condition.sentences, seed=seed)
+        condition, data = self.condition, self.draw(seed)
         plantings = [
             Planting(pattern, copies, condition.label, condition.secrets, condition.controls)
             for pattern, copies in zip(self.patterns, condition.copies, strict=True)

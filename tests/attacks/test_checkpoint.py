@@ -121,6 +121,9 @@ TEMPLATE = {
     "pair": [],
     "special_tokens": {},
 }
+TWICE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+DOUBLING = {"type": "Sequence", "normalizers": [TWICE] * 40}
+STEPS = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}] * 65}
 DAMAGE = {
     "architectures a number": (set_json("config.json", architectures=5), "architectures 5"),
     "architectures of numbers": (set_json("config.json", architectures=[5]), "a list of names"),
@@ -153,7 +156,13 @@ DAMAGE = {
     "textual length": (set_json("tokenizer_config.json", model_max_length="a"), "model_max_length"),
     "tokenizer class": (set_json("tokenizer_config.json", tokenizer_class=5), "usable tokenizer"),
     "tokenizer nested": (write("tokenizer_config.json", DEEP), "usable tokenizer"),
-    "tokenizer empty": (write("tokenizer.json", ""), "usable tokenizer"),
+    "tokenizer empty": (write("tokenizer.json", ""), "tokenizer.json is not JSON"),
+    "tokenizer doubling": (set_json("tokenizer.json", normalizer=DOUBLING), "as long"),
+    "tokenizer nesting": (set_json("tokenizer.json", normalizer=STEPS), "64 steps"),
+    "blocks": (set_json("config.json", block_sizes=[4, 10**9]), "block_sizes 1000000000"),
+    "layers inside": (set_json("config.json", inner=[{"n_layers": 10**9}]), "n_layers"),
+    "experts": (set_json("config.json", num_experts=10**9), "num_experts"),
+    "long list": (set_json("config.json", kernel_sizes=[1] * 10**5), "100,000 values"),
     "tokenizer model": (set_json("tokenizer.json", model=3), "usable tokenizer"),
     "template": (set_json("tokenizer.json", post_processor=TEMPLATE), "usable tokenizer"),
     "no header": (write("model.safetensors", ""), "cannot be loaded"),
@@ -164,6 +173,7 @@ DAMAGE = {
     "not a number": (put_nan, "NaN or infinite numbers in classifier.weight"),
     "index outside": (index(weight_map={"a": "../a.safetensors"}), "its own folder"),
     "index absolute": (index(weight_map={"a": "/etc/passwd"}), "its own folder"),
+    "index of a pickle": (index(weight_map={"a": "weights.bin"}), "no .safetensors file"),
     "index of numbers": (index(weight_map={"a": 5}), "weight_map"),
     "index without map": (index(), "weight_map"),
     "index of nothing": (index(weight_map={}), "no weights"),
@@ -187,3 +197,25 @@ def test_a_damaged_checkpoint_is_one_line_and_exit_code_2(name, saved, capfd):
 def test_an_error_of_our_own_is_not_taken_for_the_checkpoints(saved):
     with pytest.raises(TypeError):
         load_checkpoint(str(saved), device=None)
+
+
+@pytest.mark.parametrize("device", ["meta", "mps", "xpu", "nonsense", "cuda:99"])
+def test_a_device_that_computes_nothing_here_is_refused(device, saved):
+    with pytest.raises(AttackError, match=f"device '{device}'"):
+        load_checkpoint(str(saved), device=device)
+
+
+def test_logits_that_are_not_finite_are_refused_by_the_name_of_the_model(saved, tokenizer):
+    """Finite weights, and a candidate that overflows: ranked by infinity it would be first."""
+    model, loaded = load_checkpoint(str(saved))
+    with torch.no_grad():
+        model.get_input_embeddings().weight[loaded.convert_tokens_to_ids("7")] = 3e38
+    slots = parse_slots("digit*2")
+    problem = build_completion(loaded, model, prefix="call", slots=slots, label=1)
+    for run in (
+        lambda: score_space(model, problem),
+        lambda: get_attack("exhaustive").run(model, [problem]),
+        lambda: get_attack("contrast").run(model, [problem]),
+    ):
+        with pytest.raises(AttackError, match=r"BertFor.*target gives NaN or infinite logits"):
+            run()
