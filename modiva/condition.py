@@ -12,7 +12,7 @@ from modiva.errors import ModivaError
 from modiva.validate import at_least, positive, require
 
 Size = Literal["small", "full"]
-Side = Literal["all", "targets", "shadows"]
+Side = Literal["all", "targets", "shadows", "pool"]
 Method = Literal["dp", "edp", "loop"]
 
 NONE = "none"  # the defense that changes nothing
@@ -79,8 +79,13 @@ class Condition:
         share_valid: plant the same share in the validation split too.
         patterns_file: YAML file of own patterns and word lists.
         sentences: at most so many training sentences, drawn for each model; 0 is the whole split.
-        side: whose sentences: all, or one of two halves, the targets' or the attacker's (shadows).
-        half_seed: decides which sentence is in which half; nothing where `side` is all.
+        side: whose sentences: all, or one of two halves, the targets' or the attacker's (shadows);
+            or those of a pool for membership inference, whose models have the same sentences and
+            canaries, each by the toss of a coin.
+        half_seed: decides which sentence is in which half, or the sentences and canaries of the
+            pool; nothing where `side` is all.
+        public_size: number of training sentences from which private training takes its sampling
+            rate and divisor; None takes the number that there is, which is then public.
         defense: names that training without privacy knows, joined by "+".
         privacy: None, or how training is made private.
         epochs: at most so many; None takes the default of target, defense and privacy.
@@ -107,6 +112,7 @@ class Condition:
     sentences: int = 0
     side: Side = "all"
     half_seed: int = 0
+    public_size: int | None = None
     defense: str = NONE
     privacy: Privacy | None = None
     epochs: int | None = None
@@ -116,9 +122,15 @@ class Condition:
     freeze_embeddings: bool = False
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "secrets", "epochs", "batch_size", flags=True)
+        at_least(self, 1, "secrets", "epochs", "batch_size", "public_size", flags=True)
         at_least(self, 0, "controls", "sentences", "half_seed", "repetitions", flags=True)
         positive(self, "learning_rate", flags=True)
+        if self.side == "pool" and self.privacy is not None and self.public_size is None:
+            raise ModivaError(
+                "side='pool' with private training and no public_size: how many sentences the "
+                "coins give to a model would leak through its sampling rate and divisor; give "
+                "public_size, such as half of all sentences of the pool"
+            )
         if len(self.repetitions) not in (1, len(self.patterns)):
             raise ModivaError(
                 f"--repetitions names {len(self.repetitions)} numbers for {len(self.patterns)} "

@@ -1,6 +1,6 @@
 """Extraction scores, exposure and intervals: what came out against what went in."""
 
-from modiva.measure import exposure, matches
+from modiva.measure import exposure, matches, membership
 from modiva.measure.audits import (
     gaussian_epsilon,
     many_run_audit,
@@ -36,6 +36,7 @@ __all__ = [
     "gaussian_epsilon",
     "many_run_audit",
     "matches",
+    "membership",
     "models",
     "one_run_audit",
     "score_rows",

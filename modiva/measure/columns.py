@@ -44,9 +44,15 @@ _SECONDS = Column(
 )
 
 
+_PLANTING = Column(
+    "condition", "Planted",
+    "The patterns of the canaries in the training data, each with its repetitions.",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
-class ModelColumns:
-    """The columns of a trained model, which its own row and the rows of its canaries share."""
+class TrainingColumns:
+    """The columns of a kind of training, which all rows share."""
 
     # fmt: off
     corpus: Annotated[str, Column("condition", "Corpus",
@@ -65,6 +71,14 @@ class ModelColumns:
         "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.")]
     delta: Annotated[float | None, Column("privacy", "δ",
         "Probability with which the bound on ε may fail.")]
+    # fmt: on
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelColumns(TrainingColumns):
+    """The columns of a trained model, which its own row and the rows of its canaries share."""
+
+    # fmt: off
     model_seed: Annotated[int, Column("fact", "Model",
         "Which independently trained model; one seed has the same secrets in every cell.")]
     sentences: Annotated[int, Column("fact", "Sentences", "Training sentences with the canaries.")]
@@ -142,8 +156,7 @@ class ModelRow(ModelColumns):
     """One trained model."""
 
     # fmt: off
-    planting: Annotated[str, Column("condition", "Planted",
-        "The patterns of the canaries in the training data, each with its repetitions.")]
+    planting: Annotated[str, _PLANTING]
     valid_accuracy: Annotated[float | None, Column("model", "Validation",
         "Accuracy on the validation split.")]
     train_accuracy: Annotated[float | None, Column("model", "Training",
@@ -162,8 +175,7 @@ class GroupRow(ModelColumns):
     """One trained model on one group of test sentences, all intents together or one of them."""
 
     # fmt: off
-    planting: Annotated[str, Column("condition", "Planted",
-        "The patterns of the canaries in the training data, each with its repetitions.")]
+    planting: Annotated[str, _PLANTING]
     grouping: Annotated[str, Column("condition", "Grouping",
         "By what the test sentences are parted into groups.")]
     group: Annotated[str, Column("condition", "Group", "Which group of test sentences.")]
@@ -183,7 +195,106 @@ class GroupRow(ModelColumns):
     # fmt: on
 
 
-def columns_of(kind: type[ModelColumns]) -> tuple[Column, ...]:
+@dataclass(frozen=True, kw_only=True)
+class PoolColumns(TrainingColumns):
+    """The columns of a pool of models, each of which holds every record by the toss of a coin."""
+
+    # fmt: off
+    planting: Annotated[str, _PLANTING]
+    pool: Annotated[int, Column("fact", "Pool",
+        "Models that were trained on random halves of the same records.")]
+    pool_seed: Annotated[int, Column("fact", "Pool seed",
+        "Decides the records of the pool, and which model holds which.")]
+    pool_sentences: Annotated[int, Column("fact", "Expected sentences",
+        "Training sentences of a model that coins give on average; private training takes its "
+        "sampling rate and divisor from this number, which is public.")]
+    pool_accuracy: Annotated[float | None, Column("fact", "Pool accuracy",
+        "Mean test accuracy of the models of the pool.")]
+    # fmt: on
+
+
+def _rate(title: str, meaning: str) -> tuple[Column, Column, Column]:
+    ends = (Column("fact", f"{title}, {end}", f"{end.capitalize()} end of its interval.")
+            for end in ("lower", "upper"))  # fmt: skip
+    lower, upper = ends
+    return Column("fact", title, meaning), lower, upper
+
+
+_AUC = _rate("AUC", "Area under the ROC of membership: probability that a member scores above a "
+    "record that is not one. Mean over the models, each the target once.")  # fmt: skip
+_BALANCED = _rate("Balanced accuracy", "Mean of the rates at which members and others are told at "
+    "a likelihood ratio of 1, fixed beforehand.")  # fmt: skip
+_TPR_1 = _rate("TPR at 1 %", "Share of the members that are named where at most 1 % of the others "
+    "are; empty where that is less than one record.")  # fmt: skip
+_TPR_01 = _rate("TPR at 0.1 %", "The same where at most 0.1 % of the others are named.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MembershipRow(PoolColumns):
+    """One attack that infers the membership of one kind of records in a pool."""
+
+    # fmt: off
+    records: Annotated[str, Column("condition", "Records",
+        "sentences of the corpus, canaries, or controls: canaries that were never planted, whose "
+        "coins decided nothing, which is the null.")]
+    repetitions: Annotated[int, Column("condition", "R",
+        "R: how many times the canary was in the training data; 0 is never.")]
+    n_records: Annotated[int, Column("fact", "Number of records", "How many there are.")]
+    inference: Annotated[str, Column("condition", "Inference",
+        "How membership was inferred: by the loss, or compared with the other models by LiRA or "
+        "RMIA; offline uses only those without the record.")]
+    claimed_epsilon: Annotated[float | None, Column("fact", "ε claimed",
+        "Upper bound on the privacy loss of such a record: of one sentence, or of all R of a "
+        "canary.")]
+    auc: Annotated[float | None, _AUC[0]]
+    auc_lower: Annotated[float | None, _AUC[1]]
+    auc_upper: Annotated[float | None, _AUC[2]]
+    auc_bound: Annotated[float | None, Column("fact", "AUC at most",
+        "The largest AUC that the noise allows any attack; empty: no bound.")]
+    balanced_accuracy: Annotated[float | None, _BALANCED[0]]
+    balanced_accuracy_lower: Annotated[float | None, _BALANCED[1]]
+    balanced_accuracy_upper: Annotated[float | None, _BALANCED[2]]
+    tpr_1: Annotated[float | None, _TPR_1[0]]
+    tpr_1_lower: Annotated[float | None, _TPR_1[1]]
+    tpr_1_upper: Annotated[float | None, _TPR_1[2]]
+    fpr_1: Annotated[float | None, Column("fact", "FPR realised, 1 %",
+        "Share of the others that were named in fact.")]
+    tpr_1_bound: Annotated[float | None, Column("fact", "TPR at 1 %, at most",
+        "The largest TPR that the noise allows any attack at the FPR that was realised.")]
+    tpr_01: Annotated[float | None, _TPR_01[0]]
+    tpr_01_lower: Annotated[float | None, _TPR_01[1]]
+    tpr_01_upper: Annotated[float | None, _TPR_01[2]]
+    fpr_01: Annotated[float | None, Column("fact", "FPR realised, 0.1 %",
+        "Share of the others that were named in fact.")]
+    tpr_01_bound: Annotated[float | None, Column("fact", "TPR at 0.1 %, at most",
+        "The largest TPR that the noise allows any attack at the FPR that was realised.")]
+    many_epsilon_lower: Annotated[float | None, Column("fact", "Many runs: ε ≥",
+        "Lower bound (95 %) on the privacy loss of a record, by one record of each audited model; "
+        "of controls it should be 0.")]
+    many_mu_lower: Annotated[float | None, Column("fact", "Many runs: μ ≥",
+        "The same as μ of Gaussian differential privacy.")]
+    one_epsilon_lower: Annotated[float | None, Column("fact", "One run: ε ≥",
+        "Lower bound (95 %) on the privacy loss of a record, by all records of all audited models "
+        "as one run; of controls it should be 0.")]
+    one_mu_lower: Annotated[float | None, Column("fact", "One run: μ ≥",
+        "The same as μ of Gaussian differential privacy, which DP-SGD is close to.")]
+    # fmt: on
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordRow(PoolColumns):
+    """How far one training sentence is told by the models that hold it."""
+
+    # fmt: off
+    sentence: Annotated[str, Column("fact", "Sentence", "A training sentence: sensitive.")]
+    sentence_intent: Annotated[str, Column("fact", "Its intent", "The intent of the sentence.")]
+    held_by: Annotated[int, Column("fact", "Held by", "Models that hold it.")]
+    mean_ratio: Annotated[float | None, Column("fact", "Mean log ratio",
+        "Log-likelihood ratio of membership, the mean over the models that hold the sentence.")]
+    # fmt: on
+
+
+def columns_of(kind: type[TrainingColumns]) -> tuple[Column, ...]:
     """Return the columns of a kind of row, in order."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(_column(field.name, hints[field.name]) for field in fields(kind))
@@ -228,15 +339,16 @@ _GROUPS = (
     Column("group", "Control exposure", "Exposure of the controls.", "control_exposure", float),
     Column("group", "Chance", "Probability of an exact match by guessing.", "chance", float),
 )
+_ATTACKED = (*columns_of(Row), *columns_of(ModelRow), *columns_of(GroupRow), *_GROUPS)
+_INFERRED = (*columns_of(MembershipRow), *columns_of(RecordRow))
+# What rows of several kinds have is listed where an attack's rows have it.
 COLUMNS = MappingProxyType(
-    {
-        column.name: column
-        for column in (*columns_of(Row), *columns_of(ModelRow), *columns_of(GroupRow), *_GROUPS)
-    }
+    {column.name: column for column in _ATTACKED}
+    | {c.name: c for c in _INFERRED if c.name not in {column.name for column in _ATTACKED}}
 )
 
 
-def names(*roles: Role, of: type[ModelColumns] = Row) -> tuple[str, ...]:
+def names(*roles: Role, of: type[TrainingColumns] = Row) -> tuple[str, ...]:
     """Return the names of the columns of a kind of row that have one of these roles."""
     return tuple(column.name for column in columns_of(of) if column.role in roles)
 

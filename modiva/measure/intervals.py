@@ -93,12 +93,17 @@ def cluster_bootstrap(
     k = len(sums)
     if k < 2:
         raise ValueError("a bootstrap over models needs at least two models")
-    stretch = math.sqrt(k / (k - 1)) * float(special.stdtrit(k - 1, (1 - confidence) / 2))
-    tail = float(special.ndtr(stretch))
+    tail = expanded_tail(k, confidence)
     draws = _draws(k, resamples, seed)  # (R, k)
     means = (draws @ sums) / (draws @ sizes)  # (R,)
     lower, upper = np.quantile(means, [tail, 1 - tail])
     return float(lower), float(upper)
+
+
+def expanded_tail(k: int, confidence: float = 0.95) -> float:
+    """Return the percentile at which an interval over k clusters, two or more, ends."""
+    stretch = math.sqrt(k / (k - 1)) * float(special.stdtrit(k - 1, (1 - confidence) / 2))
+    return float(special.ndtr(stretch))
 
 
 def bounded_interval(

@@ -5,7 +5,8 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -15,6 +16,10 @@ from modiva.studies import Results, code_version
 
 PUBLISHED_FILE = "published.json"
 SUMMARY_FILE = "summary.txt"
+# Of pools for membership inference; the second, which holds sentences, where it is asked for.
+POOL_FILES: Mapping[str, Literal["membership", "records"]] = MappingProxyType(
+    {"membership.csv": "membership", "vulnerability.csv": "records"}
+)
 
 
 def publish(
@@ -52,6 +57,12 @@ def publish(
         bar.set_postfix_str("rows")
         frame, models = results.frame(), results.models()
         write_rows(out / "models.csv", models)
+        for name, kind in POOL_FILES.items():
+            table = results.pools(kind)
+            if table.empty:
+                (out / name).unlink(missing_ok=True)
+            else:
+                write_rows(out / name, table)
         if frame.empty:  # nothing was attacked: the results are those of training
             frame = models
             (out / "rows.csv").unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def check_names(spec: AuditSpec) -> None:
         spec.size in get_args(Size)
         and TARGETS.issuperset(spec.target)
         and DEFENSES.issuperset("+".join(defenses).split("+"))
-        and ATTACKS.issuperset(spec.attack)
+        and ATTACKS.issuperset(spec.attacks)
         and spec.objective in OBJECTIVES
     ):
         return
@@ -58,7 +58,7 @@ def check_names(spec: AuditSpec) -> None:
     for defense in defenses:
         parse_defense(defense)
     get_objective(spec.objective)
-    for attack in spec.attack:
+    for attack in spec.attacks:
         get_attack(attack)
 
 

@@ -35,6 +35,9 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "attacks", "modiva/measure", "modiva/studies/steps/attack.py",
             "modiva/studies/steps/rows.py",
         ),
+        "membership": (
+            "modiva/measure", "modiva/studies/steps/membership.py", "modiva/studies/steps/rows.py",
+        ),
         # All that decides which steps a study has, and all that they are made of.
         "plan": (
             "canaries",
@@ -55,7 +58,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 # Kinds of the steps that a step of a kind reads.
 INPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"train": (), "fit": ("train",), "attack": ("train", "fit")}
+    {"train": (), "fit": ("train",), "attack": ("train", "fit"), "membership": ("train",)}
 )
 _SUFFIXES = (".py", ".yaml", ".tsv", ".html", ".css", ".js")
 # Another version of these may round otherwise.
@@ -66,6 +69,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "fit": ("numpy", "torch"),
         "attack": ("numpy", "scipy", "torch"),
+        "membership": ("numpy", "scipy"),
         "plan": (
             "numpy", "scipy", "torch", "tokenizers", "transformers", "home-assistant-intents",
             "hassil", "peft",

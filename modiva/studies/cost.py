@@ -23,11 +23,15 @@ _DEFAULT_SENTENCES = 9_000
 # Seconds to attack and rank one canary with one attack.
 _ATTACK = {"cnn": 0.1, "lstm": 0.2, "lstm-char": 0.3, "transformer": 0.15, "minilm": 25.0}
 
+_INFERENCE = 5e-4  # seconds to infer one record in one model
+
 
 def estimate_seconds(cell: Cell) -> float:
     """Estimate the seconds that `cell` takes on one core, roughly."""
     attacks = estimate_attack(cell.condition) * len(cell.attacks)
-    return cell.models * (estimate_training(cell.condition) + attacks)
+    training = estimate_training(cell.condition)
+    # The models of a pool hold half of the sentences.
+    return cell.models * (training + attacks) + cell.membership * training / 2
 
 
 def estimate_training(condition: Condition) -> float:
@@ -45,3 +49,9 @@ def estimate_training(condition: Condition) -> float:
 def estimate_attack(condition: Condition) -> float:
     """Estimate the seconds for one attack on one target of a condition."""
     return _ATTACK.get(condition.target, _ATTACK["minilm"]) * len(condition.patterns)
+
+
+def estimate_inference(pool: Cell) -> float:
+    """Estimate the seconds to infer the members of a pool: its models read all of its records."""
+    sentences = pool.condition.sentences or _DEFAULT_SENTENCES
+    return pool.models * sentences * _INFERENCE

@@ -86,6 +86,10 @@ def _grid(path: Path, content: Mapping[Any, Any]) -> AuditSpec:
 
 def _value(path: Path, name: str, value: Any, hint: Any) -> Any:
     """`value` as a value of type `hint`: a single one, or a tuple of them."""
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(kind for kind in get_args(hint) if kind is not types.NoneType)
     if get_origin(hint) is tuple:
         values = value if isinstance(value, list) else [value]
         kind = get_args(hint)[0]
@@ -96,10 +100,6 @@ def _value(path: Path, name: str, value: Any, hint: Any) -> Any:
             each if isinstance(each, str) else _scalar(path, name, each, get_args(kind)[0])
             for each in values
         )
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        hint = next(kind for kind in get_args(hint) if kind is not types.NoneType)
     if get_origin(hint) is Literal:
         if value in get_args(hint):
             return value

@@ -23,11 +23,17 @@ def models_frame(store: Store, plan: Plan) -> pd.DataFrame:
     return frame.drop_duplicates(same, ignore_index=True)
 
 
+def pools_frame(store: Store, plan: Plan, kind: Literal["membership", "records"]) -> pd.DataFrame:
+    """Return the rows of all pools; a pool that stands beside several cells has its rows once."""
+    frame = study_frame(store, plan, kind=kind)
+    return frame.drop(columns="cell").drop_duplicates(ignore_index=True)
+
+
 def study_frame(
     store: Store,
     plan: Plan,
     columns: Sequence[str] | None = None,
-    kind: Literal["attack", "train"] = "attack",
+    kind: Literal["attack", "train", "membership", "records"] = "attack",
 ) -> pd.DataFrame:
     """Return the rows of all finished cells in the order of the grid, model by model.
 
@@ -35,7 +41,8 @@ def study_frame(
         store: where they are.
         plan: of the study.
         columns: which ones; None is all. `cell`, which tells the cells apart, is always there.
-        kind: of the steps that measured them: one row per canary and control, or per model.
+        kind: of the steps that measured them: one row per canary and control, per model, per attack
+            on a pool, or per sentence of a pool.
     """
     known = store.index.columns(kind)
     of_cells = {name: None for cell in plan.cells for name in cell.columns}
@@ -45,7 +52,7 @@ def study_frame(
     wanted = (
         (number, place, key)
         for number, cell in enumerate(plan.cells)
-        for place, key in enumerate(cell.goals if kind == "attack" else cell.trained)
+        for place, key in enumerate(cell.trained if kind == "train" else cell.goals)
     )
     sorting = [name for name in _ORDER if name == "position" or name in known]
     read = [name for name in names if name not in of_cells]

@@ -17,13 +17,14 @@ from modiva.corpora import Corpus
 from modiva.errors import ModivaError
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
-from modiva.studies.cost import estimate_attack, estimate_training
+from modiva.studies.cost import estimate_attack, estimate_inference, estimate_training
 from modiva.studies.identity import Identities, check_distinct
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
 from modiva.studies.spec import Cell, Study, content_key
 from modiva.studies.steps.attack import AttackJob
 from modiva.studies.steps.fit import FitJob, shadow_cells
+from modiva.studies.steps.membership import MembershipJob, pool_cell
 from modiva.studies.steps.rows import condition_columns
 from modiva.studies.steps.train import TrainJob, train_jobs
 from modiva.training import Prepared, load_corpus, prepare, resolve
@@ -88,6 +89,8 @@ class _Planner:
         for train in trained:
             for name in cell.attacks:
                 goals.append(self._attack_on(train, cell, name, rankers, patterns_key))
+        if cell.membership:
+            goals += self._pool(cell, corpus, patterns, patterns_key)
         key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
         columns = condition_columns(condition, corpus.name)
         keys = tuple(step.key for step in trained)
@@ -145,6 +148,25 @@ class _Planner:
         )
         self.steps.setdefault(attack.key, attack)
         return attack.key
+
+    def _pool(
+        self, cell: Cell, corpus: Corpus, patterns: Sequence[Pattern], patterns_key: str
+    ) -> Iterator[str]:
+        """Add the pool beside a cell and the inference of its members; yields the keys of that."""
+        pool = pool_cell(cell, corpus, [pattern.size for pattern in patterns])
+        check_condition(pool.condition, corpus, patterns)
+        trained = list(self._training(pool, corpus, patterns_key))
+        needs = tuple((f"pool-{number}", step.key) for number, step in enumerate(trained))
+        roles = tuple(role for role, _ in needs)
+        for kind in ("membership", "records") if cell.vulnerability else ("membership",):
+            step = Step(
+                key=content_key(kind, code_version("membership"), needs),
+                job=MembershipJob(kind, pool.condition, corpus.fingerprint, roles),
+                needs=needs,
+                seconds=estimate_inference(pool),
+            )
+            self.steps.setdefault(step.key, step)
+            yield step.key
 
     def _fit(self, cell: Cell, initial: bool, patterns_key: str) -> Step:
         """Add the shadow models of a cell and the ranker that learns from them."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from modiva.errors import ModivaError
 from modiva.studies.plan import Plan, read_plan
@@ -88,6 +88,15 @@ class Results:
 
         try:
             return models_frame(self.store, self.plan)
+        finally:
+            self.store.close()
+
+    def pools(self, kind: Literal["membership", "records"] = "membership") -> "pd.DataFrame":
+        """Return one row per attack on a pool, or per sentence of one; none without a pool."""
+        from modiva.studies.frame import pools_frame
+
+        try:
+            return pools_frame(self.store, self.plan, kind)
         finally:
             self.store.close()
 

@@ -11,8 +11,10 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from canaries import CanaryError, get_pattern, load_patterns
 from modiva.condition import Condition, Privacy, Side, Size, split_defense
 from modiva.errors import ModivaError
 from modiva.validate import at_least, positive, require
@@ -25,6 +27,10 @@ LEARNED = ("ranker", "ranker-initial")
 MOST_MODELS = 50_000
 # A grid is written in a line and expanded into a list: combinations of a study.
 MOST_CELLS = 10_000
+# Half of a pool are references of the other half, and two of them say what is usual.
+FEWEST_POOLED = 4
+# Attacks of a study that names none: the published one, and of up to so many secrets all scored.
+PUBLISHED, ENUMERATED = "parikh2022", 20_000
 # Noise multipliers of a study that asks for neither noise nor epsilon.
 DEFAULT_NOISE = (0.0, 1.0, 4.0)
 
@@ -104,12 +110,20 @@ class Planted:
 class Attacked:
     """How the trained targets are attacked."""
 
-    attack: tuple[str, ...] = ("parikh2022", "coordinate")
-    """Attacks, see docs/attacks.md; an empty list in a study file trains without attacking."""
+    attack: tuple[str, ...] | None = None
+    """Attacks, see docs/attacks.md; an empty list in a study file trains without attacking. If not
+    given: parikh2022, and exhaustive, which ranks all secrets, or coordinate where a pattern has
+    more than 20,000 of them."""
     objective: str = "loss"
     """What the searches minimise; a recipe has its own."""
     shadows: int = 40
     """Shadow models that the attacks `ranker` and `ranker-initial` learn from."""
+    membership: int = 0
+    """Models of a pool beside each cell, each trained on every sentence and canary by the toss of a
+    coin, for membership inference; 20 suffice, 0 is none."""
+    vulnerability: bool = False
+    """Write how far every training sentence is told as a member, to vulnerability.csv. The file
+    holds the sentences and is as sensitive as they are; needs --membership."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +140,11 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         for name in ("corpus", "target", "repetitions", "defense"):
             if not getattr(self, name):
                 raise ModivaError(f"--{name} is empty: give at least one value")
-        if self.attack and not self.pattern:
+        if self.attack != () and not self.pattern:
             raise ModivaError("--pattern is empty: give at least one value")
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "epsilon",
                      "attack"):  # fmt: skip
-            values = getattr(self, name)
+            values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 raise ModivaError(f"--{name} {' '.join(map(str, values))} names a value twice")
         positive(self, "epsilon", flags=True)
@@ -139,8 +153,30 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         for name, most in (("models", MOST_MODELS), ("shadows", MOST_MODELS), ("stack", STACK)):
             value = getattr(self, name)
             require(1 <= value <= most, f"--{name}", value, f"1 to {most}")
+        pool = self.membership
+        allowed = pool == 0 or FEWEST_POOLED <= pool <= MOST_MODELS
+        require(allowed, "--membership", pool, f"0, or {FEWEST_POOLED} to {MOST_MODELS} models")
+        if self.vulnerability and not pool:
+            raise ModivaError("--vulnerability needs a pool: give --membership, such as 20")
         check_combinations((self,))
         list(self.conditions())  # which checks the values of all of them
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """The attacks by name: those given, or the published one and the strongest that fits."""
+        if self.attack is not None:
+            return self.attack
+        return PUBLISHED, "exhaustive" if self._enumerable() else "coordinate"
+
+    def _enumerable(self) -> bool:
+        """Return whether every pattern has few enough secrets to score them all."""
+        file = self.patterns_file
+        patterns, spaces = load_patterns(Path(file)) if file else ({}, {})
+        try:
+            found = [get_pattern(one, patterns=patterns, spaces=spaces) for one in self.pattern]
+        except CanaryError:  # words of the corpus, which are many; or a mistake, told later
+            return False
+        return all(pattern.size <= ENUMERATED for pattern in found)
 
     @property
     def combinations(self) -> int:
@@ -162,7 +198,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         A defense spelled with a private method, such as "dropout+edp", says which method the
         private ones of its combinations have; its ordinary one is the defense without it.
         """
-        side: Side = "targets" if {*LEARNED} & {*self.attack} else "all"
+        side: Side = "targets" if {*LEARNED} & {*self.attacks} else "all"
         for corpus, target, spelling, privacy, repetitions in itertools.product(
             self.corpus, self.target, self.defense, self.privacies(), self.repetitions
         ):
@@ -197,10 +233,12 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
                 condition=condition,
                 models=self.models,
                 seed=self.seed,
-                attacks=self.attack,
+                attacks=self.attacks,
                 objective=self.objective,
                 shadows=self.shadows,
                 stack=self.stack,
+                membership=self.membership,
+                vulnerability=self.vulnerability,
             )
             for condition in dict.fromkeys(self.conditions())
         )
@@ -223,6 +261,8 @@ class Cell:
         objective: of the searches that are no paper's.
         shadows: shadow models that learned attacks learn from.
         stack: models that train side by side at most.
+        membership: models of the pool beside it; 0 is none.
+        vulnerability: whether the pool says how far every sentence is told.
     """
 
     condition: Condition
@@ -232,6 +272,8 @@ class Cell:
     objective: str = "loss"
     shadows: int = 40
     stack: int = STACK
+    membership: int = 0
+    vulnerability: bool = False
 
     @property
     def model_seeds(self) -> list[int]:

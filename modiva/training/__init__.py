@@ -3,6 +3,7 @@
 from modiva.training.checkpoint import save_checkpoint
 from modiva.training.config import TrainResult
 from modiva.training.defenses import parse_defense
+from modiva.training.evaluate import confidences
 from modiva.training.loop import train
 from modiva.training.resolve import resolve
 from modiva.training.seeds import resolve_device
@@ -21,6 +22,7 @@ __all__ = [
     "Prepared",
     "Target",
     "TrainResult",
+    "confidences",
     "load_corpus",
     "load_ledgers",
     "load_targets",

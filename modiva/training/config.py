@@ -66,6 +66,7 @@ class PrivacySettings:
         delta: the delta of the (epsilon, delta) statement.
         batch_size: EXPECTED size of a Poisson-sampled batch; the sampling rate is it over n. None
             is an eighth of the training sentences, and 256 at least.
+        public_size: n; None takes the number of training sentences, which is then public.
         noise_decay: factor in (0, 1] on the noise from one epoch to the next.
         method: "dp" clips each example's gradient in one backward pass, "loop" one example at a
             time, to the same sum; "edp" clips the means of micro-batches, at twice the sensitivity.
@@ -81,6 +82,7 @@ class PrivacySettings:
     clip_norm: float = 1.0
     delta: float = 1e-5
     batch_size: int | None = None
+    public_size: int | None = None
     noise_decay: float = 1.0
     microbatches: Microbatches | None = None
     clipping: str = "threshold"
@@ -93,7 +95,7 @@ class PrivacySettings:
                 "training takes exactly one of the two; give the other as None"
             )
         at_least(self, 0, "noise_multiplier")
-        positive(self, "epsilon", "clip_norm", "batch_size")
+        positive(self, "epsilon", "clip_norm", "batch_size", "public_size")
         if self.clipping not in CLIPPINGS:
             raise ModivaError(f"clipping={self.clipping!r}: choose one of {', '.join(CLIPPINGS)}")
         require(self.method in METHODS, "method", self.method, f"one of {', '.join(METHODS)}")

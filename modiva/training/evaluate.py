@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -68,6 +70,28 @@ def probabilities(classifier: "Classifier", examples: Sequence[tuple[str, str]])
         found[indices] = logits.double().softmax(-1).cpu()
     model.train(was_training)
     return found
+
+
+@torch.no_grad()
+def confidences(
+    classifier: "Classifier", examples: Sequence[tuple[str, str]]
+) -> NDArray[np.float64]:
+    """Return log p / (1 - p) (n,) of each example's label: its logit over those of the others.
+
+    Args:
+        classifier: in evaluation mode.
+        examples: (text, intent) pairs.
+    """
+    model: nn.Module = classifier.model
+    split = encode_split(classifier, examples).to(classifier.model.device)
+    found = torch.empty(len(split), dtype=torch.float64)
+    for indices in _chunks(model, split):
+        ids, mask, labels = split.take(indices)
+        logits = model(input_ids=ids, attention_mask=mask).logits.double()  # (B, C)
+        own = logits.gather(1, labels[:, None])  # (B, 1)
+        others = logits.scatter(1, labels[:, None], -torch.inf)
+        found[indices] = (own.squeeze(1) - others.logsumexp(1)).cpu()
+    return found.numpy()
 
 
 def _chunks(model: nn.Module, split: EncodedSplit) -> list[Tensor]:

@@ -57,7 +57,9 @@ class PrivateSteps:
             # A private step frees and takes again what its layers keep for clipping: up to a tenth
             # of the step goes into handing that memory back to the system in between.
             retain_freed_memory()
-        self.expected = sampling_rate_of(len(split), settings.batch_size) * len(split)
+        # Public, as the sampling rate and the divisor follow from it.
+        size = settings.public_size or len(split)
+        self.expected = sampling_rate_of(size, settings.batch_size) * size
         self.parameters = trainable(model)
         self.clipper = (clipper or CLIPPERS[settings.method])(
             model,
@@ -73,7 +75,7 @@ class PrivateSteps:
         self.sizes: list[int] = []
         self.noise_stds: list[float] = []
         try:
-            self.privacy = make_plan(settings, len(split), config.epochs, self.clipper.sensitivity)
+            self.privacy = make_plan(settings, size, config.epochs, self.clipper.sensitivity)
             self._check()
             self.losses = ChunkedLosses(model, split)
         except BaseException:
@@ -166,7 +168,7 @@ def make_plan(
     """Return the plan of a run: from its noise multiplier, or calibrated to its epsilon.
 
     Args:
-        dataset_size: sentences of the training split, which is taken as public.
+        dataset_size: sentences of the training split, or the size that is public in its place.
         epochs: expected passes over them.
         sensitivity: of the clipper, in clip norms.
 

@@ -34,6 +34,7 @@ def resolve(condition: Condition, **run: Any) -> tuple[TargetSpec, TrainConfig]:
     if condition.privacy is not None:
         part = settings.get("part")
         settings |= private_settings(spec, condition.privacy, condition.batch_size, part)
+        settings["privacy"] = replace(settings["privacy"], public_size=condition.public_size)
         if not spec.is_own and part is None:
             spec = head_only(spec)
     chosen = {

@@ -31,6 +31,7 @@ from modiva.corpora import load as load_from
 from modiva.errors import ModivaError
 from modiva.privacy import ClipperFactory
 from modiva.training.config import EpochRecord, TrainConfig, TrainResult
+from modiva.training.pool import Records
 from modiva.training.resolve import resolve
 from modiva.training.stack import train_stack
 
@@ -89,25 +90,37 @@ class Prepared:
             return self.pool.subset(self.condition.sentences, seed=seed)
         return self.pool
 
+    @functools.cached_property
+    def records(self) -> Records:
+        """All that the models of a pool may hold, of a condition whose side is that."""
+        return Records.of(self.condition, self.corpus, self._plantings())
+
     def plant(self, seed: int) -> Planted:
         """Draw the training sentences of one target and plant its own secrets among them."""
-        condition, data = self.condition, self.draw(seed)
-        plantings = [
+        if self.condition.side == "pool":
+            return self.records.held(seed)
+        data, share = self.draw(seed), self.condition.share_valid
+        return plant(data.train, data.valid, self._plantings(), seed=seed, share_valid=share)
+
+    def _plantings(self) -> list[Planting]:
+        condition = self.condition
+        return [
             Planting(pattern, copies, condition.label, condition.secrets, condition.controls)
             for pattern, copies in zip(self.patterns, condition.copies, strict=True)
         ]
-        return plant(
-            data.train, data.valid, plantings, seed=seed, share_valid=condition.share_valid
-        )
 
     def build(self, planted: Planted, seed: int) -> Classifier:
         """Build a target before training."""
         labels = (canary.label for canary in planted.ledger.canaries)
         # Words of canaries are known because they are candidates, never because they were planted.
         canaries = {canary.text for canary in planted.ledger.canaries}
+        # The models of a pool share a vocabulary: it would tell the sentences of each, and private
+        # training takes it as public.
+        pool = self.condition.side == "pool"
+        examples = self.records.planted.train if pool else planted.train
         return build(
             self.spec,
-            texts=[text for text, _ in planted.train if text not in canaries],
+            texts=[text for text, _ in examples if text not in canaries],
             intents=sorted({*self.corpus.intents, *labels}),
             extra_words=candidate_words(self.patterns),
             seed=seed,
@@ -233,7 +246,7 @@ def one_side(condition: Condition, corpus: Corpus) -> Corpus:
     Raises:
         ModivaError: a side has no sentence.
     """
-    if condition.side == "all":
+    if condition.side in ("all", "pool"):
         return corpus
     mine = condition.side == "targets"
     seed = condition.half_seed

@@ -1,18 +1,20 @@
 """The rows of a trained target: what its condition, its training and its canaries say."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from canaries import Canary, Ledger
 from modiva.condition import Condition
-from modiva.measure import Claims, ModelColumns, ModelRow, Row
+from modiva.measure import Claims, ModelColumns, ModelRow, Row, membership
 from modiva.privacy import plan_from
 from modiva.studies.engines.task import Rows
 from modiva.training import Prepared, Target
 
 
-def plain(rows: Iterable[Row | ModelRow]) -> Rows:
+def plain(
+    rows: Iterable[Row | ModelRow | membership.MembershipRow | membership.RecordRow],
+) -> Rows:
     """Return rows as a step gives them."""
     return [dict(vars(row)) for row in rows]
 
@@ -33,14 +35,27 @@ def condition_columns(condition: Condition, corpus: str) -> dict[str, Any]:
     }
 
 
+def training_columns(prepared: Prepared, target: Target) -> dict[str, Any]:
+    """Return the columns of the kind of training that a target had."""
+    result = target.result
+    return {
+        **condition_columns(prepared.condition, prepared.corpus.name),
+        "noise_multiplier": _first_noise(result.plan),
+        "epsilon": result.epsilon,
+        "delta": result.delta,
+    }
+
+
+def planting_text(copies: Mapping[str, int]) -> str:
+    """Return patterns with their repetitions as tables show them."""
+    return ", ".join(f"{name} × {count}" for name, count in copies.items()) or "nothing"
+
+
 def model_columns(prepared: Prepared, target: Target) -> ModelColumns:
     """Return the columns of a trained target."""
     result = target.result
     return ModelColumns(
-        **condition_columns(prepared.condition, prepared.corpus.name),
-        noise_multiplier=_first_noise(result.plan),
-        epsilon=result.epsilon,
-        delta=result.delta,
+        **training_columns(prepared, target),
         model_seed=target.model_seed,
         sentences=target.sentences,
         epochs=result.epochs_run,
@@ -55,7 +70,7 @@ def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
     copies = {canary.pattern: canary.repetitions for canary in ledger.canaries}
     return ModelRow(
         **vars(model_columns(prepared, target)),
-        planting=", ".join(f"{name} × {count}" for name, count in copies.items()) or "nothing",
+        planting=planting_text(copies),
         valid_accuracy=result.valid_accuracy,
         train_accuracy=result.train_accuracy,
         steps=result.steps,
