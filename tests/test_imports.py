@@ -36,7 +36,17 @@ SCORING = {
     "modiva.measure",
     *(
         f"modiva.measure.{name}"
-        for name in ("audits", "columns", "exposure", "intervals", "matches", "rows", "summary")
+        for name in (
+            "audits",
+            "columns",
+            "exposure",
+            "inference",
+            "intervals",
+            "matches",
+            "membership",
+            "rows",
+            "summary",
+        )
     ),
 }
 # Libraries whose version decides no result of a step.
@@ -51,7 +61,10 @@ NO_LIBRARY = {
     "tqdm": "bars",
     "yaml": "patterns, whose content is in the keys",
 }
-STEPS = {"train": "steps.train", "fit": "steps.fit", "attack": "steps.attack", "plan": "planning"}
+STEPS = {
+    "train": "steps.train", "fit": "steps.fit", "attack": "steps.attack",
+    "membership": "steps.membership", "plan": "planning",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,10 @@ if TYPE_CHECKING:
     from modiva.report.exports import export
     from modiva.report.exposed import write_exposed
     from modiva.report.page import write_report
-    from modiva.report.plots import figures
-    from modiva.report.tables import read_rows
 
-__all__ = ["export", "figures", "publish", "read_rows", "write_exposed", "write_report"]
+__all__ = ["export", "publish", "write_exposed", "write_report"]
 _MODULES = {
-    "export": "exports", "figures": "plots", "read_rows": "tables", "write_report": "page",
-    "write_exposed": "exposed",
+    "export": "exports", "write_exposed": "exposed", "write_report": "page",
 }  # fmt: skip
 
 

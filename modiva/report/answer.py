@@ -1,10 +1,11 @@
 """The answer in plain sentences: what was extracted, from what, at which epsilon, against what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from modiva.measure import COLUMNS, Group, Interval, summarise
+from modiva.report import members
 from modiva.report.words import (
     NO_DEFENSE,
     VIOLATED,
@@ -50,8 +51,24 @@ class Answer:
     warnings: tuple[str, ...]
 
 
-def answer(frame: pd.DataFrame) -> Answer:
-    """Sum up rows (with their `condition`), strongest undefended cell first."""
+def answer(frame: pd.DataFrame, pools: pd.DataFrame | None = None) -> Answer:
+    """Sum up rows (with their `condition`), strongest undefended cell first.
+
+    Args:
+        frame: of attacks, or of trained models where there was none.
+        pools: rows of membership inference (with their `condition`).
+    """
+    found = _answer(frame)
+    if pools is None or pools.empty:
+        return found
+    return replace(
+        found,
+        sentences=(*found.sentences, members.sentence(pools)),
+        warnings=(*members.refuted(pools), *found.warnings),
+    )
+
+
+def _answer(frame: pd.DataFrame) -> Answer:
     # Categories would make a group of every combination, also of those that did not run.
     frame = frame.assign(condition=frame["condition"].astype(str))
     if "attack" not in frame:

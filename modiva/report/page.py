@@ -16,7 +16,7 @@ from markupsafe import Markup
 from modiva import __version__
 from modiva.files import write_text
 from modiva.measure import COLUMNS, Column, Group
-from modiva.report import glossary
+from modiva.report import glossary, members
 from modiva.report.answer import answer
 from modiva.report.cells import MORE, Cell, Table, table_of
 from modiva.report.plots import CAPTIONS, NARROW
@@ -42,6 +42,7 @@ def write_report(
     summary: Sequence[Group],
     settings: Mapping[str, Any],
     figures: Sequence[Path],
+    pools: pd.DataFrame | None = None,
 ) -> Path:
     """Write `folder`/report.html and return its path.
 
@@ -52,6 +53,7 @@ def write_report(
         settings: what was run, shown as it is; `title` and `command` (what reproduces the run) have
             places of their own.
         figures: what `figures` returned; its captions lie beside the files.
+        pools: rows of membership inference, as `prepare` makes them.
     """
     frame = prepare(rows)
     shown = {key: value for key, value in settings.items() if key not in ("title", "command")}
@@ -65,12 +67,14 @@ def write_report(
             title=settings.get("title", "What came back out"),
             command=settings.get("command"),
             attacked="attack" in frame,
-            answer=answer(frame) if len(frame) else None,
+            answer=answer(frame, pools) if len(frame) else None,
             figures=_figures(figures),
             table=Table(table.columns, table.lines[:LINES], table.constant),
             total=len(table.lines),
             more=any(column.name in MORE for column in table.columns),
             sides=side_by_side(frame),
+            members=members.table(pools) if pools is not None and len(pools) else None,
+            headings=members.HEADINGS,
             threat_model=glossary.THREAT_MODEL,
             notes=glossary.NOTES,
             glossary={name: own.meaning for name, own in COLUMNS.items() if name in frame},

@@ -6,13 +6,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tqdm import tqdm
 
 from modiva.counts import BAR
 from modiva.files import remove_parts, write_json, write_text
 from modiva.studies import Results, code_version
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PUBLISHED_FILE = "published.json"
 SUMMARY_FILE = "summary.txt"
@@ -46,9 +49,11 @@ def publish(
     # The page and its figures load pandas and matplotlib: seconds that a finished study saves.
     from modiva.measure import summarise
     from modiva.report.answer import headline
+    from modiva.report.members import sentence
     from modiva.report.page import write_report
     from modiva.report.plots import figures
     from modiva.report.tables import console_table, write_flat_summary, write_rows, write_summary
+    from modiva.report.words import prepare
 
     for folder in (out, out / "figures"):
         remove_parts(folder)
@@ -57,12 +62,7 @@ def publish(
         bar.set_postfix_str("rows")
         frame, models = results.frame(), results.models()
         write_rows(out / "models.csv", models)
-        for name, kind in POOL_FILES.items():
-            table = results.pools(kind)
-            if table.empty:
-                (out / name).unlink(missing_ok=True)
-            else:
-                write_rows(out / name, table)
+        pools = prepare(_write_pools(results, out))
         if frame.empty:  # nothing was attacked: the results are those of training
             frame = models
             (out / "rows.csv").unlink(missing_ok=True)
@@ -73,16 +73,30 @@ def publish(
         write_flat_summary(out / "summary.csv", summary)
         bar.update()
         bar.set_postfix_str("figures")
-        drawn = figures(frame, out / "figures")
+        drawn = figures(frame, out / "figures", pools)
         bar.update()
         bar.set_postfix_str("page")
-        write_report(out, frame, summary, settings, drawn)
+        write_report(out, frame, summary, settings, drawn, pools)
         bar.update()
         bar.set_postfix_str("done")
-    text = f"{console_table(summary)}\n\n{headline(frame)}\n"
+    members = f"\n\n{sentence(pools)}" if len(pools) else ""
+    text = f"{console_table(summary)}{members}\n\n{headline(frame)}\n"
     write_text(out / SUMMARY_FILE, text)
     write_json(out / PUBLISHED_FILE, {"state": state})
     return _parted(text)
+
+
+def _write_pools(results: Results, out: Path) -> "pd.DataFrame":
+    """Write what pools show of their members, or remove it; return one row per attack."""
+    from modiva.report.tables import write_rows
+
+    tables = {kind: results.pools(kind) for kind in POOL_FILES.values()}
+    for name, kind in POOL_FILES.items():
+        if tables[kind].empty:
+            (out / name).unlink(missing_ok=True)
+        else:
+            write_rows(out / name, tables[kind])
+    return tables["membership"]
 
 
 def _parted(text: str) -> tuple[str, str]:

@@ -9,7 +9,9 @@ import pandas as pd
 
 from modiva.files import write_json
 from modiva.report.plots.attacks import side_by_side
+from modiva.report.plots.epsilons import by_claim
 from modiva.report.plots.exposures import distributions
+from modiva.report.plots.membership import by_membership
 from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.positions import by_position
 from modiva.report.plots.repetitions import by_defense, by_pattern
@@ -18,15 +20,23 @@ from modiva.report.words import prepare
 
 CAPTIONS = "captions.json"
 NARROW = ".narrow.svg"  # the same figure with its panels below each other, for the page on a phone
-_DRAW = (by_defense, by_noise, by_epsilon, by_pattern, distributions, by_position, side_by_side)
+_DRAW = (
+    by_defense, by_noise, by_epsilon, by_claim, by_pattern, distributions, by_position,
+    side_by_side,
+)  # fmt: skip
 
 
-def figures(rows: pd.DataFrame | Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
+def figures(
+    rows: pd.DataFrame | Sequence[Mapping[str, Any]],
+    folder: Path,
+    pools: pd.DataFrame | None = None,
+) -> list[Path]:
     """Draw what the rows hold as PNG and SVG, with `captions.json` beside them.
 
     Args:
         rows: as `modiva.measure.score_rows` makes them.
         folder: where the files go; made if needed.
+        pools: rows of membership inference, as `prepare` makes them.
 
     Returns:
         The files of figures in reading order, each figure's PNG before its SVG. A figure with
@@ -35,21 +45,24 @@ def figures(rows: pd.DataFrame | Sequence[Mapping[str, Any]], folder: Path) -> l
     frame = prepare(rows)
     paths: list[Path] = []
     captions = {}
-    if len(frame) and "attack" in frame:
-        with mpl.rc_context(STYLE):
-            for draw in _DRAW:
-                drawing = draw(frame)
-                if drawing is None:
-                    continue
-                paths += save(drawing, Path(folder))
-                if len({axis.get_position().x0 for axis in drawing.figure.axes}) > 1:
-                    narrow = draw(frame, across=1)
-                    assert narrow is not None
-                    save_svg(narrow, Path(folder) / f"{drawing.name}{NARROW}")
-                captions[drawing.name] = {
-                    "title": drawing.title,
-                    "caption": drawing.caption,
-                    "alt": drawing.alt,
-                }
+    attacked = len(frame) and "attack" in frame
+    drawn: list[tuple[Any, pd.DataFrame]] = [(draw, frame) for draw in _DRAW if attacked]
+    if pools is not None and len(pools):
+        drawn.append((by_membership, pools))
+    with mpl.rc_context(STYLE):
+        for draw, table in drawn:
+            drawing = draw(table)
+            if drawing is None:
+                continue
+            paths += save(drawing, Path(folder))
+            if len({axis.get_position().x0 for axis in drawing.figure.axes}) > 1:
+                narrow = draw(table, across=1)
+                assert narrow is not None
+                save_svg(narrow, Path(folder) / f"{drawing.name}{NARROW}")
+            captions[drawing.name] = {
+                "title": drawing.title,
+                "caption": drawing.caption,
+                "alt": drawing.alt,
+            }
     write_json(Path(folder) / CAPTIONS, captions)
     return paths

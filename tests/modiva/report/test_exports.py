@@ -10,10 +10,12 @@ import pytest
 
 from modiva.errors import ModivaError
 from modiva.measure import summarise
-from modiva.report import export, figures, read_rows
+from modiva.report import export
 from modiva.report.exports import FORMATS
 from modiva.report.latex import escape as latex
 from modiva.report.markdown import escape as markdown
+from modiva.report.plots import figures
+from modiva.report.tables import read_rows
 
 EVIL = "=cmd|' /C calc'!A0 <img src=x onerror=alert(1)> \\input{/etc/passwd} %x & $y$ #1 `z` *b*"
 SETTINGS = {"title": "audit", "command": "modiva audit --models 12", "models": 12}

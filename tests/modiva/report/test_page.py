@@ -9,10 +9,11 @@ from html.parser import HTMLParser
 import pytest
 
 from modiva.measure import summarise
-from modiva.report import figures, write_report
+from modiva.report import write_report
 from modiva.report.answer import answer, level_sentence
 from modiva.report.cells import table_of
 from modiva.report.page import LINES
+from modiva.report.plots import figures
 from modiva.report.words import prepare
 
 COMMAND = "modiva audit --models 12 --out results/runs/audit"
@@ -86,14 +87,14 @@ def test_figures_do_not_share_parts_and_have_words(page):
     _, parsed = page
     assert len(parsed.ids) == len(set(parsed.ids))
     plots = [a for a in parsed.all("div") if a.get("role") == "img"]
-    assert [plot["class"] for plot in plots] == ["plot wide", "plot narrow"] * 5
+    assert [plot["class"] for plot in plots] == ["plot wide", "plot narrow"] * 6
     assert all(len(plot["aria-label"]) > 50 for plot in plots)
 
 
 def test_figures_follow_light_and_dark(page):
     text, _ = page
     svgs = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
-    assert len(svgs) == 10
+    assert len(svgs) == 12
     for svg in svgs:
         assert "var(--ink)" in svg
         assert "#1b1f24" not in svg

@@ -12,8 +12,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from modiva.measure import summarise
-from modiva.report import figures
-from modiva.report.plots import _DRAW, NARROW, axes
+from modiva.report.plots import _DRAW, NARROW, axes, figures
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.style import PALETTE, STYLE, settle
@@ -34,7 +33,9 @@ def drawn(tmp_path_factory, audit_rows):
 
 def test_an_audit_has_the_figures_of_a_paper(drawn):
     folder, paths = drawn
-    assert names(paths) == ALWAYS | {"extraction_by_noise", "reconstruction_by_pattern"}
+    assert names(paths) == ALWAYS | {
+        "extraction_by_noise", "privacy_loss", "reconstruction_by_pattern",
+    }  # fmt: skip
     assert {path.suffix for path in paths} == {".png", ".svg"}
     assert all(path.stat().st_size > 5000 for path in paths)
     captions = json.loads((folder / "captions.json").read_text())
@@ -73,7 +74,7 @@ def draw_all(rows, **options):
 def test_every_figure_stands_alone(simulated):
     """Title, corpus, n, attack, and what a bar is, whoever cuts the picture out of its page."""
     drawings = draw_all(simulated(attacks=("exhaustive", "random"), models=4))
-    assert len(drawings) == 6
+    assert len(drawings) == 7
     for drawing in drawings:
         words = words_of(drawing)
         for word in (drawing.title, "home-assistant", "exhaustive", "R", "controls"):

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modiva.measure import COLUMNS, summarise
-from modiva.report import read_rows
 from modiva.report.answer import answer
 from modiva.report.tables import (
     console_table,
+    read_rows,
     write_flat_summary,
     write_rows,
     write_summary,

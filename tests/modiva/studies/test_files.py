@@ -56,7 +56,7 @@ def test_a_cell_of_two_grids_is_run_once(tmp_path):
         ({"size": "full", "repetitions": (3,)}, "grids differ in size"),
         ({"objective": "margin", "attack": ("beam",)}, "grids differ in objective"),
         ({"models": 9}, "count twice"),
-        ({"attack": ("beam", "coordinate")}, "count twice"),
+        ({"attack": ("beam", "exhaustive")}, "count twice"),
     ],
 )
 def test_grids_that_would_be_pooled_are_refused(changes, named):

@@ -64,6 +64,27 @@ def test_every_combination_is_one_cell():
     assert len(cells) == len(set(cells)) == 2 * 3 * 2
 
 
+def test_the_default_attacks_rank_small_spaces_and_search_large_ones():
+    assert AuditSpec().attacks == ("parikh2022", "exhaustive")
+    assert AuditSpec(pattern=("call", "pin:5")).attacks[1] == "coordinate"
+    assert AuditSpec(pattern=("say {word*2}",)).attacks[1] == "coordinate"  # words of the corpus
+    assert AuditSpec(attack=("beam",)).attacks == ("beam",)
+    assert AuditSpec(attack=()).attacks == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"membership": 3}, "--membership 3: must be 0, or 4"),
+        ({"membership": -1}, "--membership"),
+        ({"vulnerability": True}, "--vulnerability needs a pool: give --membership"),
+    ],
+)
+def test_pools_that_could_not_judge_are_refused(given, named):
+    with pytest.raises(ModivaError, match=named):
+        AuditSpec(**given)
+
+
 def validate(spec):
     return plan_study(Study((spec,)))
 
@@ -93,11 +114,30 @@ def test_what_decides_the_weights_decides_the_key_of_a_training():
 
 
 def test_an_attack_more_trains_nothing_and_attacks_only_itself():
-    assert keys("train") == keys("train", attack=(*SMALL.attack, "beam"))
-    assert keys("attack") < keys("attack", attack=(*SMALL.attack, "beam"))
+    assert keys("train") == keys("train", attack=(*SMALL.attacks, "beam"))
+    assert keys("attack") < keys("attack", attack=(*SMALL.attacks, "beam"))
     other = keys("attack", objective="margin")
     assert len(keys("attack") & other) == 2  # recipes keep their paper's objective
     assert keys("train") == keys("train", objective="margin")
+
+
+def test_a_pool_is_trained_beside_cells_and_leaves_their_steps_alone():
+    pooled = {"membership": 5, "noise": (1.0,)}
+    assert keys("train", noise=(1.0,)) < keys("train", **pooled)
+    assert keys("attack", noise=(1.0,)) == keys("attack", **pooled)
+    assert len(keys("train", **pooled) - keys("train", noise=(1.0,))) == 2 * 5  # one by one
+    assert len(keys("membership", **pooled)) == 2
+    assert keys("membership", **pooled) == keys("membership", **pooled, attack=("beam",))
+    assert not keys("records", **pooled)
+    assert len(keys("records", **pooled, vulnerability=True)) == 2
+    (step, *_) = [
+        step for step in validate(dataclasses.replace(SMALL, **pooled)).steps.values()
+        if step.kind == "membership"
+    ]  # fmt: skip
+    condition = step.job.condition
+    assert condition.side == "pool"
+    assert condition.public_size == (1000 + 2 * condition.secrets) / 2
+    assert condition.secrets == 25
 
 
 def test_models_more_train_only_themselves_where_models_train_alone_or_a_stack_is_full():
