@@ -28,7 +28,7 @@ from modiva.classifiers.checkpoint import save
 from modiva.corpora import load as load_corpus
 from modiva.corpora import public
 from modiva.measure import ModelRow, Row
-from modiva.measure.columns import columns_of
+from modiva.measure.columns import MembershipRow, columns_of
 from modiva.studies import load_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -448,4 +448,5 @@ def test_attacks_and_their_settings_are_those_of_the_page():
 def test_every_column_is_in_the_glossary():
     text = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    assert {column.name for kind in (Row, ModelRow) for column in columns_of(kind)} <= described
+    kinds = (Row, ModelRow, MembershipRow)
+    assert {column.name for kind in kinds for column in columns_of(kind)} <= described
