@@ -5,10 +5,15 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from modiva.errors import ModivaError
+
+LOCK = ".lock"
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
@@ -58,6 +63,44 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         else:
             temporary.replace(path)
     remove_parts(path.parent, path.name, ".old")
+
+
+@contextmanager
+def exclusive(folder: Path, flag: str = "--out") -> Iterator[None]:
+    """Hold a folder, which is made if needed, for one process.
+
+    Args:
+        folder: to be held.
+        flag: by which users name it.
+
+    Raises:
+        ModivaError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as lock:
+        for left in range(3, -1, -1):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if not left:
+                    raise ModivaError(
+                        f"{flag} {folder} is in use by another run: wait for it, or name another"
+                    ) from error
+            time.sleep(0.05)  # `is_held` looks for an instant
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Return whether a process holds a folder; this changes nothing in it."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def remove_parts(folder: Path, name: str = "*", suffix: str = ".part") -> None:

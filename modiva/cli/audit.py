@@ -62,8 +62,10 @@ class Where:
         """Raise on a value out of range."""
         at_least(self, 0, "workers", "gpus_per_cell", flags=True)
 
-    def execute(self, study: Study, out: Path, command: str, change: bool) -> int:
-        """Run a study and write its results; 1 if a cell failed."""
+    def execute(
+        self, study: Study, out: Path, command: str, change: bool, source: Path | None = None
+    ) -> int:
+        """Run a study, of a file or of flags, and write its results; 1 if a cell failed."""
         self.check()
         if self.device == "cuda" and self.engine != "ray":  # of a cluster, other machines have it
             from modiva.training import resolve_device
@@ -73,6 +75,7 @@ class Where:
         workers = self.workers or _cores()
         if self.dry_run:
             return describe(study, out, workers)
+        published: list[tuple[str, str] | None] = []
         result = run_study(
             study,
             out,
@@ -80,8 +83,10 @@ class Where:
             store=self.store,
             device=self.device,
             change=change,
+            source=source,
+            finish=lambda result: published.append(publish(result, out, command)),
         )
-        return report(result, out, command)
+        return report(result, out, published[0])
 
 
 @dataclass(frozen=True)
@@ -182,12 +187,11 @@ def describe(study: Study, out: Path, workers: int) -> int:
     return 0
 
 
-def report(result: StudyResult, out: Path, command: str) -> int:
-    """Write and print the results of a run; 1 if a cell failed."""
+def report(result: StudyResult, out: Path, published: tuple[str, str] | None) -> int:
+    """Print the results of a run, what was published of it last; 1 if a cell failed."""
     for name, path in result.failed:
         said = f"modiva: {name} failed, see {path}; run again to retry it"
         print(one_line(said), file=sys.stderr)
-    published = publish(result, out, command)
     if published is None:
         return 1
     table, sentence = published

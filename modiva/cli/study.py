@@ -37,7 +37,8 @@ class Run:
     def run(self) -> int:
         """Run the study; 1 if a cell failed."""
         out = self.out or _folder(self.file)
-        return self.where.execute(load_study(self.file), out, _command(self.file, out), change=True)
+        command = _command(self.file, out)
+        return self.where.execute(load_study(self.file), out, command, True, source=self.file)
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class _OfStudy:
         """Folder of the results."""
         return self.out or _folder(self.file)
 
-    def opened(self) -> AbstractContextManager[Results]:
+    def opened(self, publish: bool = False) -> AbstractContextManager[Results]:
         """Return the results of earlier runs; raises where there are none."""
-        return open_results(load_study(self.file), self.folder, self.store)
+        return open_results(load_study(self.file), self.folder, self.store, publish)
 
     def check_some(self, results: Results) -> None:
         """Raise where no cell is finished."""
@@ -82,7 +83,7 @@ class Status(_OfStudy):
         with self.opened() as results:
             store, plan = results.store, results.plan
             if self.verify:
-                print(f"{store.verify()} of {plural(len(store.finished()), 'step')} were damaged")
+                self._verify(store)
             finished = results.finished()
             failed = store.failures()
             done = named = missing = 0
@@ -107,6 +108,18 @@ class Status(_OfStudy):
             print(f"{done} of {plural(len(plan.cells), 'cell')} finished in {self.folder}{ended}")
         return 0
 
+    def _verify(self, store: Store) -> None:
+        """Check the store, and say what was damaged and what may follow from it."""
+        damaged, differing = store.verify()
+        print(f"{damaged} of {plural(len(store.finished()) + damaged, 'step')} were damaged")
+        if differing:
+            print(f"the index held other rows of {plural(differing, 'step')}, and is mended")
+        if damaged or differing:
+            print(
+                f"results in {self.folder} may show what was damaged: modiva study run "
+                f"{self.file} computes it again and writes them"
+            )
+
     def _nothing(self) -> None:
         """Say that no run has left anything; this needs no corpus."""
         study = load_study(self.file)
@@ -126,10 +139,11 @@ class Report(_OfStudy):
 
     def run(self) -> int:
         """Write the report and say where it is."""
-        with self.opened() as results:
+        with self.opened(publish=True) as results:
             self.check_some(results)
             published = publish(results, self.folder, _command(self.file, self.folder), again=True)
-        assert published is not None
+        if published is None:
+            raise ModivaError(f"no cell of {self.file} is whole in {self.folder}: run it again")
         table, sentence = published
         print(f"{table}\n\nreport   {self.folder / 'report.html'}\n\n{sentence}")
         return 0
@@ -151,6 +165,7 @@ class Export(_OfStudy):
 
         with self.opened() as results:
             self.check_some(results)
+            results.confirm()
             frame, settings = results.frame(), dict(results.plan.settings)
             frame = results.models() if frame.empty else frame
         folder = self.to or self.folder / "export"
@@ -167,12 +182,16 @@ class Gc:
     """The store: the folder of a study's results, or what --store named."""
     targets: bool = False
     """Remove trained targets of finished studies too; a new attack trains them again, alike."""
+    gone: bool = False
+    """Take studies whose folder of results is not found as removed."""
     dry_run: bool = False
     """Say what would be removed and stop."""
 
     def run(self) -> int:
         """Remove and say how much."""
-        steps, size = collect(Store(self.folder), targets=self.targets, dry_run=self.dry_run)
+        steps, size = collect(
+            Store(self.folder), targets=self.targets, dry_run=self.dry_run, gone=self.gone
+        )
         verb = "would remove" if self.dry_run else "removed"
         print(f"{verb} {plural(steps, 'step')}, {size / 1e6:.1f} MB")
         return 0

@@ -5,6 +5,9 @@ import math
 import secrets
 import shlex
 import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,8 +15,10 @@ from typing import TYPE_CHECKING, Literal
 from modiva.condition import Condition, Privacy, Size, split_defense
 from modiva.corpora import choose_columns
 from modiva.errors import ModivaError
+from modiva.files import write_text
 
 if TYPE_CHECKING:
+    from canaries import Ledger
     from modiva.training import TrainResult
 
 _SECRET_SEED = (
@@ -24,6 +29,27 @@ _PUBLIC_SEED = (
     "{} was given: whoever knows it can compute the noise, and epsilon does not hold against them; "
     "leave out --seed for what you release"
 )
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except ValueError:
+        return False
+
+
+@contextmanager
+def _kept(files: Mapping[Path, str], made: Path) -> Iterator[None]:
+    """Write files; where the block does not make `made`, those that were not there before go."""
+    new = [path for path in files if not path.exists()]
+    try:
+        for path, text in files.items():
+            write_text(path, text)
+        yield
+    except BaseException:
+        for path in new if not made.exists() else ():
+            path.unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True)
@@ -88,40 +114,61 @@ class Train:
 
     def run(self) -> int:
         """Train, save, and print what came of it."""
-        from canaries import save_questions
         from modiva.studies import check_planting
         from modiva.training import prepare, save_checkpoint
 
-        ledger_path = self.out.parent / f"{self.out.name}.ledger.json"
-        questions_path = self.out.parent / f"{self.out.name}.questions.json"
-        for path in (self.out, ledger_path, questions_path):
-            if path.exists():
-                raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
+        if self.out.exists():
+            raise ModivaError(f"--out {self.out}: {self.out} exists; name another or remove it")
         condition = self.condition()
         prepared = prepare(condition, device=self.device)
         check_planting(prepared)
+        beside = self._beside(prepared.plant(self.seed or 0).ledger)
         config = dataclasses.replace(prepared.config, precision=self.precision)
         prepared = dataclasses.replace(prepared, config=config)
         secret = self.seed is None and condition.privacy is not None
-        ((target, ledger),) = prepared.train(
+        ((target, _),) = prepared.train(
             [self.seed or 0],
             training_seeds=[secrets.randbits(128)] if secret else None,
             progress=True,
         )
-        save_checkpoint(
-            self.out,
-            target,
-            prepared=prepared,
-            command=shlex.join(["modiva", *sys.argv[1:]]),
-            seed_is_secret=secret,
-        )
-        if ledger.canaries:
-            ledger.save(ledger_path)
-            save_questions(questions_path, target.questions)
-            print(f"ledger      {ledger_path}")
-            print(f"questions   {questions_path}")
+        with _kept(beside, self.out):  # the checkpoint comes last: once it is there, all is
+            save_checkpoint(
+                self.out,
+                target,
+                prepared=prepared,
+                command=shlex.join(["modiva", *sys.argv[1:]]),
+                seed_is_secret=secret,
+            )
+        for path in beside:
+            print(f"{path.suffixes[-2][1:]:<11} {path}")
         self._say(target.result, condition, secret)
         return 0
+
+    def _beside(self, ledger: "Ledger") -> dict[Path, str]:
+        """Return the files that go beside the checkpoint with their content.
+
+        Raises:
+            ModivaError: one is there with another content; a training that was killed left equal
+                ones, since they follow from the same flags.
+        """
+        from canaries import save_questions
+
+        if not ledger.canaries:
+            return {}
+        texts = {}
+        with tempfile.TemporaryDirectory() as name:
+            for kind in ("ledger", "questions"):
+                file = Path(name) / kind
+                if kind == "ledger":
+                    ledger.save(file)
+                else:
+                    save_questions(file, ledger.questions)
+                path = self.out.parent / f"{self.out.name}.{kind}.json"
+                texts[path] = file.read_text(encoding="utf-8")
+        for path, text in texts.items():
+            if path.exists() and not _holds(path, text):
+                raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
+        return texts
 
     def _say(self, result: "TrainResult", condition: Condition, secret: bool) -> None:
         """Print what came of the training."""

@@ -105,8 +105,9 @@ def as_frame(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             continue
         if not pd.api.types.is_numeric_dtype(frame[name].dtype):
             frame[name] = pd.to_numeric(frame[name].astype(object))
-        # An integer that is missing somewhere is a float everywhere.
-        frame[name] = frame[name].astype(kind if frame[name].notna().all() else float)
+        # An integer that is missing somewhere, or beyond 64 bits, is a float everywhere.
+        whole = frame[name].notna().all() and (frame[name].abs() < 2.0**63).all()
+        frame[name] = frame[name].astype(kind if whole else float)
     # A target trained without noise may leave the column empty: that is noise of zero.
     if "noise_multiplier" in frame:
         frame["noise_multiplier"] = frame["noise_multiplier"].fillna(0.0)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from tqdm import tqdm
 
 from modiva.counts import BAR
-from modiva.files import remove_parts, write_json, write_text
+from modiva.files import write_text
+from modiva.published import read_published, withdraw, write_published
 from modiva.studies import Results, code_version
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PUBLISHED_FILE = "published.json"
 SUMMARY_FILE = "summary.txt"
 # Of pools for membership inference; the second, which holds sentences, where it is asked for.
 POOL_FILES: Mapping[str, Literal["membership", "records"]] = MappingProxyType(
     {"membership.csv": "membership", "vulnerability.csv": "records"}
 )
+# Files of every study; those of rows and figures depend on what was measured.
+_ALWAYS = ("models.csv", "summary.json", "summary.csv", "report.html", SUMMARY_FILE)
 
 
 def publish(
@@ -30,22 +32,38 @@ def publish(
 ) -> tuple[str, str] | None:
     """Write the results of all finished cells; return the table and the sentence of the page.
 
+    Results that are there already go where no cell is finished: they are of other code or settings.
+
     Args:
         results: of a study.
-        out: folder of the files.
+        out: folder of the files, which is held meanwhile.
         command: what makes them again, for the page.
         again: write them also where the same ones are there already.
 
     Returns:
         None where no cell is finished.
+
+    Raises:
+        ModivaError: another run holds the folder.
     """
-    finished = sorted(results.plan.goals & results.store.finished())
     settings = {**results.plan.settings, "command": command}
-    state = _state(finished, settings)
-    if not again and _published(out) == state:
+    with results.store.results(out):
+        published, files = read_published(out)
+        known = all((out / name).is_file() for name in (*_ALWAYS, *files))
+        if again or not known or published != _state(results.digests(), settings):
+            results.confirm()
+            finished = results.digests()
+            if not finished:
+                withdraw(out)
+                return None
+            _write(results, out, settings, _state(finished, settings), files)
         return _parted((out / SUMMARY_FILE).read_text(encoding="utf-8"))
-    if not finished:
-        return None
+
+
+def _write(
+    results: Results, out: Path, settings: Mapping[str, Any], state: str, older: Sequence[str]
+) -> None:
+    """Write rows, figures and page; files of older results that these do not have are removed."""
     # The page and its figures load pandas and matplotlib: seconds that a finished study saves.
     from modiva.measure import summarise
     from modiva.report.answer import headline
@@ -55,19 +73,19 @@ def publish(
     from modiva.report.tables import console_table, write_flat_summary, write_rows, write_summary
     from modiva.report.words import prepare
 
-    for folder in (out, out / "figures"):
-        remove_parts(folder)
-    (out / PUBLISHED_FILE).unlink(missing_ok=True)
+    # Until all are written they follow from nothing, and each may be there already.
+    write_published(out, None, {*older, *_ALWAYS, "rows.csv", *POOL_FILES})
     with tqdm(total=3, desc="results", bar_format=BAR, disable=None, file=sys.stderr) as bar:
         bar.set_postfix_str("rows")
         frame, models = results.frame(), results.models()
+        files = [*_ALWAYS]
         write_rows(out / "models.csv", models)
         pools = prepare(_write_pools(results, out))
         if frame.empty:  # nothing was attacked: the results are those of training
             frame = models
-            (out / "rows.csv").unlink(missing_ok=True)
         else:
             write_rows(out / "rows.csv", frame)
+            files.append("rows.csv")
         summary = summarise(frame)
         write_summary(out / "summary.json", summary)
         write_flat_summary(out / "summary.csv", summary)
@@ -82,8 +100,19 @@ def publish(
     members = f"\n\n{sentence(pools)}" if len(pools) else ""
     text = f"{console_table(summary)}{members}\n\n{headline(frame)}\n"
     write_text(out / SUMMARY_FILE, text)
-    write_json(out / PUBLISHED_FILE, {"state": state})
-    return _parted(text)
+    files += [*(name for name in POOL_FILES if (out / name).is_file()), *_of_figures(drawn, out)]
+    for name in {*older, "rows.csv"} - {*files}:
+        (out / name).unlink(missing_ok=True)
+    write_published(out, state, files)
+
+
+def _of_figures(drawn: Sequence[Path], out: Path) -> list[str]:
+    """Return the names of all files of figures, those for phones and the captions too."""
+    from modiva.report.plots import CAPTIONS, NARROW
+
+    narrow = [path.with_suffix("").with_suffix(NARROW) for path in drawn]
+    found = [*drawn, *narrow, out / "figures" / CAPTIONS]
+    return sorted({path.relative_to(out).as_posix() for path in found if path.is_file()})
 
 
 def _write_pools(results: Results, out: Path) -> "pd.DataFrame":
@@ -105,17 +134,7 @@ def _parted(text: str) -> tuple[str, str]:
     return table, sentence
 
 
-def _state(finished: list[str], settings: Mapping[str, Any]) -> str:
+def _state(finished: Mapping[str, str], settings: Mapping[str, Any]) -> str:
     """Return what the results follow from: rows, settings, and the code that shows them."""
     content = json.dumps([finished, settings, code_version("report")])
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _published(out: Path) -> str | None:
-    wanted = (PUBLISHED_FILE, SUMMARY_FILE, "models.csv", "summary.json", "report.html")
-    if not all((out / name).is_file() for name in wanted):
-        return None
-    try:
-        return str(json.loads((out / PUBLISHED_FILE).read_text(encoding="utf-8"))["state"])
-    except (ValueError, KeyError, TypeError):
-        return None

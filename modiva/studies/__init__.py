@@ -10,7 +10,8 @@ from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_seconds
 from modiva.studies.files import load_study
-from modiva.studies.results import Results, collect, free_folder, open_results
+from modiva.studies.garbage import collect
+from modiva.studies.results import Results, free_folder, open_results
 from modiva.studies.run import EngineSettings, StudyResult, run_study
 from modiva.studies.spec import (
     Attacked,

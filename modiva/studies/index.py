@@ -5,13 +5,14 @@ of all that stands before it, which is compared before anything is read: an inde
 byte is left unread and rebuilt from the steps. It is written whole at the end of a run; until
 then changes are in a private copy. Each kind of step has a table of rows, whose columns are those
 that its steps measured.
+
+A step and its rows are one transaction, which any error or interrupt rolls back.
 """
 
 import errno
 import hashlib
 import logging
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,11 +24,11 @@ logger = logging.getLogger(__name__)
 Stamp = tuple[int, int]  # size and time of change of a file, in bytes and nanoseconds
 
 # Raised with the layout below: an index of another one is rebuilt.
-VERSION = 3
+VERSION = 4
 _LAYOUT = """
 CREATE TABLE steps (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, kind TEXT NOT NULL,
-    size INTEGER NOT NULL, changed INTEGER NOT NULL, seconds REAL NOT NULL, files INTEGER NOT NULL
+    size INTEGER NOT NULL, changed INTEGER NOT NULL, digest TEXT NOT NULL, rows INTEGER NOT NULL
 );
 """
 _SEAL = hashlib.sha256().digest_size  # bytes; SQLite reads whole pages and ignores them
@@ -36,12 +37,16 @@ _SEAL = hashlib.sha256().digest_size  # bytes; SQLite reads whole pages and igno
 class Index:
     """The steps and rows of one store; changes are kept once `save` is called."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the index, or start an empty one where there is none that is whole."""
+    def __init__(self, path: Path, doubt: object = None) -> None:
+        """Open the index, or start an empty one where there is none that is whole.
+
+        Args:
+            path: its file.
+            doubt: why the file is not to be believed, if it is not.
+        """
         self._path = path
         self.changed = False
-        doubt: object = None
-        if os.path.lexists(path):
+        if doubt is None and os.path.lexists(path):
             try:
                 doubt = None if _is_sealed(path) else "is not as it was written"
                 if doubt is None:
@@ -49,12 +54,12 @@ class Index:
                     address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
                     self._use(sqlite3.connect(address, uri=True, isolation_level=None))
                     return
-            except (OSError, sqlite3.DatabaseError) as error:
+            except (OSError, sqlite3.Error) as error:
                 doubt = f"cannot be read ({error})"
         if doubt is not None:
             logger.warning("%s %s: it is rebuilt from the steps", path, doubt)
-        self.changed = True
         self._use(_private())
+        self.changed = True
 
     def _use(self, connection: sqlite3.Connection) -> None:
         """Read from `connection` from now on."""
@@ -62,10 +67,6 @@ class Index:
         run = connection.execute
         if run("PRAGMA user_version").fetchone()[0] != VERSION:
             raise sqlite3.DatabaseError("it has another layout")
-        self._columns = {
-            kind: [row[1] for row in run(f"PRAGMA table_info({_table(kind)})")][2:]
-            for (kind,) in run("SELECT DISTINCT kind FROM steps").fetchall()
-        }
         self._stamps = {
             key: (size, changed)
             for key, size, changed in run("SELECT key, size, changed FROM steps")
@@ -84,20 +85,20 @@ class Index:
         Raises:
             OSError: it cannot be written.
         """
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+        self._roll_back()
         part = scratch / self._path.name
+        part.unlink(missing_ok=True)
         try:
             with closing(sqlite3.connect(part)) as copy:
                 self._connection.backup(copy)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             raise _as_os_error(error, part) from error
         with part.open("r+b") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
             file.seek(0, os.SEEK_END)
             file.write(digest)
         if self._path.is_dir() and not self._path.is_symlink():
-            shutil.rmtree(self._path)
+            self._path.rmdir()  # which refuses one that holds anything
         part.replace(self._path)
         self.changed = False
 
@@ -105,54 +106,93 @@ class Index:
         """Return size and time of change of the file of every step, by key."""
         return self._stamps
 
-    def add(self, record: Mapping[str, Any], stamp: Stamp) -> None:
-        """Add a finished step with its rows, or put it in the place of an older one."""
-        rows: Sequence[Mapping[str, Any]] = record["rows"]
-        with self._writing() as run:
-            self._delete(record["key"])
-            cursor = run(
-                "INSERT INTO steps (key, kind, size, changed, seconds, files) VALUES (?,?,?,?,?,?)",
-                (record["key"], record["kind"], *stamp, record["seconds"], len(record["files"])),
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the file of every step that has all of its rows here, by key."""
+        run = self._connection.execute
+        found: dict[str, str] = {}
+        for (kind,) in run("SELECT DISTINCT kind FROM steps").fetchall():
+            found.update(
+                run(
+                    "SELECT key, digest FROM steps LEFT JOIN (SELECT step, COUNT(*) AS own "
+                    f"FROM {_table(kind)} GROUP BY step) ON step = id "
+                    "WHERE kind = ? AND rows = COALESCE(own, 0)",
+                    (kind,),
+                )
             )
-            step = cursor.lastrowid
-            names = list(dict.fromkeys(name for row in rows for name in row))
-            table = _table(record["kind"])
+        return found
+
+    def holds(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the rows of a step are those of its record, value by value."""
+        run = self._connection.execute
+        found = run("SELECT id, kind FROM steps WHERE key = ?", (record["key"],)).fetchone()
+        if found is None or found[1] != record["kind"]:
+            return False
+        names = self.columns(record["kind"])
+        rows = run(f"SELECT * FROM {_table(found[1])} WHERE step = ? ORDER BY position", found[:1])
+        known = [dict(zip(names, row[2:], strict=True)) for row in rows]
+        return len(known) == len(record["rows"]) and all(
+            own.keys() <= other.keys() and all(other[n] == _cell(own.get(n)) for n in other)
+            for own, other in zip(record["rows"], known, strict=True)
+        )
+
+    def add(self, record: Mapping[str, Any], stamp: Stamp, digest: str) -> None:
+        """Add a finished step with its rows, or put it in the place of an older one.
+
+        Args:
+            record: of the step, with its key, kind and rows.
+            stamp: of its file.
+            digest: SHA-256 of its file.
+        """
+        key, kind = record["key"], record["kind"]
+        rows: Sequence[Mapping[str, Any]] = record["rows"]
+        with self._transaction() as run:
+            self._delete(key)
             run(
-                f"CREATE TABLE IF NOT EXISTS {table} (step INTEGER, position INTEGER, "
+                f"CREATE TABLE IF NOT EXISTS {_table(kind)} (step INTEGER, position INTEGER, "
                 "PRIMARY KEY (step, position)) WITHOUT ROWID"
             )
-            known = self._columns.setdefault(record["kind"], [])
-            for name in names:
-                if name not in known:
-                    run(f"ALTER TABLE {table} ADD COLUMN {quoted(name)}")
-                    known.append(name)
-            if rows:
-                columns = ", ".join(["step", "position", *map(quoted, names)])
-                self._connection.executemany(
-                    f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * (len(names) + 2))})",
-                    (
-                        (step, position, *(row.get(name) for name in names))
-                        for position, row in enumerate(rows)
-                    ),
-                )
-        self._stamps[record["key"]] = stamp
+            (step,) = run("SELECT COALESCE(MAX(id), 0) + 1 FROM steps").fetchone()
+            self._insert(kind, step, rows)
+            # Last: a step that is here has all of its rows.
+            run(
+                "INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (step, key, kind, *stamp, digest, len(rows)),
+            )
+        self._stamps[key] = stamp
+
+    def _insert(self, kind: str, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows of a step, in columns that are made where they are missing."""
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        known = set(self.columns(kind))
+        for name in names:
+            if name not in known:
+                self._connection.execute(f"ALTER TABLE {_table(kind)} ADD COLUMN {quoted(name)}")
+        columns = ", ".join(["step", "position", *map(quoted, names)])
+        self._connection.executemany(
+            f"INSERT INTO {_table(kind)} ({columns}) VALUES ({', '.join('?' * (len(names) + 2))})",
+            (
+                (step, position, *(_cell(row.get(name)) for name in names))
+                for position, row in enumerate(rows)
+            ),
+        )
 
     def drop(self, keys: Iterable[str]) -> None:
         """Forget steps."""
         for key in [key for key in keys if key in self._stamps]:
-            with self._writing():
+            with self._transaction():
                 self._delete(key)
             del self._stamps[key]
 
     def _delete(self, key: str) -> None:
         run = self._connection.execute
         for step, kind in run("SELECT id, kind FROM steps WHERE key = ?", (key,)).fetchall():
-            run(f"DELETE FROM {_table(kind)} WHERE step = ?", (step,))
             run("DELETE FROM steps WHERE id = ?", (step,))
+            run(f"DELETE FROM {_table(kind)} WHERE step = ?", (step,))
 
     def columns(self, kind: str) -> list[str]:
         """Return the column names of a kind's rows, in the order of their first measurement."""
-        return list(self._columns.get(kind, ()))
+        found = self._connection.execute(f"PRAGMA table_info({_table(kind)})")
+        return [row[1] for row in found][2:]
 
     def select(
         self,
@@ -169,9 +209,9 @@ class Index:
             columns: names of columns of rows.
             size: rows a block.
         """
-        if kind not in self._columns:
-            return
         run = self._connection.execute
+        if not run(f"PRAGMA table_info({_table(kind)})").fetchone():
+            return
         run("CREATE TEMP TABLE IF NOT EXISTS wanted (first INTEGER, second INTEGER, step INTEGER)")
         run("DELETE FROM wanted")
         ids = dict(run("SELECT key, id FROM steps"))
@@ -185,16 +225,31 @@ class Index:
             yield block
 
     @contextmanager
-    def _writing(self) -> Iterator[Any]:
+    def _transaction(self) -> Iterator[Any]:
+        """Begin a transaction in a private copy; it is kept whole, or not at all."""
+        if not self.changed:
+            source = self._connection
+            self._connection = _private(source)
+            self.changed = True
+            source.close()
         try:
-            if not self.changed:
-                self._use(_private(self._connection))
-                self.changed = True
-            if not self._connection.in_transaction:
-                self._connection.execute("BEGIN")
+            self._roll_back()
+            self._connection.execute("BEGIN")
             yield self._connection.execute
-        except sqlite3.OperationalError as error:
-            raise _as_os_error(error, self._path) from error
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            if _is_full(error):
+                raise _as_os_error(error, self._path) from error
+            raise
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        """Undo what an interrupt has left half done."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 def _private(source: sqlite3.Connection | None = None) -> sqlite3.Connection:
@@ -204,8 +259,14 @@ def _private(source: sqlite3.Connection | None = None) -> sqlite3.Connection:
         connection.executescript(f"{_LAYOUT} PRAGMA user_version = {VERSION};")
     else:
         source.backup(connection)
-        source.close()
     return connection
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as SQLite holds it: an integer of more than 64 bits is a float."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)
+    return value
 
 
 def _is_sealed(path: Path) -> bool:
@@ -229,8 +290,13 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _as_os_error(error: sqlite3.OperationalError, path: Path) -> OSError:
-    """Raise SQLite's error of a full or read-only disk as the system's error."""
-    full = "full" in str(error) or "disk I/O" in str(error)
-    number = errno.ENOSPC if full else errno.EROFS if "readonly" in str(error) else errno.EIO
+def _is_full(error: sqlite3.Error) -> bool:
+    return "full" in str(error) or "disk I/O" in str(error)
+
+
+def _as_os_error(error: sqlite3.Error, path: Path) -> OSError:
+    """Return SQLite's error of a full or read-only disk as the system's error."""
+    number = (
+        errno.ENOSPC if _is_full(error) else errno.EROFS if "readonly" in str(error) else errno.EIO
+    )
     return OSError(number, f"{error}", str(path))

@@ -86,17 +86,19 @@ class Plan:
         return self.goals | set(self.artefacts)
 
 
-def save_plan(path: Path, plan: Plan, out: str) -> None:
+def save_plan(path: Path, plan: Plan, out: str, place: str = "") -> None:
     """Write what tells whether a study is finished, and which steps it uses.
 
     Args:
         path: the file.
         plan: of the study.
         out: the folder of its results, relative to the store.
+        place: the same folder, absolute: one of the two leads there when either is moved.
     """
     content = json.dumps(
         {
             "out": out,
+            "place": place,
             "signature": plan.signature,
             "settings": plan.settings,
             "cells": [[c.name, c.key, c.columns, c.models, c.goals, c.trained] for c in plan.cells],
@@ -107,8 +109,8 @@ def save_plan(path: Path, plan: Plan, out: str) -> None:
     write_text(path, f"{digest}\n{content}\n")
 
 
-def read_plan(path: Path) -> tuple[Plan, str] | None:
-    """Read a file's plan, without steps, and folder of results; None if it is not whole."""
+def read_plan(path: Path) -> tuple[Plan, tuple[str, ...]] | None:
+    """Read a file's plan, without steps, and places of its results; None if it is not whole."""
     try:
         digest, _, content = path.read_text(encoding="utf-8").partition("\n")
         content = content.removesuffix("\n")
@@ -120,7 +122,7 @@ def read_plan(path: Path) -> tuple[Plan, str] | None:
             for name, key, columns, models, goals, trained in record["cells"]
         )
         plan = Plan(record["signature"], record["settings"], cells, tuple(record["artefacts"]))
-        return plan, record["out"]
+        return plan, tuple(filter(None, (record["out"], record.get("place"))))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -29,6 +29,9 @@ from modiva.studies.steps.rows import condition_columns
 from modiva.studies.steps.train import TrainJob, train_jobs
 from modiva.training import Prepared, load_corpus, prepare, resolve
 
+# Of a pattern: all measures of it are then finite in double precision.
+MOST_SECRETS = 10**300
+
 
 def plan_study(study: Study) -> Plan:
     """Check a study against its corpora and name its steps.
@@ -209,6 +212,11 @@ def check_condition(condition: Condition, corpus: Corpus, patterns: Sequence[Pat
             raise ModivaError(
                 f"--pattern {pattern.name} has {pattern.size} secrets, fewer than the {needed} "
                 "that --secrets and --controls ask for: take longer slots or fewer controls"
+            )
+        if pattern.size > MOST_SECRETS:
+            raise ModivaError(
+                f"--pattern {pattern.name} has more than 10^300 secrets, too many for any measure: "
+                "take fewer slots, or ones of fewer words"
             )
     if condition.label not in ("random", "new", *corpus.intents):
         raise ModivaError(

@@ -3,13 +3,16 @@
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from modiva.errors import ModivaError
+from modiva.files import is_held
+from modiva.studies.folder import MARKER, is_empty, is_store
 from modiva.studies.plan import Plan, read_plan
 from modiva.studies.sources import signature
 from modiva.studies.spec import AuditSpec, Study, content_key
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS_FILE = "settings.json"
+# Names the study file that the results are of.
+SOURCE_FILE = "source.txt"
+AUDIT = "modiva audit"  # in place of a file, of settings that are flags
+T = TypeVar("T")
 
 
 class Plans(Protocol):
@@ -73,21 +80,34 @@ class Results:
         """Return the keys of finished steps whose rows are the study's."""
         return self.plan.goals & finished_steps(self.store)
 
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of the file of every finished step of the study, by key."""
+        found = self._read(lambda: self.store.index.digests())
+        return {key: found[key] for key in sorted(self.plan.goals & found.keys())}
+
+    def confirm(self) -> None:
+        """Compare rows and files of all steps, before the rows are published."""
+        self._read(lambda: self.store.confirm(self.plan.keys()))
+
     def frame(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return the rows of finished cells, one per canary and control; none without an attack."""
         from modiva.studies.frame import study_frame
 
-        try:
-            return study_frame(self.store, self.plan, columns)
-        finally:
-            self.store.close()
+        return self._read(lambda: study_frame(self.store, self.plan, columns))
 
     def models(self) -> "pd.DataFrame":
         """Return one row per trained model of all cells."""
         from modiva.studies.frame import models_frame
 
+        return self._read(lambda: models_frame(self.store, self.plan))
+
+    def _read(self, task: Callable[[], T]) -> T:
+        """Read from the index; one that SQLite cannot read is rebuilt, and read again."""
         try:
-            return models_frame(self.store, self.plan)
+            return task()
+        except sqlite3.Error as error:
+            self.store.rebuild(error)
+            return task()
         finally:
             self.store.close()
 
@@ -95,32 +115,34 @@ class Results:
         """Return one row per attack on a pool, or per sentence of one; none without a pool."""
         from modiva.studies.frame import pools_frame
 
-        try:
-            return pools_frame(self.store, self.plan, kind)
-        finally:
-            self.store.close()
+        return self._read(lambda: pools_frame(self.store, self.plan, kind))
 
 
 @contextmanager
-def open_results(study: Study, out: Path, store: Path | None = None) -> Iterator[Results]:
+def open_results(
+    study: Study, out: Path, store: Path | None = None, publish: bool = False
+) -> Iterator[Results]:
     """Yield what earlier runs left; planned anew only where settings, data or code have changed.
 
     Args:
         study: as it was run.
         out: folder of the results.
         store: folder of the steps; default `out`.
+        publish: the results are written to `out`, which must be those of this study.
 
     Raises:
-        ModivaError: no run has left anything.
+        ModivaError: no run has left anything, or `out` is of other settings.
     """
     home = Store(out if store is None else store)
     if not home.is_store():
-        what = "is no store of a study" if home.folder.is_dir() else "is not there"
+        what = f"has no {MARKER}, so it is no store of a study"
         raise ModivaError(
-            f"{home.folder} {what}: run the study first, or name its results with --out and its "
-            "store with --store"
+            f"{home.folder} {what if home.folder.is_dir() else 'is not there'}: run the study "
+            "first, or name its results with --out and its store with --store"
         )
     plans = StudyPlans(study)
+    if publish and not check_folder(out, home, plans.settings, change=True):
+        raise ModivaError(f"{out} holds results of other settings, or none: run the study first")
     try:
         yield Results(known_plan(home, out, plans.signature) or plans.make(), home)
     finally:
@@ -129,50 +151,22 @@ def open_results(study: Study, out: Path, store: Path | None = None) -> Iterator
 
 def finished_steps(store: Store) -> set[str]:
     """Return keys of finished steps; changed files are checked, unless a run holds the store."""
-    if not store.is_store():
-        return set()
-    try:
-        with store.locked():
-            return store.finished()
-    except (ModivaError, OSError):  # a run is going on, or the folder cannot be written
+    if is_held(store.folder):
         return {key for key, _ in store.stamps()}
+    return store.finished()
 
 
-def collect(store: Store, *, targets: bool = False, dry_run: bool = False) -> tuple[int, int]:
-    """Remove what no study uses; return the steps and bytes that were, or would be, removed.
-
-    A study is one that ran with this store and whose folder of results is still there.
+def check_folder(
+    out: Path, store: Store, settings: Mapping[str, Any], change: bool, source: str = AUDIT
+) -> bool:
+    """Return whether `out` holds this study already.
 
     Args:
-        store: the store.
-        targets: also remove the artefacts of steps that are used.
-        dry_run: only count.
-
-    Raises:
-        ModivaError: no store, one in use, or a study whose plan cannot be read.
-    """
-    if not store.is_store():
-        raise ModivaError(f"{store.folder} is no store of a study: name the folder that holds one")
-    with store.locked():
-        used: set[str] = set()
-        gone: list[Path] = []
-        for path in sorted((store.folder / "studies").glob("*.json")):
-            found = read_plan(path)
-            if found is None:
-                raise ModivaError(f"{path} is damaged: run its study again first, then gc")
-            plan, out = found
-            if (store.folder / out / SETTINGS_FILE).is_file():
-                used |= plan.keys()
-            else:
-                gone.append(path)
-        if not dry_run:
-            for path in gone:
-                path.unlink()
-        return store.remove(used, targets=targets, dry_run=dry_run)
-
-
-def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: bool) -> bool:
-    """Return whether `out` holds this study already.
+        out: folder of the results.
+        store: of its steps.
+        settings: of the study.
+        change: whether they may replace others.
+        source: what the study stands in; results of another one are not replaced.
 
     Raises:
         ModivaError: it holds another study's results, or something else, and so must not be used.
@@ -183,17 +177,11 @@ def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: b
         raise ModivaError(f"--store {store.folder} is not empty and is no store: name another")
     path = out / SETTINGS_FILE
     if not path.exists():
-        if out.is_dir() and any(p.name != ".lock" for p in out.iterdir()) and not store.is_store():
+        if not is_empty(out) and not is_store(out):
             raise ModivaError(f"--out {out} is not empty and holds no study: name another folder")
         return False
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModivaError(f"{path} cannot be read ({error}): name another --out") from error
-    if not isinstance(known, dict):
-        raise ModivaError(f"{path} is not a study's settings: name another --out")
-    several = "grids" in known or "grids" in settings
-    if not change and not several and known.keys() != settings.keys():
+    known = _known_settings(path)
+    if not change and not {"grids"} & {*known, *settings} and known.keys() != settings.keys():
         odd = sorted(known.keys() ^ settings.keys())
         raise ModivaError(
             f"--out {out} holds results of another version of modiva, which has other settings "
@@ -206,7 +194,39 @@ def check_folder(out: Path, store: Store, settings: Mapping[str, Any], change: b
             f"--out {out} holds results of other settings ({name} was {known.get(name)!r}, now "
             f"{settings.get(name)!r}): name another folder, remove it, or let --change replace them"
         )
+    if changed:
+        _check_own(path, known, settings, source)
     return not changed
+
+
+def _known_settings(path: Path) -> dict[str, Any]:
+    """Return the settings of the study whose results are in a folder."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModivaError(f"{path} cannot be read ({error}): name another --out") from error
+    if not isinstance(known, dict):
+        raise ModivaError(f"{path} is not a study's settings: name another --out")
+    return known
+
+
+def _check_own(
+    path: Path, known: Mapping[str, Any], settings: Mapping[str, Any], source: str
+) -> None:
+    """Raise unless settings that are to be replaced are an older self of the study."""
+    # A grid of any version has more than half of the settings of every other.
+    alike = len(known.keys() & settings.keys()) > len(known) // 2
+    if not alike and "grids" not in known and "grids" not in settings:
+        raise ModivaError(f"{path} is not a study's settings: name another --out")
+    try:
+        other = (path.parent / SOURCE_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return
+    if source != AUDIT and other != source and (other == AUDIT or Path(other).is_file()):
+        raise ModivaError(
+            f"--out {path.parent} holds the results of {other}: name another --out for {source}, "
+            "or remove the folder"
+        )
 
 
 def free_folder(base: Path, settings: Mapping[str, Any]) -> Path:
@@ -223,7 +243,7 @@ def free_folder(base: Path, settings: Mapping[str, Any]) -> Path:
 
 def plan_path(store: Store, out: Path) -> Path:
     """Return the file of the plan of the study whose results are in `out`."""
-    place = os.path.relpath(out, store.folder)
+    place = os.path.relpath(out.resolve(), store.folder.resolve())
     name = "self" if place == "." else content_key(place)
     return store.folder / "studies" / f"{name}.json"
 

@@ -2,18 +2,22 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from modiva.errors import ModivaError
-from modiva.files import write_json
+from modiva.files import write_json, write_text
+from modiva.published import withdraw
 from modiva.studies.engines.debug import DebugEngine
 from modiva.studies.engines.local import LocalEngine, end_unguarded
 from modiva.studies.engines.task import Engine
 from modiva.studies.plan import save_plan
 from modiva.studies.results import (
+    AUDIT,
     SETTINGS_FILE,
+    SOURCE_FILE,
     Plans,
     Results,
     StudyPlans,
@@ -81,6 +85,8 @@ def run_study(
     device: str = "auto",
     progress: bool = True,
     change: bool = False,
+    source: Path | None = None,
+    finish: Callable[[StudyResult], None] | None = None,
 ) -> StudyResult:
     """Run every step of `study` that the store does not hold yet.
 
@@ -92,6 +98,8 @@ def run_study(
         device: `auto`, `cpu` or `cuda`.
         progress: show how far it is on standard error.
         change: let the study replace one of other settings in `out`.
+        source: file of the study; results of another file are not replaced.
+        finish: called with the result while the folders are held, to publish it.
 
     Raises:
         ModivaError: bad settings, a folder of other settings or of something else, or one in use;
@@ -102,7 +110,15 @@ def run_study(
     if isinstance(study, AuditSpec):
         study = Study((study,))
     return run_plan(
-        StudyPlans(study), out, engine, store=store, device=device, progress=progress, change=change
+        StudyPlans(study),
+        out,
+        engine,
+        store=store,
+        device=device,
+        progress=progress,
+        change=change,
+        source=source,
+        finish=finish,
     )
 
 
@@ -115,6 +131,8 @@ def run_plan(
     device: str = "auto",
     progress: bool = True,
     change: bool = False,
+    source: Path | None = None,
+    finish: Callable[[StudyResult], None] | None = None,
 ) -> StudyResult:
     """Run a plan of any steps; see `run_study`."""
     end_unguarded()
@@ -122,36 +140,36 @@ def run_plan(
     require(engine.workers >= 1, "--workers", engine.workers, "1 or more")
     out = Path(out)
     home = Store(out if store is None else store)
+    name = AUDIT if source is None else str(source.resolve())
     try:
-        known = check_folder(out, home, plans.settings, change)
+        check_folder(out, home, plans.settings, change, name)
     except ModivaError:
         plans.make()  # what is wrong with the settings is said before what is wrong with a folder
         raise
     plan = known_plan(home, out, plans.signature)
     if plan is None or not plan.goals <= _recorded(home):
         plan = plans.make()  # everything is checked before a folder is touched
-    with home.locked():
-        if not known:
+    with home.locked(), home.results(out):
+        if not check_folder(out, home, plans.settings, change, name):
+            withdraw(out)
+            write_text(out / SOURCE_FILE, f"{name}\n")
             write_json(out / SETTINGS_FILE, plans.settings)
         if not plan.steps and not plan.goals <= home.finished():
             plan = plans.make()
-        save_plan(plan_path(home, out), plan, os.path.relpath(out, home.folder))
+        path = plan_path(home, out)
+        place = os.path.relpath(out.resolve(), home.folder.resolve())
+        save_plan(path, plan, place, str(out.resolve()))
         reused, computed = len(plan.cells), 0
         failed: tuple[tuple[str, Path], ...] = ()
         if plan.steps:
             schedule = Schedule(plan, home, device)
             reused = schedule.reused
             schedule.run(engine.start(home.scratch), progress)
-            computed = schedule.computed
-            failed = tuple(
-                (
-                    cell.name,
-                    next(schedule.failed[key] for key in cell.goals if key in schedule.failed),
-                )
-                for cell in plan.cells
-                if any(key in schedule.failed for key in cell.goals)
-            )
-    return StudyResult(plan, home, reused, failed, computed, time.perf_counter() - started)
+            computed, failed = schedule.computed, schedule.failed_cells()
+        result = StudyResult(plan, home, reused, failed, computed, time.perf_counter() - started)
+        if finish is not None:
+            finish(result)
+    return result
 
 
 def _recorded(store: Store) -> set[str]:

@@ -54,6 +54,14 @@ class Schedule:
         """Cells that need no work."""
         return sum(not keys for keys in self._left.values())
 
+    def failed_cells(self) -> tuple[tuple[str, Path], ...]:
+        """Return name and file of the error of every cell that failed."""
+        return tuple(
+            (cell.name, next(self.failed[key] for key in cell.goals if key in self.failed))
+            for cell in self._plan.cells
+            if any(key in self.failed for key in cell.goals)
+        )
+
     def run(self, engine: Engine, progress: bool) -> None:
         """Run all that is to be done; `failed` and `computed` tell what came of it."""
         models = sum(cell.models for cell in self._plan.cells)

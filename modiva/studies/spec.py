@@ -31,6 +31,8 @@ MOST_CELLS = 10_000
 FEWEST_POOLED = 4
 # Attacks of a study that names none: the published one, and of up to so many secrets all scored.
 PUBLISHED, ENUMERATED = "parikh2022", 20_000
+# Seeds of models, up to 100,000 times as large, are then whole numbers in double precision too.
+MOST_SEED = 2**32 - 1
 # Noise multipliers of a study that asks for neither noise nor epsilon.
 DEFAULT_NOISE = (0.0, 1.0, 4.0)
 
@@ -148,11 +150,14 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
             if len(set(values)) != len(values):
                 raise ModivaError(f"--{name} {' '.join(map(str, values))} names a value twice")
         positive(self, "epsilon", flags=True)
-        at_least(self, 0, "noise", "seed", "sentences", flags=True)
+        at_least(self, 0, "noise", "sentences", flags=True)
         at_least(self, 1, "models", "secrets", "controls", "shadows", flags=True)
-        for name, most in (("models", MOST_MODELS), ("shadows", MOST_MODELS), ("stack", STACK)):
+        for name, least, most in (
+            ("models", 1, MOST_MODELS), ("shadows", 1, MOST_MODELS), ("stack", 1, STACK),
+            ("seed", 0, MOST_SEED),
+        ):  # fmt: skip
             value = getattr(self, name)
-            require(1 <= value <= most, f"--{name}", value, f"1 to {most}")
+            require(least <= value <= most, f"--{name}", value, f"{least} to {most}")
         pool = self.membership
         allowed = pool == 0 or FEWEST_POOLED <= pool <= MOST_MODELS
         require(allowed, "--membership", pool, f"0, or {FEWEST_POOLED} to {MOST_MODELS} models")

@@ -1,5 +1,6 @@
 """Where finished steps are kept: named by content, whole or not at all, one run a folder.
 
+    STORE/.modiva-store         tells it from a folder of something else
     STORE/steps/ab/KEY.json     a finished step: its rows and the checksums of its artefact
     STORE/artefacts/ab/KEY/     files that other steps read, such as trained targets
     STORE/studies/NAME.json     the steps of every study that uses the store
@@ -7,30 +8,29 @@
     STORE/index.sqlite          the same rows to count and to add up; rebuilt from steps/
     STORE/scratch/              what is not finished; emptied by the next run
 
-A step is finished when its file in steps/ is whole, which is written last. The index is a copy: a
+Nothing but the run that holds a store changes it, and it removes only files that it has named. A
+step is finished when its file in steps/ is whole, which is written last. The index is a copy: a
 file that is new, gone or changed since it was indexed is seen by its size and time of change (only
 compared for equality, so no clock has to be right), read again and checked by its SHA-256.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
-import re
-import shutil
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modiva.errors import ModivaError
-from modiva.studies.engines.task import Outcome
+from modiva.files import exclusive
+from modiva.studies import folder as own
+from modiva.studies.engines.task import Outcome, is_value
 from modiva.studies.index import Index, Stamp
 
 logger = logging.getLogger(__name__)
-
-_KEY = re.compile(r"[0-9a-f]{24}")
 
 
 class Store:
@@ -47,53 +47,65 @@ class Store:
             raise ModivaError(f"--out {folder} is a file: name a folder")
         self.scratch = self.folder / "scratch"
         self._index: Index | None = None
-        self._holds = False  # the lock
+        self._holds = False  # the store
+        self._held: set[Path] = set()  # folders of results
 
     @property
     def index(self) -> Index:
         """The index, opened when it is first asked for, which says what the files say."""
         if self._index is None:
-            return self._open()
-        return self._index
-
-    def _open(self) -> Index:
-        self._index = Index(self.folder / "index.sqlite")
-        self.refresh()
+            try:
+                self._index = Index(self.folder / "index.sqlite")
+                self.refresh()
+            except sqlite3.Error as error:
+                self.rebuild(error)
+        assert self._index is not None
         return self._index
 
     @contextmanager
     def locked(self) -> Iterator["Store"]:
-        """Hold the folder for one run; a second run is refused, not mixed in."""
-        # `studies` comes first: it is what tells a store from a folder of something else.
-        (self.folder / "studies").mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ModivaError(
-                    f"--out {self.folder} is in use by another run: wait for it, or name another"
-                ) from error
+        """Hold the folder for one run, which makes it a store; a second run is refused."""
+        with exclusive(self.folder):
             self.close()
-            shutil.rmtree(self.scratch, ignore_errors=True)
-            self.scratch.mkdir()
-            for left in self.folder.glob("index.sqlite-*"):  # beside an index of an older version
-                left.unlink()
+            own.mark(self.folder)
             self._holds = True
+            self._held.add(self.folder.resolve())
             try:
-                self._open()
+                _ = self.index
                 yield self
             finally:
                 try:
                     self._save()
                 finally:
                     self._holds = False
+                    self._held.clear()
                     self.close()
 
+    @contextmanager
+    def results(self, out: Path) -> Iterator[None]:
+        """Hold a folder of results, which is often the store's own, while they are written."""
+        if out.resolve() in self._held:
+            yield
+            return
+        with exclusive(out):
+            self._held.add(out.resolve())
+            try:
+                yield
+            finally:
+                self._held.discard(out.resolve())
+
     def close(self) -> None:
-        """Close the index; it opens again by itself."""
-        if self._index is not None:
+        """Close the index, which opens again by itself; a run that holds the store keeps it."""
+        if self._index is not None and not self._holds:
             self._index.close()
             self._index = None
+
+    def rebuild(self, doubt: object) -> None:
+        """Read every step again into an empty index, for one that is not to be believed."""
+        if self._index is not None:
+            self._index.close()
+        self._index = Index(self.folder / "index.sqlite", doubt=f"cannot be read ({doubt})")
+        self.refresh()
 
     def _save(self) -> None:
         """Keep the index; a disk that has no room for it loses nothing but time."""
@@ -103,62 +115,93 @@ class Store:
             except OSError as error:
                 logger.warning("%s cannot be kept: %s", self.folder / "index.sqlite", error)
 
-    def refresh(self, verify: bool = False) -> int:
-        """Make the index say what the files say; return the number of damaged steps.
+    def refresh(self) -> None:
+        """Make the index say what the files say, where their size or time of change is another.
 
         Damaged steps are removed by the run that holds the folder, and left out by others.
+        """
+        known, found = self.index.stamps(), dict(self.stamps())
+        self.index.drop([key for key in known if key not in found])
+        for key, stamp in found.items():
+            if known.get(key) != stamp:
+                self._reread(key, stamp)
+
+    def confirm(self, keys: Iterable[str]) -> None:
+        """Compare steps with their files, by checksum and number of rows; what differs is re-read.
 
         Args:
-            verify: read and check every file, artefacts too, not only what changed.
+            keys: of finished steps; one whose file is damaged is not finished from then on.
         """
-        known = {} if verify else self.index.stamps()
-        found = dict(self.stamps())
-        self.index.drop(key for key in self.index.stamps() if key not in found)
-        damaged = 0
-        for key, stamp in found.items():
-            if known.get(key) == stamp:
-                continue
-            record = self.read(key)
-            if record is None or (verify and not self.intact(key, record)):
-                if self._holds:
-                    self.discard(key)
-                self.index.drop([key])
-                damaged += 1
-            else:
-                self.index.add(record, stamp)
-        return damaged
+        known = self.index.digests()
+        for key in sorted(self.finished() & set(keys)):
+            if known.get(key) != self._digest(key):
+                logger.warning("%s: its rows in the index are others, and read again", key)
+                self._reread(key)
 
-    def verify(self) -> int:
-        """Check every file against its checksum; return how many steps were damaged.
+    def verify(self) -> tuple[int, int]:
+        """Check every file against its checksum, artefacts too, and every row of the index.
+
+        Returns:
+            How many steps were damaged, and of how many others the index had other rows.
 
         Raises:
-            ModivaError: a run holds the store.
+            ModivaError: no store, or a run holds it.
         """
+        own.check_store(self.folder)
         with self.locked():
-            return self.refresh(verify=True)
+            damaged = differing = 0
+            for key, stamp in dict(self.stamps()).items():
+                record = self.read(key)
+                if record is None or not self.intact(key, record):
+                    self.discard(key)
+                    damaged += 1
+                elif not self.index.holds(record):
+                    self._reread(key, stamp)
+                    differing += 1
+            return damaged, differing
+
+    def _reread(self, key: str, stamp: Stamp | None = None) -> None:
+        """Put into the index what the file of a step says."""
+        found = self._load(key)
+        if found is not None:
+            self.index.add(found[0], stamp or _stamp(self._record(key).stat()), found[1])
+        elif self._holds:
+            self.discard(key)
+        else:
+            self.index.drop([key])
 
     def stamps(self) -> Iterator[tuple[str, Stamp]]:
         """Return every file of a step with its size and time of change."""
-        for part in _folders(self.folder / "steps"):
-            for entry in os.scandir(part.path):
-                key = entry.name.removesuffix(".json")
-                if _KEY.fullmatch(key) and entry.is_file():
-                    yield key, _stamp(entry.stat())
+        for key, entry in own.keyed(self.folder / "steps", ".json"):
+            if entry.is_file():
+                yield key, _stamp(entry.stat())
 
     def read(self, key: str) -> dict[str, Any] | None:
         """Return the record of a finished step, or None; a damaged file is reported, and None."""
+        found = self._load(key)
+        return None if found is None else found[0]
+
+    def _load(self, key: str) -> tuple[dict[str, Any], str] | None:
+        """Return the record of a finished step and the SHA-256 of its file."""
         path = self._record(key)
         try:
-            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            content = path.read_bytes()
+            record: dict[str, Any] = json.loads(content)
             checksum = record.pop("checksum")
             if record["key"] == key and checksum == _checksum(record) and _is_record(record):
-                return record
+                return record, hashlib.sha256(content).hexdigest()
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         logger.warning("%s is damaged: its step is computed again", path)
         return None
+
+    def _digest(self, key: str) -> str | None:
+        try:
+            return hashlib.sha256(self._record(key).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
 
     def finished(self) -> set[str]:
         """Return the keys of all finished steps."""
@@ -169,7 +212,7 @@ class Store:
         if outcome.folder is not None:
             target = self.artefact(outcome.key)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
+            own.remove(target)
             outcome.folder.rename(target)
         record = {
             "key": outcome.key,
@@ -179,16 +222,25 @@ class Store:
             "rows": outcome.rows,
         }
         path = self._record(outcome.key)
-        self._write(path, json.dumps({**record, "checksum": _checksum(record)}, allow_nan=False))
+        text = json.dumps({**record, "checksum": _checksum(record)}, allow_nan=False)
+        self._write(path, text)
         self._failure(outcome.key).unlink(missing_ok=True)
-        self.index.add(record, _stamp(path.stat()))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        try:
+            self.index.add(record, _stamp(path.stat()), digest)
+        except sqlite3.Error as error:
+            self.rebuild(error)
 
     def artefact(self, key: str) -> Path:
         """Return the folder of a step's artefact."""
         return self.folder / "artefacts" / key[:2] / key
 
     def intact(self, key: str, record: Mapping[str, Any] | None = None) -> bool:
-        """Return whether a step is finished and every file of its artefact is as it was written."""
+        """Return whether a step is finished and every file of its artefact is as it was written.
+
+        Raises:
+            OSError: a file is there and cannot be read, which is no damage.
+        """
         record = record or self.read(key)
         if record is None:
             return False
@@ -198,7 +250,7 @@ class Store:
             try:
                 with path.open("rb") as file:
                     sound = inside and hashlib.file_digest(file, "sha256").hexdigest() == checksum
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 sound = False
             if not sound:
                 logger.warning("%s is damaged or gone: its step is computed again", path)
@@ -208,7 +260,7 @@ class Store:
     def discard(self, key: str) -> None:
         """Remove a step and its artefact."""
         self._record(key).unlink(missing_ok=True)
-        shutil.rmtree(self.artefact(key), ignore_errors=True)
+        own.remove(self.artefact(key))
         self.index.drop([key])
 
     def failure(self, key: str) -> str | None:
@@ -221,8 +273,8 @@ class Store:
 
     def failures(self) -> set[str]:
         """Return the keys of the steps that failed when they were last tried."""
-        folder = self.folder / "failed"
-        return {path.stem for path in folder.glob("*.txt")} if folder.is_dir() else set()
+        found = (self.folder / "failed").glob("*.txt")
+        return {path.stem for path in found if own.KEY.fullmatch(path.stem)}
 
     def write_failure(self, key: str, text: str) -> Path:
         """Keep the error of a step that failed."""
@@ -230,13 +282,11 @@ class Store:
 
     def is_empty(self) -> bool:
         """Return whether there is nothing in the folder, or no folder."""
-        return not self.folder.is_dir() or not any(
-            path.name != ".lock" for path in self.folder.iterdir()
-        )
+        return own.is_empty(self.folder)
 
     def is_store(self) -> bool:
         """Return whether the folder was made by a run."""
-        return (self.folder / "studies").is_dir()
+        return own.is_store(self.folder)
 
     def remove(
         self, keep: set[str], *, targets: bool = False, dry_run: bool = False
@@ -250,12 +300,11 @@ class Store:
             dry_run: only count.
         """
         freed = 0
-        for part in _folders(self.folder / "artefacts"):
-            for entry in _folders(Path(part.path)):
-                if targets or entry.name not in keep:
-                    freed += _size(Path(entry.path))
-                    if not dry_run:
-                        shutil.rmtree(entry.path)
+        for key, entry in own.keyed(self.folder / "artefacts"):
+            if targets or key not in keep:
+                freed += _size(Path(entry.path))
+                if not dry_run:
+                    own.remove(Path(entry.path))
         unused = self.finished() - keep
         freed += sum(self._record(key).stat().st_size for key in unused)
         if not dry_run:
@@ -277,7 +326,7 @@ class Store:
         return part.replace(path)
 
     def _record(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
+        if not own.KEY.fullmatch(key):
             raise ModivaError(f"{key!r} is not the key of a step: {self.folder} is damaged")
         return self.folder / "steps" / key[:2] / f"{key}.json"
 
@@ -285,12 +334,9 @@ class Store:
         return self.folder / "failed" / f"{key}.txt"
 
 
-def _folders(path: Path) -> Iterator[os.DirEntry[str]]:
-    if path.is_dir():
-        yield from (entry for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False))
-
-
 def _size(folder: Path) -> int:
+    if folder.is_symlink():
+        return 0
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
@@ -302,17 +348,10 @@ def _is_record(record: Mapping[str, Any]) -> bool:
     """Return whether the values are those of a step; a checksum shows only that none changed."""
     rows, files = record["rows"], record["files"]
     return (
-        all(_is_value(value) for row in rows for value in row.values())
+        all(is_value(value) for row in rows for value in row.values())
         and all(isinstance(text, str) for text in (record["kind"], *files, *files.values()))
         and isinstance(record["seconds"], float | int)
     )
-
-
-def _is_value(value: Any) -> bool:
-    """Return whether a table can hold a value."""
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**63
-    return value is None or isinstance(value, str | float)
 
 
 def _checksum(record: Mapping[str, Any]) -> str:

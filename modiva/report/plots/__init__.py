@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 
 from modiva.files import write_json
+from modiva.report.plots._headless import mpl
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.epsilons import by_claim
 from modiva.report.plots.exposures import distributions

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -111,7 +112,13 @@ class LocalEngine(Engine):
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs,), name=_WORKER, daemon=True)
-        process.start()
+        # Ctrl-C reaches every process of a terminal: workers inherit that it waits, and the run
+        # that ends them is the only one to say so.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that the end of the process closes the pipe
         worker = _Worker(process, ours)
         self._workers.append(worker)

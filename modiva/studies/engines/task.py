@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ Rows = list[dict[str, Any]]
 
 # A task whose worker died is given to another one this often before it counts as failed.
 ATTEMPTS = 3
+_MOST = 2**1023  # integers from here on are no float
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -110,6 +112,7 @@ def perform(task: Task, inputs: Mapping[str, Path], scratch: Path) -> Iterator[O
         try:
             out.mkdir()
             rows = job(Context(inputs, out, task.device, shared))
+            _check(rows)
             files = {path: _sha256(out / path) for path in sorted(_files(out))}
         except Exception as error:
             shutil.rmtree(out, ignore_errors=True)
@@ -119,6 +122,23 @@ def perform(task: Task, inputs: Mapping[str, Path], scratch: Path) -> Iterator[O
             out.rmdir()
         seconds = time.perf_counter() - started
         yield Outcome(key, rows, seconds, folder=out if files else None, files=files)
+
+
+def is_value(value: Any) -> bool:
+    """Return whether a row can hold a value: a number as a float at least, a text as UTF-8."""
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, int):
+        return -_MOST < value < _MOST
+    return value is None or (isinstance(value, float) and math.isfinite(value))
+
+
+def _check(rows: Rows) -> None:
+    """Raise on a value that no table can hold, so that its step fails and not its study."""
+    for row in rows:
+        for name, value in row.items():
+            if not is_value(value):
+                raise ValueError(f"a row's {name} is {value!r:.80}, which a table cannot hold")
 
 
 def _files(folder: Path) -> Iterator[str]:

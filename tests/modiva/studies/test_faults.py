@@ -274,7 +274,7 @@ def test_rows_of_a_run_that_goes_on_are_read_beside_it(finished, synthetic):
         {"rows": 5},
         {"rows": [5]},
         {"rows": [{"exact": [1]}]},
-        {"rows": [{"exact": 2**70}]},
+        {"rows": [{"exact": 2**1023}]},
         {"files": ["a"]},
         {"files": {"model": 1}},
         {"kind": None},

@@ -1,6 +1,7 @@
 """The store: its studies share it, its garbage is found, its rows come back as they were."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,8 @@ import pytest
 
 from modiva.errors import ModivaError
 from modiva.studies.engines.task import Outcome
-from modiva.studies.results import collect, finished_steps
+from modiva.studies.garbage import collect
+from modiva.studies.results import finished_steps
 from modiva.studies.store import Store
 
 KEY = "0123456789abcdef01234567"
@@ -25,6 +27,14 @@ def synthetic():
     import synthetic
 
     return synthetic
+
+
+def _state(folder):
+    """Everything in a folder: name, kind, content, time of change."""
+    return {
+        path: (path.is_symlink(), path.is_file() and path.read_bytes(), path.lstat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 def test_what_is_written_is_read_and_indexed(tmp_path):
@@ -90,18 +100,22 @@ def test_studies_of_one_store_share_steps_and_gc_removes_what_none_uses(tmp_path
     assert run("one", ("a",)).computed == 10
     assert run("two", ("a", "b")).computed == 5
     assert collect(Store(store)) == (0, 0)
-    (tmp_path / "two" / "settings.json").unlink()
-    (tmp_path / "two").rmdir()
-    count, size = collect(Store(store), dry_run=True)
+    shutil.rmtree(tmp_path / "two")
+    for dry_run in (True, False):
+        with pytest.raises(ModivaError, match=r"not found in .*two.*--gone"):
+            collect(Store(store), dry_run=dry_run)
+    before = _state(tmp_path)
+    count, size = collect(Store(store), dry_run=True, gone=True)
     assert (count, size > 0) == (5, True)
-    assert collect(Store(store)) == (count, size)
+    assert _state(tmp_path) == before
+    assert collect(Store(store), gone=True) == (count, size)
     assert collect(Store(store)) == (0, 0)
     assert run("one", ("a",)).computed == 0
     _, size = collect(Store(store), targets=True)
     assert size > 0
     assert run("one", ("a",)).computed == 0
     assert run("three", ("a", "b")).computed == 5 + 5  # attacked, and trained for it again
-    assert Store(store).verify() == 0
+    assert Store(store).verify() == (0, 0)
 
 
 def test_gc_removes_nothing_where_it_cannot_know(tmp_path, synthetic):
@@ -125,7 +139,7 @@ def test_verify_finds_damage_that_size_and_time_do_not_show(tmp_path, synthetic)
         stat = path.stat()
         path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert Store(out).verify() == 2
+    assert Store(out).verify() == (2, 0)
     assert synthetic.run(out, 4).frame().equals(rows)
 
 
