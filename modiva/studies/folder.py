@@ -28,11 +28,15 @@ def is_store(folder: Path) -> bool:
     Its marker says so. A store of version 0.2 or older has none: there it is the plan of a study,
     which begins with the SHA-256 of the rest of its file.
     """
+    return _is_marked(folder) or any(_is_sealed(path) for path in plan_files(folder))
+
+
+def _is_marked(folder: Path) -> bool:
     try:
         with (folder / MARKER).open(encoding="utf-8") as file:
-            return file.readline().rstrip("\n") == _FIRST
+            return file.readline(len(_FIRST) + 1).rstrip("\n") == _FIRST
     except (OSError, ValueError):
-        return any(_is_sealed(path) for path in plan_files(folder))
+        return False
 
 
 def check_store(folder: Path) -> None:
@@ -63,7 +67,7 @@ def mark(folder: Path) -> None:
                 remove(Path(entry.path))
         for name in _OLDER_INDEX:
             (folder / name).unlink(missing_ok=True)
-    if not (folder / MARKER).exists():
+    if not _is_marked(folder):
         write_text(folder / MARKER, f"{_FIRST}\n{_REST}\n")
     (folder / "studies").mkdir(exist_ok=True)
     (folder / "scratch").mkdir(exist_ok=True)
