@@ -4,6 +4,7 @@ import csv
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -227,17 +228,52 @@ def _fetch(store: pooch.Pooch, file: PinnedFile) -> None:
     # Pooch makes missing folders itself, but two threads may then make the same one.
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        store.fetch(file.address, downloader=pooch.HTTPDownloader(timeout=30))
+        store.fetch(file.address, downloader=Download(file.size))
     except requests.HTTPError as error:
         raise ModivaError(f"{url} cannot be fetched ({error}): {remedy}") from error
     except requests.RequestException as error:
-        reason = type(error).__name__
+        reason = str(error) if type(error) is requests.Timeout else type(error).__name__
         raise ModivaError(f"{url} cannot be reached ({reason}): {remedy}") from error
     except ValueError as error:
         raise ModivaError(
             f"{url} is not the published file (SHA-256 differs from {file.sha256}): "
             f"the address serves something else; {remedy}"
         ) from error
+
+
+class Download:
+    """Download a file as pooch asks for it, in bounded space and time.
+
+    Args:
+        size: of the published file, in bytes; a longer one is not the file.
+        seconds: that it may take; by default a minute, and what 10 kB a second need.
+    """
+
+    def __init__(self, size: int, seconds: float | None = None) -> None:
+        self.size = size
+        self.seconds = 60 + size / 10_000 if seconds is None else seconds
+
+    def __call__(self, url: str, output: str, _: object) -> None:
+        """Write what `url` serves to `output`.
+
+        Raises:
+            requests.RequestException: it cannot be reached, or is too slow.
+            ValueError: it sends more than the published size.
+        """
+        until = time.monotonic() + self.seconds
+        written = 0
+        with (
+            requests.get(url, stream=True, timeout=30) as response,
+            Path(output).open("wb") as file,
+        ):
+            response.raise_for_status()
+            # As much as there is: a read of a whole block waits for a server that drips.
+            while block := response.raw.read1(2**16, decode_content=True):
+                written += file.write(block)
+                if written > self.size:
+                    raise ValueError(f"{url} sends more than {self.size:,} bytes")
+                if time.monotonic() > until:
+                    raise requests.Timeout(f"{written:,} bytes in {self.seconds:.0f} s")
 
 
 @contextmanager

@@ -119,10 +119,10 @@
     selects.push(box);
   });
 
-  // A spreadsheet runs a cell that begins so; the apostrophe makes it text.
+  // A spreadsheet runs a cell that begins so, in full width too; the apostrophe makes it text.
   function quoted(value) {
     if (typeof value !== "string") return value === null ? "" : String(value);
-    const safe = /^['\s]*[=+\-@=+-@]/.test(value) ? "'" + value : value;
+    const safe = /^['\s]*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(value) ? "'" + value : value;
     return /[",\n\r]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
   }
 

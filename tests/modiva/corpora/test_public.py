@@ -5,14 +5,16 @@ import http.server
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+import requests
 
 from modiva.corpora import Corpus, describe, fetch, load, names, public
-from modiva.corpora.public import PinnedFile
+from modiva.corpora.public import Download, PinnedFile
 from modiva.errors import ModivaError
 
 ROWS = [(f"text {i}, of intent {i % 2}", f"intent_{i % 2}") for i in range(60)]
@@ -25,7 +27,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         del format, args
 
 
-Serve = Callable[[Path], str]
+Serve = Callable[..., str]
 
 
 @pytest.fixture
@@ -34,9 +36,10 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     servers = []
 
-    def start(folder: Path) -> str:
-        handler = partial(Quiet, directory=str(folder))
+    def start(folder: Path, kind: type[Quiet] = Quiet) -> str:
+        handler = partial(kind, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
@@ -137,6 +140,40 @@ def test_an_altered_file_is_refused_and_not_kept(
     with pytest.raises(ModivaError, match=r"SHA-256 differs.*MODIVA_BASE_URL"):
         load("clinc150", cache=tmp_path / "cache", base_url=serve(folder))
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+class Endless(Quiet):
+    """Sends bytes without end, few or many at a time."""
+
+    block, pause = b"x" * 2**16, 0.0
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        while True:
+            try:
+                self.wfile.write(self.block)
+            except OSError:  # the reader has left
+                return
+            time.sleep(self.pause)
+
+
+class Dripping(Endless):
+    block, pause = b"x", 0.05
+
+
+@pytest.mark.parametrize(
+    ("handler", "error", "message"),
+    [(Endless, ValueError, "more than 1,000,000 bytes"), (Dripping, requests.Timeout, "bytes in")],
+)
+def test_a_server_without_end_is_left(
+    serve: Serve, tmp_path: Path, handler: type[Endless], error: type[Exception], message: str
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(error, match=message):
+        Download(10**6, seconds=0.5)(serve(tmp_path, handler), str(tmp_path / "file"), None)
+    assert time.monotonic() - started < 20
+    assert (tmp_path / "file").stat().st_size < 1.2e6
 
 
 def test_a_host_that_cannot_be_reached_is_named_with_the_remedy(tmp_path: Path) -> None:

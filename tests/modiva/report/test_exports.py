@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import re
+from importlib.resources import files
 
 import pandas as pd
 import pytest
@@ -212,3 +213,21 @@ def test_csv_quotes_formulas_everywhere_and_numbers_nowhere(simulated, tmp_path)
     assert {line["secret"] for line in lines} == {"'-1 2"}
     assert {line["drift"] for line in lines} == {"-0.5"}
     assert set(read_rows(rows_file)["corpus"]) == set(begins)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [("=1", True), ("+1", True), ("-1", True), ("@A1", True), (" '=1", True), ("\t1", True),
+     ("\uff1d1", True), ("\uff0b1", True), ("\uff0d1", True), ("\uff201", True),
+     ("20news", False), ("1", False), ("<b>", False), ("?", False), (";", False), ("cnn", False)],
+)  # fmt: skip
+def test_the_page_saves_the_same_cells_quoted_as_the_export_does(simulated, tmp_path, text, quoted):
+    """The expression of the page is one of Python, too."""
+    script = (files("modiva.report") / "page.js").read_text(encoding="utf-8")
+    (expression,) = re.findall(r"const safe = /(.+)/\.test", script)
+    assert expression.isascii()  # signs as escapes: some tool made other signs of them before
+    assert bool(re.match(expression, text)) == quoted
+    rows = simulated(corpora=(text,), targets=("cnn",), patterns=("call",), models=1, noises=(0.0,))
+    (path, _) = export(rows, summarise(rows), {}, tmp_path, ["csv"])
+    with path.open(newline="", encoding="utf-8") as file:
+        assert {row["corpus"] for row in csv.DictReader(file)} == {"'" * quoted + text}
