@@ -1,8 +1,16 @@
 """Uniform draws without replacement from spaces of any size: numpy's stop at 64 bits."""
 
+import hashlib
 from collections.abc import Collection
 
 import numpy as np
+
+
+def generator(seed: int, *purpose: str) -> np.random.Generator:
+    """Return the generator of one purpose, independent of those of all others."""
+    digest = hashlib.sha256("\0".join(purpose).encode()).digest()
+    words = np.frombuffer(digest, dtype="<u4").tolist()
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=words)))
 
 
 def uniform_below(rng: np.random.Generator, bound: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from canaries.documents import (
     check_fields,
@@ -15,6 +15,7 @@ from canaries.documents import (
     words_of,
     write_document,
 )
+from canaries.drawing import generator
 from canaries.patterns import Pattern, compile_pattern
 from canaries.questions import Question
 from canaries.spaces import CanaryError, SecretSpace
@@ -109,6 +110,26 @@ class Ledger:
     def questions(self) -> tuple[Question, ...]:
         """What an attacker knows of each canary."""
         return tuple(Question(canary.id, canary.form, canary.label) for canary in self.canaries)
+
+    def order(
+        self, examples: int, split: Literal["train", "valid"] = "train"
+    ) -> list[int | Canary]:
+        """Return the places of a split: numbers of its examples in order, canaries at random.
+
+        Args:
+            examples: of the split, before planting.
+            split: decides how often each canary stands in it.
+        """
+        copies = [
+            canary
+            for canary in self.canaries
+            for _ in range(canary.repetitions if split == "train" else canary.valid_repetitions)
+        ]
+        total = examples + len(copies)
+        rng = generator(self.seed, "places", split)
+        taken = dict(zip(rng.permutation(total)[: len(copies)].tolist(), copies, strict=True))
+        numbers = iter(range(examples))
+        return [taken[place] if place in taken else next(numbers) for place in range(total)]
 
     def save(self, path: str | Path) -> Path:
         """Write the ledger as JSON, whole or not at all."""

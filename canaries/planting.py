@@ -1,6 +1,5 @@
 """Put canaries into a corpus, and write down what was put there."""
 
-import hashlib
 import itertools
 import logging
 import math
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from canaries.drawing import uniform_below
+from canaries.drawing import generator, uniform_below
 from canaries.ledger import Canary, Ledger
 from canaries.patterns import Pattern
 from canaries.spaces import CanaryError, SecretSpace, suggest
@@ -114,20 +113,29 @@ def plant(
 
     share = len(valid) / len(train) if share_valid else 0.0
     canaries = _canaries(train, valid, plantings, seed, share)
-    copies = [example for c in canaries for example in [(c.text, c.label)] * c.repetitions]
-    valid_copies = [
-        example for c in canaries for example in [(c.text, c.label)] * c.valid_repetitions
-    ]
+    ledger = Ledger(tuple(canaries), int(seed))
     logger.info(
         "planted %d copies of %d canaries among %d training sentences",
-        len(copies),
+        sum(canary.repetitions for canary in canaries),
         len(canaries),
         len(train),
     )
+    return plant_again(train, valid, ledger)
+
+
+def plant_again(train: Sequence[Example], valid: Sequence[Example], ledger: Ledger) -> Planted:
+    """Plant the canaries of a ledger, at places that follow from its seed and the sizes."""
     return Planted(
-        _scatter(train, copies, _generator(seed, "places", "train")),
-        _scatter(valid, valid_copies, _generator(seed, "places", "valid")),
-        Ledger(tuple(canaries), int(seed)),
+        _filled(train, ledger.order(len(train))),
+        _filled(valid, ledger.order(len(valid), "valid")),
+        ledger,
+    )
+
+
+def _filled(examples: Sequence[Example], order: Sequence[int | Canary]) -> tuple[Example, ...]:
+    return tuple(
+        (place.text, place.label) if isinstance(place, Canary) else examples[place]
+        for place in order
     )
 
 
@@ -186,7 +194,7 @@ def _canaries(
         for place, secret in enumerate(secrets[: planting.count]):
             label = planted_label
             if label == RANDOM:
-                rng = _generator(seed, "label", form, str(forms[form]))
+                rng = generator(seed, "label", form, str(forms[form]))
                 label = intents[uniform_below(rng, len(intents))]
             first = planting.count + place * planting.controls
             canaries.append(
@@ -223,7 +231,7 @@ def _draw_secrets(
             continue
         # A secret that the corpus holds already is neither planted R times nor a control.
         held = {pattern.index(found) for text in texts if (found := pattern.match(text))}
-        rng = _generator(seed, "secrets", _form(pattern))
+        rng = generator(seed, "secrets", _form(pattern))
         streams[pattern.parts] = iter(pattern.draw(rng, totals[pattern.parts], exclude=held))
     return [
         [next(streams[planting.pattern.parts]) for _ in range(n)]
@@ -267,23 +275,6 @@ def _refuse_shared_sentences(patterns: Sequence[Pattern]) -> None:
 def _form(pattern: Pattern) -> str:
     """Return the same text for all spellings of a pattern, `{digit*2}` and `{digit} {digit}`."""
     return "".join(part if isinstance(part, str) else f"{{{part.name}}}" for part in pattern.parts)
-
-
-def _scatter(
-    examples: tuple[Example, ...], copies: Sequence[Example], rng: np.random.Generator
-) -> tuple[Example, ...]:
-    """Return `examples` in order with `copies` between them, each arrangement equally likely."""
-    total = len(examples) + len(copies)
-    taken = dict(zip(rng.permutation(total)[: len(copies)].tolist(), copies, strict=True))
-    originals = iter(examples)
-    return tuple(taken[place] if place in taken else next(originals) for place in range(total))
-
-
-def _generator(seed: int, *purpose: str) -> np.random.Generator:
-    """Return the generator of one purpose, independent of those of all others."""
-    digest = hashlib.sha256("\0".join(purpose).encode()).digest()
-    words = np.frombuffer(digest, dtype="<u4").tolist()
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=words)))
 
 
 def _check_integer(name: str, value: object, least: int) -> None:

@@ -201,3 +201,35 @@ def join_defense(defense: str, method: Method | None) -> str:
     """Return the spelling that `split_defense` takes apart."""
     names = [name for name in defense.split("+") if name != NONE]
     return "+".join([*names, *([method] if method else [])]) or NONE
+
+
+def private_by(
+    defense: str, *, noise: float | None, epsilon: float | None, delta: float | None
+) -> tuple[str, Privacy | None]:
+    """Return the defenses without the private method, and how training is made private.
+
+    Args:
+        defense: names joined by "+", a private method among them or not.
+        noise: noise multiplier; 0 is ordinary training, and a private method without either takes
+            1.
+        epsilon: budget of one sentence, instead of the noise.
+        delta: of epsilon.
+
+    Raises:
+        ModivaError: noise and epsilon, or a delta without privacy.
+    """
+    defense, method = split_defense(defense)
+    if epsilon is not None and noise is not None:
+        raise ModivaError(
+            f"--noise {noise:g} --epsilon {epsilon:g}: the noise follows from epsilon; give one of "
+            "the two"
+        )
+    if method and noise is None and epsilon is None:
+        noise = 1.0
+    if noise or epsilon is not None:
+        return defense, Privacy(noise or None, epsilon, method or "dp", delta)
+    if delta is not None:
+        raise ModivaError(
+            f"--delta {delta}: only private training has it; give --epsilon or --noise"
+        )
+    return defense, None

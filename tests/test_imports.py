@@ -22,7 +22,7 @@ MOST_NAMES = 140
 NO_PART = {
     "attacks.errors": "texts of errors",
     "attacks.objectives": "of training it only refuses checkpoints that have no loss",
-    "modiva": "the version",
+    "modiva.version": "the version",
     "modiva.counts": "words",
     "modiva.errors": "texts of errors",
     "modiva.files": "writes what it is given",
@@ -51,6 +51,7 @@ SCORING = {
 }
 # Libraries whose version decides no result of a step.
 NO_LIBRARY = {
+    "datasets": "gives users their data sets back, which no step does",
     "hassil": "sentences of the corpus, whose fingerprint is in the keys",
     "home_assistant_intents": "as hassil",
     "pandas": "summaries, which no step makes",
@@ -122,7 +123,8 @@ def test_public_names_are_few_and_there():
     for name, path in files():
         if path.stem == "__init__":
             module = import_module(name)
-            names[name] = list(getattr(module, "__all__", ()))
+            # Those of modiva itself are its functions for programs, which api has.
+            names[name] = list(getattr(module, "__all__", ())) if name != "modiva" else []
             assert all(hasattr(module, public) for public in names[name])
     counts = {name: len(public) for name, public in names.items()}
     assert sum(counts.values()) <= MOST_NAMES, counts

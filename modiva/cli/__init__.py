@@ -19,9 +19,9 @@ from attacks import AttackError
 from canaries import CanaryError
 from canaries.reading import one_line, out_of_memory, quote
 from canaries.spaces import suggest
-from modiva import __version__
 from modiva.cli.terminal import OneLine, escaped_output, prepare_output
 from modiva.errors import ModivaError
+from modiva.version import __version__
 
 __all__ = ["main"]
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +14,16 @@ from modiva.corpora import choose_columns
 from modiva.counts import plural
 from modiva.report import publish
 from modiva.studies import (
-    Attacked,
     AuditSpec,
-    Data,
-    Defended,
     EngineSettings,
-    Planted,
     Study,
     StudyResult,
-    Targets,
     check_study,
     estimate_seconds,
     free_folder,
     run_study,
 )
+from modiva.studies import spec as groups
 from modiva.validate import at_least
 
 DEFAULT_FOLDER = Path("results/runs/audit")
@@ -103,11 +98,11 @@ class Audit:
     $ modiva audit --corpus snips --attack coordinate ranker --dry-run
     """
 
-    data: Annotated[Data, tyro.conf.arg(name="data")]
-    targets: Annotated[Targets, tyro.conf.arg(name="target")]
-    defended: Annotated[Defended, tyro.conf.arg(name="defense")]
-    planted: Annotated[Planted, tyro.conf.arg(name="secret")]
-    attacked: Annotated[Attacked, tyro.conf.arg(name="attack")]
+    data: Annotated[groups.Data, tyro.conf.arg(name="data")]
+    targets: Annotated[groups.Targets, tyro.conf.arg(name="target")]
+    defended: Annotated[groups.Defended, tyro.conf.arg(name="defense")]
+    planted: Annotated[groups.Planted, tyro.conf.arg(name="secret")]
+    attacked: Annotated[groups.Attacked, tyro.conf.arg(name="attack")]
     where: Annotated[Where, tyro.conf.arg(name="run")]
     text_column: str | None = None
     """Name or number of the column of texts, where files of your own have several."""
@@ -137,21 +132,7 @@ class Audit:
             out = free_folder(DEFAULT_FOLDER, study.as_dict())
             if out != DEFAULT_FOLDER:
                 print(f"results go to {out}: {DEFAULT_FOLDER} is taken", file=sys.stderr)
-        return self.where.execute(study, out, self.command(out), self.change)
-
-    def command(self, out: Path) -> str:
-        """Return the command line that repeats this audit: every setting, spelled out."""
-        words = ["modiva", "audit"]
-        for name, value in self.spec.as_dict().items():
-            if value is None or value is False:
-                continue
-            if value is True:
-                words.append(f"--{name.replace('_', '-')}")
-                continue
-            values = value if isinstance(value, list) else [value]
-            words += [f"--{name.replace('_', '-')}", *map(str, values)]
-        words += ["--out", str(out)]
-        return shlex.join(words)
+        return self.where.execute(study, out, self.spec.command(out), self.change)
 
 
 def describe(study: Study, out: Path, workers: int) -> int:

@@ -63,37 +63,30 @@ class Expose:
         at_least(self, 0, "seed", flags=True)
         if self.out is not None and self.out.exists() and not self.out.is_dir():
             raise ModivaError(f"--out {self.out} is a file: give a folder")
-        from modiva.corpora import read_pairs
-        from modiva.natural import Finder, expose, load_kinds
+        from modiva.api import expose
 
-        own = load_kinds(self.patterns) if self.patterns else {}
-        finder = Finder(own, self.region, self.marked)
-        members, nonmembers = (
-            read_pairs(file, text_column=self.text_column, label_column=self.label_column)
-            for file in (self.members, self.nonmembers)
+        result = expose(
+            self.checkpoint,
+            None,
+            self.members,
+            self.nonmembers,
+            text_column=self.text_column,
+            label_column=self.label_column,
+            reference=self.reference,
+            patterns=self.patterns,
+            marked=self.marked,
+            region=self.region,
+            candidates=self.candidates,
+            sentences=self.sentences,
+            reveal=self.reveal,
+            device=self.device,
+            seed=self.seed,
         )
-        from attacks.checkpoint import load_checkpoint
-
-        model, tokenizer = load_checkpoint(self.checkpoint, device=self.device)
-        reference = load_checkpoint(self.reference, device=self.device) if self.reference else None
-        found = expose(
-            model, tokenizer, members, nonmembers, reference=reference, finder=finder,
-            candidates=self.candidates, sentences=self.sentences, seed=self.seed,
-        )  # fmt: skip
-        told = {
-            "checkpoint": self.checkpoint,
-            "members_file": self.members,
-            "nonmembers_file": self.nonmembers,
-            "reference": self.reference,
-            "seed": self.seed,
-        }
-        written: list[Path] = []
-        if self.out is not None:
-            from modiva.report import write_exposed
-
-            written = write_exposed(self.out, found, told, top=self.top, reveal=self.reveal)
+        written = result.write(self.out, top=self.top) if self.out is not None else []
+        found = result.found
         if self.json:
-            print(json_text(told | found.as_dict(top=self.top, reveal=self.reveal)))
+            told = dict(result.settings) | found.as_dict(top=self.top, reveal=self.reveal)
+            print(json_text(told))
         else:
             print(found.table(top=self.top, reveal=self.reveal))
             for path in written:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from modiva.condition import Condition, Privacy, Size, split_defense
+from modiva.condition import Condition, Size, private_by
 from modiva.corpora import choose_columns
 from modiva.errors import ModivaError
 from modiva.files import write_text
@@ -190,22 +190,9 @@ class Train:
 
     def condition(self) -> Condition:
         """Return the condition that the flags describe: noise or epsilon make training private."""
-        defense, method = split_defense(self.defense)
-        if self.epsilon is not None and self.noise is not None:
-            raise ModivaError(
-                f"--noise {self.noise:g} --epsilon {self.epsilon:g}: the noise follows from "
-                "epsilon; give one of the two"
-            )
-        noise = self.noise
-        if method and noise is None and self.epsilon is None:
-            noise = 1.0
-        privacy = None
-        if noise or self.epsilon is not None:
-            privacy = Privacy(noise or None, self.epsilon, method or "dp", self.delta)
-        elif self.delta is not None:
-            raise ModivaError(
-                f"--delta {self.delta}: only private training has it; give --epsilon or --noise"
-            )
+        defense, privacy = private_by(
+            self.defense, noise=self.noise, epsilon=self.epsilon, delta=self.delta
+        )
         return Condition(
             corpus=choose_columns(self.corpus, self.text_column, self.label_column),
             target=self.target,

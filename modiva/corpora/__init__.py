@@ -12,12 +12,14 @@ from modiva.corpora.catalog import (
     source_files,
 )
 from modiva.corpora.corpus import Corpus
+from modiva.corpora.given import insert
 
 __all__ = [
     "Corpus",
     "choose_columns",
     "describe",
     "fetch",
+    "insert",
     "load",
     "local_copy",
     "missing",

@@ -146,6 +146,7 @@ def read_pairs(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
+    split: str | None = None,
     name: str = "the data",
 ) -> list[Pair]:
     """Read texts as they are written, with their intents; blank ones are left out.
@@ -155,6 +156,7 @@ def read_pairs(
             of tables; or the sentences: pairs, records, a DataFrame or a Dataset.
         text_column: name or number of the column of texts; found by its name if not given.
         label_column: of the column of intents.
+        split: of sentences that are given by split; None refuses those.
         name: what an error calls sentences that are given.
 
     Raises:
@@ -167,6 +169,7 @@ def read_pairs(
         splits, name = detect.read(path, columns).splits, str(path)
     else:
         splits = given.read(data, Columns(text_column, label_column), name).splits
+        splits = splits if split is None else {"train": splits[split]}
     if list(splits) != ["train"]:
         raise ModivaError(
             f"{name} holds the splits {', '.join(splits)}: give the sentences of one of them"

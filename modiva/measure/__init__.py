@@ -1,11 +1,6 @@
 """Extraction scores, exposure and intervals: what came out against what went in."""
 
 from modiva.measure import exposure, matches, membership
-from modiva.measure.audits import (
-    gaussian_epsilon,
-    many_run_audit,
-    one_run_audit,
-)
 from modiva.measure.columns import (
     COLUMNS,
     CONDITIONS,
@@ -33,12 +28,9 @@ __all__ = [
     "as_frame",
     "bounded_interval",
     "exposure",
-    "gaussian_epsilon",
-    "many_run_audit",
     "matches",
     "membership",
     "models",
-    "one_run_audit",
     "score_rows",
     "student_interval",
     "summarise",

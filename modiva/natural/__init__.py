@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modiva.natural.exposed import Exposed
     from modiva.natural.exposing import expose
-    from modiva.natural.find import Finder, load_kinds
+    from modiva.natural.find import Finder
 
-__all__ = ["Exposed", "Finder", "expose", "load_kinds"]
-_MODULES = {"Exposed": "exposed", "Finder": "find", "expose": "exposing", "load_kinds": "find"}
+__all__ = ["Exposed", "Finder", "expose"]
+_MODULES = {"Exposed": "exposed", "Finder": "find", "expose": "exposing"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import phonenumbers
 
@@ -177,6 +178,22 @@ class Finder:
         if self.marked and self.own:
             raise ModivaError("give one of --marked and --patterns, not both")
 
+    @classmethod
+    def of(
+        cls, patterns: str | Path | Mapping[str, str] | None, region: str, marked: bool
+    ) -> "Finder":
+        """Build a finder with expressions by name, or from a YAML file that maps names to them.
+
+        Raises:
+            ModivaError: as `load_kinds` and the class raise it.
+            OSError: the file cannot be read.
+        """
+        if patterns is None:
+            return cls(region=region, marked=marked)
+        if isinstance(patterns, Mapping):
+            return cls(_compile(patterns, "patterns"), region, marked)
+        return cls(load_kinds(Path(patterns)), region, marked)
+
     @property
     def kinds(self) -> tuple[str, ...]:
         """What is looked for."""
@@ -235,17 +252,21 @@ def load_kinds(path: Path) -> dict[str, re.Pattern[str]]:
         raise ModivaError(
             f"{path} must map names to regular expressions, such as badge: '[A-Z]{{2}}[0-9]{{3}}'"
         )
+    return _compile(content, str(path))
+
+
+def _compile(content: Mapping[Any, Any], where: str) -> dict[str, re.Pattern[str]]:
     kinds = {}
     for name, expression in content.items():
         if not isinstance(name, str) or not isinstance(expression, str):
-            raise ModivaError(f"{path}: name and expression of {name!r} must be text, in quotes")
+            raise ModivaError(f"{where}: name and expression of {name!r} must be text, in quotes")
         if name in KINDS or name == MARKED:
-            raise ModivaError(f"{path}: a kind {name!r} exists already: choose another name")
+            raise ModivaError(f"{where}: a kind {name!r} exists already: choose another name")
         try:
             kinds[name] = re.compile(expression)
         except re.error as error:
             raise ModivaError(
-                f"{path}: {expression!r} of {name!r} is not a regular expression: {error}"
+                f"{where}: {expression!r} of {name!r} is not a regular expression: {error}"
             ) from error
     return kinds
 

@@ -11,12 +11,10 @@ from modiva.report.publish import publish
 if TYPE_CHECKING:
     from modiva.report.exports import export
     from modiva.report.exposed import write_exposed
-    from modiva.report.page import write_report
+    from modiva.report.result import write_page
 
-__all__ = ["export", "publish", "write_exposed", "write_report"]
-_MODULES = {
-    "export": "exports", "write_exposed": "exposed", "write_report": "page",
-}  # fmt: skip
+__all__ = ["export", "publish", "write_exposed", "write_page"]
+_MODULES = {"export": "exports", "write_exposed": "exposed", "write_page": "result"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from modiva import __version__
 from modiva.files import write_text
 from modiva.natural import Exposed
 from modiva.report.page import environment, resource
+from modiva.version import __version__
 
 
 def write_exposed(

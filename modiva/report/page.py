@@ -13,7 +13,6 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from modiva import __version__
 from modiva.files import write_text
 from modiva.measure import COLUMNS, Column, Group
 from modiva.report import glossary, members
@@ -25,6 +24,7 @@ from modiva.report.plots.style import GRID, INK, MUTED, PALETTE, PAPER
 from modiva.report.sides import side_by_side
 from modiva.report.tables import setting_text
 from modiva.report.words import count, percent, percent_range, prepare, short, visible
+from modiva.version import __version__
 
 LINES = 50  # of the table that stand in the page itself; the script makes the others
 _PAGE_COLORS = {

@@ -6,6 +6,7 @@ Importing this package loads neither PyTorch nor pandas; `modiva.studies.plannin
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from modiva.studies import spec
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_seconds
@@ -13,15 +14,7 @@ from modiva.studies.files import load_study
 from modiva.studies.garbage import collect
 from modiva.studies.results import Results, free_folder, open_results
 from modiva.studies.run import EngineSettings, StudyResult, run_study
-from modiva.studies.spec import (
-    Attacked,
-    AuditSpec,
-    Data,
-    Defended,
-    Planted,
-    Study,
-    Targets,
-)
+from modiva.studies.spec import AuditSpec, Study
 from modiva.studies.store import Store
 
 if TYPE_CHECKING:
@@ -29,17 +22,12 @@ if TYPE_CHECKING:
     from modiva.studies.steps.fit import train_ranker
 
 __all__ = [
-    "Attacked",
     "AuditSpec",
-    "Data",
-    "Defended",
     "EngineSettings",
-    "Planted",
     "Results",
     "Store",
     "Study",
     "StudyResult",
-    "Targets",
     "check_planting",
     "check_study",
     "code_version",
@@ -50,6 +38,7 @@ __all__ = [
     "open_results",
     "plan_study",
     "run_study",
+    "spec",
     "train_ranker",
 ]
 

@@ -15,8 +15,10 @@ _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or 
 _SEVERAL = {"defaults", "grids"}
 
 
-def load_study(path: Path) -> Study:
-    """Read a study; a setting that takes several values takes a list or a single one.
+def load_study(source: Path | Mapping[str, Any]) -> Study:
+    """Read a study from a file, or one grid from settings by name.
+
+    A setting that takes several values takes a list or a single one:
 
         corpus: [snips, hwu64]
         target: cnn
@@ -30,7 +32,10 @@ def load_study(path: Path) -> Study:
             and whatever `AuditSpec` refuses.
         OSError: the file cannot be read.
     """
-    path = Path(path)
+    if isinstance(source, Mapping):
+        lists = {k: list(v) if isinstance(v, tuple) else v for k, v in source.items()}
+        return Study((_grid(Path("the audit"), lists),))
+    path = Path(source)
     if path.suffix == ".py":
         return _from_python(path)
     try:

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,6 +248,20 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
             )
             for condition in dict.fromkeys(self.conditions())
         )
+
+    def command(self, out: Path) -> str:
+        """Return the command line that repeats this audit: every setting, spelled out."""
+        words = ["modiva", "audit"]
+        for name, value in self.as_dict().items():
+            if value is None or value is False:
+                continue
+            if value is True:
+                words.append(f"--{name.replace('_', '-')}")
+                continue
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+        words += ["--out", str(out)]
+        return shlex.join(words)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON values."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-import modiva
 from modiva.classifiers import write_into
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder, write_json
 from modiva.privacy import Bounds, plan_from
 from modiva.training.private import finite
+from modiva.version import __version__
 
 if TYPE_CHECKING:
     from modiva.training.target import Prepared, Target
@@ -81,7 +81,7 @@ def save_checkpoint(
         else None,
         **asdict(target.result),
         "versions": {
-            "modiva": modiva.__version__,
+            "modiva": __version__,
             "torch": torch.__version__,
             "transformers": transformers.__version__,
             "python": sys.version.split()[0],

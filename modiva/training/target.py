@@ -132,6 +132,7 @@ class Prepared:
         *,
         order_seed: int | None = None,
         training_seeds: Sequence[int] | None = None,
+        planted: Sequence[Planted] | None = None,
         progress: bool = False,
         clipper: ClipperFactory | None = None,
     ) -> list[tuple[Target, Ledger]]:
@@ -143,13 +144,14 @@ class Prepared:
                 takes the first seed.
             training_seeds: of batches, dropout and noise; None takes `seeds`. Privacy holds
                 against those who do not know them.
+            planted: sentences of each, with canaries; None plants by the seeds.
             progress: show a bar.
             clipper: of private training, in place of its method's; see `modiva.training.train`.
 
         Raises:
             CanaryError, ModivaError: what cannot be planted, built or trained, and the remedy.
         """
-        planted = [self.plant(seed) for seed in seeds]
+        planted = planted or [self.plant(seed) for seed in seeds]
         classifiers = [self.build(one, seed) for one, seed in zip(planted, seeds, strict=True)]
         results = train_stack(
             classifiers,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modiva.measure import summarise
-from modiva.report import write_report
+from modiva.report.page import write_report
 from modiva.report.plots import figures
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from modiva.errors import ModivaError
-from modiva.natural import Finder, load_kinds
+from modiva.natural.find import Finder, load_kinds
 
 FOUND = {
     "e-mail": [

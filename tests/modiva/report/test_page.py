@@ -9,10 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from modiva.measure import summarise
-from modiva.report import write_report
 from modiva.report.answer import answer, level_sentence
 from modiva.report.cells import table_of
-from modiva.report.page import LINES
+from modiva.report.page import LINES, write_report
 from modiva.report.plots import figures
 from modiva.report.words import prepare
 
