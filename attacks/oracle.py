@@ -270,14 +270,19 @@ class Oracle:
         """Return how many rows of `length` tokens fit the memory bound, at least one."""
         if self.call.alone:
             return 1
-        config, width = self.model.config, self.call.width
-        hidden = int(getattr(config, "hidden_size", None) or width)
-        inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
-        heads = int(getattr(config, "num_attention_heads", None) or 0)
+        width = self.call.width
+        hidden = self._declared("hidden_size", width)
+        inner = self._declared("intermediate_size", 4 * hidden)
+        heads = self._declared("num_attention_heads", 0)
         floats = length * (width + 4 * hidden + inner + 2 * heads * length)
         if gradient:  # all layers' activations live until the backward pass
-            floats *= 1 + int(getattr(config, "num_hidden_layers", None) or 1)
+            floats *= 1 + self._declared("num_hidden_layers", 1)
         return max(1, self.memory // (4 * floats))
+
+    def _declared(self, name: str, otherwise: int) -> int:
+        """Return a size that the configuration declares, which may lack it or hold anything."""
+        value = getattr(self.model.config, name, None)
+        return value if isinstance(value, int) and value > 0 else otherwise
 
     def charge(self, problem: int, evaluations: int) -> None:
         """Count evaluations that a caller spent on the model by itself."""

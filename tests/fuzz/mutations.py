@@ -125,12 +125,20 @@ _PIECES = (b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n\n", b'"', b
 # Nine times nine times nine ... values in a few lines, for whoever spells them out.
 _LEVELS = [f"&{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]" for n in range(12)]
 _BOMB = f"{{z: [&a [x, x], {', '.join(_LEVELS)}]}}"
+# The same with merges, which are spelled out as they are read.
+_MERGES = "a: &a {k: 1, l: 2}\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} {{<<: [{', '.join(['*' + chr(97 + n)] * 9)}]}}\n"
+    for n in range(10)
+)
+# A grid of 10**8 cells.
+_GRID = f"repetitions: {[*range(10_000)]}\nnoise: {[*range(1, 10_001)]}\n".encode()
 
 
 @st.composite
 def yaml_texts(draw: st.DrawFn, settings: dict[str, Any]) -> bytes:
     """A YAML mapping with odd values, doubled keys, aliases without end, or deep nesting."""
-    kind = draw(st.sampled_from(["tree"] * 6 + ["bytes", "twice", "bomb", "deep", "tag"]))
+    kinds = ["bytes", "twice", "bomb", "deep", "tag", "tag", "merges", "grid"]
+    kind = draw(st.sampled_from(["tree"] * 7 + kinds))
     key = draw(st.sampled_from(sorted(settings)))
     text = "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items())
     if kind == "tree":
@@ -142,12 +150,17 @@ def yaml_texts(draw: st.DrawFn, settings: dict[str, Any]) -> bytes:
     if kind == "bomb":
         name = draw(st.sampled_from([key, key, "grids", "defaults", "x"]))
         return draw(st.sampled_from([f"{name}: {_BOMB}\n", f"{name}: [{_BOMB}]\n"])).encode()
+    if kind == "merges":
+        return _MERGES.encode()
+    if kind == "grid":
+        return _GRID
     if kind == "deep":
         deep = draw(st.sampled_from(["[" * 10_000 + "]" * 10_000, "{x: " * 2_000 + "}" * 2_000]))
         return f"{key}: {deep}\n".encode()
     odd = ["!!python/name:os.system", "!!timestamp 2001-99-99", "!!binary /", "!!set {a, b}",
            "0o9", "2001-01-01", ".nan", "-.inf", "1:30:00", "!!int x", "!x y", "*none",
-           "|", "@"]  # fmt: skip
+           "|", "@", "010", "1e-3", "1_000", "0x1f", "!!float 1:30", '"\\0"', '"\\ud800"', "no",
+           "9" * 5000, "~nouser/x", "/dev/zero", "../../etc/passwd"]  # fmt: skip
     return f"{text}{key}: {draw(st.sampled_from(odd))}\n".encode()
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -15,6 +16,7 @@ from modiva.cli import main
 
 # MODIVA_FUZZ=100 runs a hundred times as many examples as CI does, other ones each time.
 SCALE = int(os.environ.get("MODIVA_FUZZ", "0"))
+SLOWEST = 60  # seconds of a processor, of one command on tiny input
 LONGEST = 4000  # characters of an error: it is read on a screen
 
 
@@ -55,13 +57,15 @@ def modiva(*arguments: object) -> Outcome:
     err = io.TextIOWrapper(
         io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True
     )
-    parsed = True
+    parsed, started = True, time.process_time()
     with redirect_stdout(out), redirect_stderr(err):
         try:
             code = main([str(argument) for argument in arguments])
         except SystemExit as stopped:  # of the parser, which explains a flag in several lines
             code, parsed = int(stopped.code or 0), False
     printed, said = (stream.buffer.getvalue().decode() for stream in (out, err))
+    took = time.process_time() - started
+    assert took < SLOWEST, f"{took:.0f} s for {arguments}"
     assert code in (0, 2), f"exit code {code}: {said}"
     assert "Traceback" not in said, said
     if code == 2 and parsed:

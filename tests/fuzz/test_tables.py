@@ -1,6 +1,7 @@
 """Corpora that are damaged, or are something else."""
 
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,24 @@ def test_folders_of_every_layout_with_a_file_that_is_damaged(data):
         if kind == "empty":
             (folder / chosen).write_bytes(b"")
         modiva("corpus", "show", folder)
+
+
+@pytest.mark.parametrize("command", ["show", "audit", "study", "patterns", "score", "words"])
+@pytest.mark.parametrize("kind", ["fifo", "zero", "null"])
+def test_what_has_no_end_is_refused_at_every_door(made, tmp_path, command, kind):
+    place = tmp_path / "own.csv"
+    os.mkfifo(place) if kind == "fifo" else place.symlink_to(f"/dev/{kind}")
+    dry = ["--target", "cnn", "--dry-run"]
+    command = {
+        "show": ["corpus", "show", place],
+        "audit": ["audit", "--corpus", place, *dry],
+        "study": ["study", "run", place, "--dry-run"],
+        "patterns": ["audit", "--corpus", made / "own.csv", "--patterns-file", place, *dry],
+        "score": ["score", place, "--secret", "1 2 3 4"],
+        "words": ["train", "--corpus", made / "own.csv", "--word-vectors", place, "--epochs", "1",
+                  "--out", tmp_path / "out"],
+    }[command]  # fmt: skip
+    assert modiva(*command).code == 2
 
 
 @pytest.mark.parametrize(
