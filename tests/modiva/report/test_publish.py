@@ -1,6 +1,9 @@
 """What a run leaves: rows of models beside rows of secrets, and results where nothing attacks."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -62,3 +65,9 @@ def test_a_model_that_two_grids_attack_is_one_model(tmp_path):
     assert set(rows["attack"]) == {"random", "coordinate"}
     assert "train_accuracy" not in rows
     assert "attack" not in models
+
+
+def test_a_window_system_that_is_not_there_matters_to_no_figure():
+    code = "import os, modiva.report.plots; assert os.environ['MPLBACKEND'] == 'nonsense'"
+    environment = {**os.environ, "MPLBACKEND": "nonsense", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
