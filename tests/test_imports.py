@@ -64,7 +64,7 @@ NO_LIBRARY = {
 }
 STEPS = {
     "train": "steps.train", "fit": "steps.fit", "attack": "steps.attack",
-    "membership": "steps.membership", "plan": "planning",
+    "membership": "steps.membership", "groups": "steps.groups", "plan": "planning",
 }  # fmt: skip
 
 

@@ -50,6 +50,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "Expose",
             "Say which secrets that stand in training data anyway a classifier gives away.",
         ),
+        "groups": (
+            "modiva.cli.groups",
+            "Groups",
+            "Say what protections cost groups of test sentences, on targets that are there.",
+        ),
         "score": (
             "modiva.cli.score",
             "Score",

@@ -5,11 +5,12 @@ alone, never on a model, so that all models of a study are compared on the same 
 """
 
 import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
@@ -29,6 +30,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )  # fmt: skip
+ALIKE = 1.5  # ratio of two numbers of sentences from which intents are common and rare
 SWAPS = 3  # names of each list that take the place of a name
 _NAME = re.compile(
     rf"\b(?:{'|'.join(name for names in NAMES.values() for name in names)})\b", re.IGNORECASE
@@ -43,21 +45,31 @@ class Grouped(NamedTuple):
     group: str
 
 
+K = TypeVar("K")
 Grouping = Callable[[Corpus], list[Grouped]]
 
 
 def by_frequency(corpus: Corpus) -> list[Grouped]:
-    """Group test sentences by how many training sentences their intent has: thirds of intents."""
+    """Group test sentences by how many training sentences their intent has.
+
+    Groups are thirds of the range on a scale of ratios: from 50 to 400 sentences, up to 100, up to
+    200 and more. Intents whose numbers differ by less than half are all alike.
+    """
     counts = Counter(intent for _, intent in corpus.train)
-    tested = {intent for _, intent in corpus.test}
-    groups = _thirds({intent: counts[intent] for intent in tested}, "sentences")
+    found = {intent: counts[intent] for _, intent in corpus.test}
+    low, high = max(min(found.values(), default=1), 1), max(found.values(), default=1)
+    ratio = high / low if high >= ALIKE * low else math.inf
+    groups = _named(found, [low * ratio ** (part / 3) for part in (1, 2)], "sentences")
     return [Grouped(text, intent, groups[intent]) for text, intent in corpus.test]
 
 
 def by_length(corpus: Corpus) -> list[Grouped]:
     """Group test sentences by their number of words: thirds of the sentences."""
-    groups = _thirds({str(n): len(e.text.split()) for n, e in enumerate(corpus.test)}, "words")
-    return [Grouped(*example, groups[str(n)]) for n, example in enumerate(corpus.test)]
+    lengths = {place: len(text.split()) for place, (text, _) in enumerate(corpus.test)}
+    ranked = sorted(lengths.values())
+    edges = [ranked[len(ranked) * part // 3] for part in (1, 2)] if ranked else []
+    groups = _named(lengths, edges, "words")
+    return [Grouped(*example, groups[place]) for place, example in enumerate(corpus.test)]
 
 
 def by_unknown(corpus: Corpus) -> list[Grouped]:
@@ -144,17 +156,15 @@ def with_typo(text: str) -> str:
     return " ".join(words)
 
 
-def _thirds(values: Mapping[str, int], unit: str) -> dict[str, str]:
-    """Name the third that each value is in, by its range; equal values are never parted."""
-    ranked = sorted(values.values())
-    edges = [ranked[len(ranked) * part // 3] for part in (1, 2)] if ranked else []
+def _named(values: Mapping[K, int], edges: Sequence[float], unit: str) -> dict[K, str]:
+    """Part values at edges, which begin the next part, and name each part by its range."""
     place = {key: sum(value >= edge for edge in edges) for key, value in values.items()}
     names = {}
-    for third in set(place.values()):
-        own = [values[key] for key in values if place[key] == third]
+    for part in set(place.values()):
+        own = [value for key, value in values.items() if place[key] == part]
         low, high = min(own), max(own)
-        names[third] = f"{low} {unit}" if low == high else f"{low}–{high} {unit}"
-    return {key: names[third] for key, third in place.items()}
+        names[part] = f"{low} {unit}" if low == high else f"{low}–{high} {unit}"
+    return {key: names[part] for key, part in place.items()}
 
 
 def _drawn(names: Sequence[str], text: str) -> Iterator[str]:

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modiva.fairness.groupings import Grouped
-from modiva.measure import GroupRow, ModelRow
+from modiva.measure import ModelRow, columns
 
-_SHARED = GroupRow.__dataclass_fields__.keys()  # with the row of a model
+_SHARED = columns.GroupRow.__dataclass_fields__.keys()  # with the row of a model
 
 
 def group_rows(
     model: ModelRow, grouping: str, sentences: Sequence[Grouped], predicted: Sequence[str]
-) -> list[GroupRow]:
+) -> list[columns.GroupRow]:
     """Measure one model on the groups of one grouping, for all intents and for each.
 
     Args:
@@ -24,13 +24,15 @@ def group_rows(
         predicted: the intent that the model names for each sentence.
     """
     shared = {
-        name: getattr(model, name) for name in GroupRow.__dataclass_fields__ if name in vars(model)
+        name: getattr(model, name)
+        for name in columns.GroupRow.__dataclass_fields__
+        if name in vars(model)
     }
     true = np.array([one.intent for one in sentences])
     named = np.asarray(predicted)
     groups = np.array([one.group for one in sentences])
     return [
-        GroupRow(**shared, grouping=grouping, **measured)
+        columns.GroupRow(**shared, grouping=grouping, **measured)
         for group in sorted(set(groups.tolist()))
         for measured in _measured(group, true, named, groups)
     ]

@@ -1,11 +1,12 @@
 """The answer in plain sentences: what was extracted, from what, at which epsilon, against what."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from modiva.measure import COLUMNS, Group, Interval, summarise
-from modiva.report import members
+from modiva.report import groups, members
 from modiva.report.words import (
     NO_DEFENSE,
     VIOLATED,
@@ -51,21 +52,25 @@ class Answer:
     warnings: tuple[str, ...]
 
 
-def answer(frame: pd.DataFrame, pools: pd.DataFrame | None = None) -> Answer:
+def answer(frame: pd.DataFrame, others: Mapping[str, pd.DataFrame] | None = None) -> Answer:
     """Sum up rows (with their `condition`), strongest undefended cell first.
 
     Args:
         frame: of attacks, or of trained models where there was none.
-        pools: rows of membership inference (with their `condition`).
+        others: rows of other measurements (membership, groups), with their `condition`.
     """
     found = _answer(frame)
-    if pools is None or pools.empty:
-        return found
-    return replace(
-        found,
-        sentences=(*found.sentences, members.sentence(pools)),
-        warnings=(*members.refuted(pools), *found.warnings),
-    )
+    others = others or {}
+    if len(pools := others.get("membership", frame[:0])):
+        found = replace(
+            found,
+            sentences=(*found.sentences, members.sentence(pools)),
+            warnings=(*members.refuted(pools), *found.warnings),
+        )
+    if len(tested := others.get("groups", frame[:0])):
+        told = groups.sentence(frame, tested)
+        found = replace(found, sentences=(*found.sentences, *filter(None, [told])))
+    return found
 
 
 def _answer(frame: pd.DataFrame) -> Answer:

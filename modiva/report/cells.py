@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modiva.measure import COLUMNS, Column, Group, Interval
+from modiva.measure import COLUMNS, Group, Interval
+from modiva.measure import columns as measured
 from modiva.report.tables import defended, first, pairs
 from modiva.report.words import VIOLATED, percent, percent_range, share, short, target_name, visible
 
@@ -26,7 +27,7 @@ class Cell:
 class Table:
     """Columns, lines of cells, and what all lines have in common (and no column then)."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[measured.Column, ...]
     lines: tuple[tuple[Cell, ...], ...]
     constant: tuple[str, ...]
 

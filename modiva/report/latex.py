@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modiva.files import write_text
-from modiva.measure import Column, Group
+from modiva.measure import Group, columns
 from modiva.report.cells import MORE, Cell, Table, table_of
 from modiva.report.tables import pooled
 from modiva.report.words import base_defense, visible
@@ -112,15 +112,15 @@ def _write(path: Path, said: str, table: Table) -> Path:
     return write_text(path, "\n".join(lines) + "\n")
 
 
-def _heading(column: Column) -> str:
+def _heading(column: columns.Column) -> str:
     return escape(column.title) + (r" (\%)" if column.kind == "rate" else "")
 
 
-def _side(column: Column) -> str:
+def _side(column: columns.Column) -> str:
     return "l" if column.kind == "text" else "r"
 
 
-def _cell(column: Column, cell: Cell) -> str:
+def _cell(column: columns.Column, cell: Cell) -> str:
     note = f" [{cell.note}]" if cell.note else ""
     text = f"{cell.text}{note}"
     # The heading has the percent sign. A leading bracket would be an argument of the line before.

@@ -14,8 +14,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from modiva.files import write_text
-from modiva.measure import COLUMNS, Column, Group
-from modiva.report import glossary, members
+from modiva.measure import COLUMNS, Group, columns
+from modiva.report import glossary, groups, members
 from modiva.report.answer import answer
 from modiva.report.cells import MORE, Cell, Table, table_of
 from modiva.report.plots import CAPTIONS, NARROW
@@ -42,7 +42,7 @@ def write_report(
     summary: Sequence[Group],
     settings: Mapping[str, Any],
     figures: Sequence[Path],
-    pools: pd.DataFrame | None = None,
+    others: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
     """Write `folder`/report.html and return its path.
 
@@ -53,9 +53,10 @@ def write_report(
         settings: what was run, shown as it is; `title` and `command` (what reproduces the run) have
             places of their own.
         figures: what `figures` returned; its captions lie beside the files.
-        pools: rows of membership inference, as `prepare` makes them.
+        others: rows of other measurements (membership, groups), as `prepare` makes them.
     """
     frame = prepare(rows)
+    others = others or {}
     shown = {key: value for key, value in settings.items() if key not in ("title", "command")}
     script = resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -67,14 +68,16 @@ def write_report(
             title=settings.get("title", "What came back out"),
             command=settings.get("command"),
             attacked="attack" in frame,
-            answer=answer(frame, pools) if len(frame) else None,
+            answer=answer(frame, others) if len(frame) else None,
             figures=_figures(figures),
             table=Table(table.columns, table.lines[:LINES], table.constant),
             total=len(table.lines),
             more=any(column.name in MORE for column in table.columns),
             sides=side_by_side(frame),
-            members=members.table(pools) if pools is not None and len(pools) else None,
+            members=members.table(others["membership"]) if _any(others, "membership") else None,
             headings=members.HEADINGS,
+            groups=groups.table(others["groups"]) if _any(others, "groups") else None,
+            group_headings=groups.HEADINGS,
             threat_model=glossary.THREAT_MODEL,
             notes=glossary.NOTES,
             glossary={name: own.meaning for name, own in COLUMNS.items() if name in frame},
@@ -87,6 +90,10 @@ def write_report(
         )
     )
     return write_text(Path(folder) / "report.html", page)
+
+
+def _any(others: Mapping[str, pd.DataFrame], kind: str) -> bool:
+    return kind in others and len(others[kind]) > 0
 
 
 def environment() -> jinja2.Environment:
@@ -109,7 +116,7 @@ def _finalize(value: Any) -> Any:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _classes(column: Column) -> str:
+def _classes(column: columns.Column) -> str:
     """Return a column's classes: words or numbers, a rate, and whether it is shown on request."""
     kind = {"text": "text", "number": "number", "rate": "number rate"}[column.kind]
     return f"{kind} more" if column.name in MORE else kind

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUMMARY_FILE = "summary.txt"
-# Of pools for membership inference; the second, which holds sentences, where it is asked for.
-POOL_FILES: Mapping[str, Literal["membership", "records"]] = MappingProxyType(
-    {"membership.csv": "membership", "vulnerability.csv": "records"}
+# Of other measurements than attacks, where they are asked for; the second holds sentences.
+OTHER_FILES: Mapping[str, Literal["membership", "records", "groups"]] = MappingProxyType(
+    {"membership.csv": "membership", "vulnerability.csv": "records", "groups.csv": "groups"}
 )
 # Files of every study; those of rows and figures depend on what was measured.
 _ALWAYS = ("models.csv", "summary.json", "summary.csv", "report.html", SUMMARY_FILE)
@@ -66,21 +66,21 @@ def _write(
     """Write rows, figures and page; files of older results that these do not have are removed."""
     # The page and its figures load pandas and matplotlib: seconds that a finished study saves.
     from modiva.measure import summarise
+    from modiva.report import groups, members
     from modiva.report.answer import headline
-    from modiva.report.members import sentence
     from modiva.report.page import write_report
     from modiva.report.plots import figures
     from modiva.report.tables import console_table, write_flat_summary, write_rows, write_summary
     from modiva.report.words import prepare
 
     # Until all are written they follow from nothing, and each may be there already.
-    write_published(out, None, {*older, *_ALWAYS, "rows.csv", *POOL_FILES})
+    write_published(out, None, {*older, *_ALWAYS, "rows.csv", *OTHER_FILES})
     with tqdm(total=3, desc="results", bar_format=BAR, disable=None, file=sys.stderr) as bar:
         bar.set_postfix_str("rows")
         frame, models = results.frame(), results.models()
         files = [*_ALWAYS]
         write_rows(out / "models.csv", models)
-        pools = prepare(_write_pools(results, out))
+        others = {kind: prepare(table) for kind, table in _write_others(results, out).items()}
         if frame.empty:  # nothing was attacked: the results are those of training
             frame = models
         else:
@@ -91,16 +91,20 @@ def _write(
         write_flat_summary(out / "summary.csv", summary)
         bar.update()
         bar.set_postfix_str("figures")
-        drawn = figures(frame, out / "figures", pools)
+        drawn = figures(frame, out / "figures", others)
         bar.update()
         bar.set_postfix_str("page")
-        write_report(out, frame, summary, settings, drawn, pools)
+        write_report(out, frame, summary, settings, drawn, others)
         bar.update()
         bar.set_postfix_str("done")
-    members = f"\n\n{sentence(pools)}" if len(pools) else ""
-    text = f"{console_table(summary)}{members}\n\n{headline(frame)}\n"
+    said = [console_table(summary)]
+    if len(others["membership"]):
+        said.append(members.sentence(others["membership"]))
+    if len(others["groups"]):
+        said.append(groups.sentence(prepare(frame), others["groups"]))
+    text = "\n\n".join([*filter(None, said), headline(frame)]) + "\n"
     write_text(out / SUMMARY_FILE, text)
-    files += [*(name for name in POOL_FILES if (out / name).is_file()), *_of_figures(drawn, out)]
+    files += [*(name for name in OTHER_FILES if (out / name).is_file()), *_of_figures(drawn, out)]
     for name in {*older, "rows.csv"} - {*files}:
         (out / name).unlink(missing_ok=True)
     write_published(out, state, files)
@@ -115,17 +119,17 @@ def _of_figures(drawn: Sequence[Path], out: Path) -> list[str]:
     return sorted({path.relative_to(out).as_posix() for path in found if path.is_file()})
 
 
-def _write_pools(results: Results, out: Path) -> "pd.DataFrame":
-    """Write what pools show of their members, or remove it; return one row per attack."""
+def _write_others(results: Results, out: Path) -> "dict[str, pd.DataFrame]":
+    """Write the tables of other measurements, or remove those that are empty; return them."""
     from modiva.report.tables import write_rows
 
-    tables = {kind: results.pools(kind) for kind in POOL_FILES.values()}
-    for name, kind in POOL_FILES.items():
+    tables: dict[str, pd.DataFrame] = {kind: results.others(kind) for kind in OTHER_FILES.values()}
+    for name, kind in OTHER_FILES.items():
         if tables[kind].empty:
             (out / name).unlink(missing_ok=True)
         else:
             write_rows(out / name, tables[kind])
-    return tables["membership"]
+    return tables
 
 
 def _parted(text: str) -> tuple[str, str]:

@@ -38,6 +38,10 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "membership": (
             "modiva/measure", "modiva/studies/steps/membership.py", "modiva/studies/steps/rows.py",
         ),
+        "groups": (
+            "modiva/fairness", "modiva/measure", "modiva/studies/steps/groups.py",
+            "modiva/studies/steps/rows.py",
+        ),
         # All that decides which steps a study has, and all that they are made of.
         "plan": (
             "canaries",
@@ -45,20 +49,27 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *(
                 f"modiva/{name}"
                 for name in (
-                    "classifiers", "condition.py", "corpora", "counts.py", "errors.py", "files.py",
-                    "measure", "privacy", "studies", "training", "validate.py",
+                    "classifiers", "condition.py", "corpora", "counts.py", "errors.py", "fairness",
+                    "files.py", "measure", "privacy", "studies", "training", "validate.py",
                 )
             ),
         ),
         # How rows become the files that people read.
         "report": (
-            "modiva/counts.py", "modiva/measure", "modiva/report", "modiva/studies/frame.py",
+            "modiva/counts.py", "modiva/fairness", "modiva/measure", "modiva/report",
+            "modiva/studies/frame.py",
         ),
     }
 )  # fmt: skip
 # Kinds of the steps that a step of a kind reads.
 INPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"train": (), "fit": ("train",), "attack": ("train", "fit"), "membership": ("train",)}
+    {
+        "train": (),
+        "fit": ("train",),
+        "attack": ("train", "fit"),
+        "membership": ("train",),
+        "groups": ("train",),
+    }
 )
 _SUFFIXES = (".py", ".yaml", ".tsv", ".html", ".css", ".js")
 # Another version of these may round otherwise.
@@ -70,6 +81,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "fit": ("numpy", "torch"),
         "attack": ("numpy", "scipy", "torch"),
         "membership": ("numpy", "scipy"),
+        "groups": ("numpy", "scipy"),
         "plan": (
             "numpy", "scipy", "torch", "tokenizers", "transformers", "home-assistant-intents",
             "hassil", "peft",

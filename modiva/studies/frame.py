@@ -13,6 +13,7 @@ from modiva.measure import CONDITIONS
 from modiva.studies.plan import Plan
 from modiva.studies.store import Store
 
+Kind = Literal["attack", "train", "membership", "records", "groups"]
 _ORDER = ("position", "model_seed")
 
 
@@ -23,8 +24,8 @@ def models_frame(store: Store, plan: Plan) -> pd.DataFrame:
     return frame.drop_duplicates(same, ignore_index=True)
 
 
-def pools_frame(store: Store, plan: Plan, kind: Literal["membership", "records"]) -> pd.DataFrame:
-    """Return the rows of all pools; a pool that stands beside several cells has its rows once."""
+def other_frame(store: Store, plan: Plan, kind: Kind) -> pd.DataFrame:
+    """Return the rows of other measurements, once where they stand beside several cells."""
     frame = study_frame(store, plan, kind=kind)
     return frame.drop(columns="cell").drop_duplicates(ignore_index=True)
 
@@ -33,7 +34,7 @@ def study_frame(
     store: Store,
     plan: Plan,
     columns: Sequence[str] | None = None,
-    kind: Literal["attack", "train", "membership", "records"] = "attack",
+    kind: Kind = "attack",
 ) -> pd.DataFrame:
     """Return the rows of all finished cells in the order of the grid, model by model.
 
@@ -42,7 +43,7 @@ def study_frame(
         plan: of the study.
         columns: which ones; None is all. `cell`, which tells the cells apart, is always there.
         kind: of the steps that measured them: one row per canary and control, per model, per attack
-            on a pool, or per sentence of a pool.
+            on a pool, per sentence of a pool, or per group of test sentences.
     """
     known = store.index.columns(kind)
     of_cells = {name: None for cell in plan.cells for name in cell.columns}

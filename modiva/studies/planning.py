@@ -15,6 +15,7 @@ from modiva.classifiers import build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
+from modiva.fairness import grouped
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_attack, estimate_inference, estimate_training
@@ -24,6 +25,7 @@ from modiva.studies.sources import content, signature
 from modiva.studies.spec import Cell, Study, content_key
 from modiva.studies.steps.attack import AttackJob
 from modiva.studies.steps.fit import FitJob, shadow_cells
+from modiva.studies.steps.groups import GroupsJob
 from modiva.studies.steps.membership import MembershipJob, pool_cell
 from modiva.studies.steps.rows import condition_columns
 from modiva.studies.steps.train import TrainJob, train_jobs
@@ -80,6 +82,8 @@ class _Planner:
         patterns, patterns_key = self._patterns[shared]
         self.identities.add(condition.corpus, corpus, patterns)
         check_condition(condition, corpus, patterns)
+        for name in cell.groups:
+            grouped(name, corpus)
         # Own targets of one corpus share their tokenizer.
         own = parse_target(condition.target, condition.size).is_own
         tokenised = (*shared, None if own else condition.target)
@@ -92,6 +96,8 @@ class _Planner:
         for train in trained:
             for name in cell.attacks:
                 goals.append(self._attack_on(train, cell, name, rankers, patterns_key))
+            if cell.groups:
+                goals.append(self._groups_of(train, cell))
         if cell.membership:
             goals += self._pool(cell, corpus, patterns, patterns_key)
         key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
@@ -151,6 +157,19 @@ class _Planner:
         )
         self.steps.setdefault(attack.key, attack)
         return attack.key
+
+    def _groups_of(self, train: Step, cell: Cell) -> str:
+        """Add the groups of test sentences of one chunk of trained targets; returns its key."""
+        job, needs = train.job, (("target", train.key),)
+        assert isinstance(job, TrainJob)
+        step = Step(
+            key=content_key("groups", code_version("groups"), cell.groups, needs),
+            job=GroupsJob(cell.condition, job.fingerprint, cell.groups),
+            needs=needs,
+            seconds=estimate_training(cell.condition) * len(job.seeds) / 20,
+        )
+        self.steps.setdefault(step.key, step)
+        return step.key
 
     def _pool(
         self, cell: Cell, corpus: Corpus, patterns: Sequence[Pattern], patterns_key: str

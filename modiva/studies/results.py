@@ -111,11 +111,16 @@ class Results:
         finally:
             self.store.close()
 
-    def pools(self, kind: Literal["membership", "records"] = "membership") -> "pd.DataFrame":
-        """Return one row per attack on a pool, or per sentence of one; none without a pool."""
-        from modiva.studies.frame import pools_frame
+    def others(self, kind: Literal["membership", "records", "groups"]) -> "pd.DataFrame":
+        """Return the rows of another measurement than attacks; none where it was not asked for.
 
-        return self._read(lambda: pools_frame(self.store, self.plan, kind))
+        Args:
+            kind: one row per attack on a pool (membership), per sentence of a pool (records), or
+                per group of test sentences of a model (groups).
+        """
+        from modiva.studies.frame import other_frame
+
+        return self._read(lambda: other_frame(self.store, self.plan, kind))
 
 
 @contextmanager

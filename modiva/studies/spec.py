@@ -127,6 +127,9 @@ class Attacked:
     vulnerability: bool = False
     """Write how far every training sentence is told as a member, to vulnerability.csv. The file
     holds the sentences and is as sensitive as they are; needs --membership."""
+    groups: tuple[str, ...] = ()
+    """Groups of test sentences whose accuracy is compared: frequency (of the intent), length,
+    unknown (words), typo, name; see docs/fairness.md."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         if self.attack != () and not self.pattern:
             raise ModivaError("--pattern is empty: give at least one value")
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "epsilon",
-                     "attack"):  # fmt: skip
+                     "attack", "groups"):  # fmt: skip
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 raise ModivaError(f"--{name} {' '.join(map(str, values))} names a value twice")
@@ -245,6 +248,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
                 stack=self.stack,
                 membership=self.membership,
                 vulnerability=self.vulnerability,
+                groups=self.groups,
             )
             for condition in dict.fromkeys(self.conditions())
         )
@@ -283,6 +287,7 @@ class Cell:
         stack: models that train side by side at most.
         membership: models of the pool beside it; 0 is none.
         vulnerability: whether the pool says how far every sentence is told.
+        groups: groupings of the test sentences that the models are compared on.
     """
 
     condition: Condition
@@ -294,6 +299,7 @@ class Cell:
     stack: int = STACK
     membership: int = 0
     vulnerability: bool = False
+    groups: tuple[str, ...] = ()
 
     @property
     def model_seeds(self) -> list[int]:

@@ -3,7 +3,7 @@
 from modiva.training.checkpoint import save_checkpoint
 from modiva.training.config import TrainResult
 from modiva.training.defenses import parse_defense
-from modiva.training.evaluate import confidences
+from modiva.training.evaluate import confidences, probabilities
 from modiva.training.loop import train
 from modiva.training.resolve import resolve
 from modiva.training.seeds import resolve_device
@@ -29,6 +29,7 @@ __all__ = [
     "parse_defense",
     "prepare",
     "prepare_process",
+    "probabilities",
     "resolve",
     "resolve_device",
     "save_checkpoint",

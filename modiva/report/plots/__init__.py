@@ -1,6 +1,7 @@
 """The figures of a report: each one file, each drawn only when the rows hold something to draw."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from modiva.report.plots._headless import mpl
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.epsilons import by_claim
 from modiva.report.plots.exposures import distributions
+from modiva.report.plots.groups import by_group
 from modiva.report.plots.membership import by_membership
 from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.positions import by_position
@@ -29,14 +31,14 @@ _DRAW = (
 def figures(
     rows: pd.DataFrame | Sequence[Mapping[str, Any]],
     folder: Path,
-    pools: pd.DataFrame | None = None,
+    others: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[Path]:
     """Draw what the rows hold as PNG and SVG, with `captions.json` beside them.
 
     Args:
         rows: as `modiva.measure.score_rows` makes them.
         folder: where the files go; made if needed.
-        pools: rows of membership inference, as `prepare` makes them.
+        others: rows of other measurements (membership, groups), as `prepare` makes them.
 
     Returns:
         The files of figures in reading order, each figure's PNG before its SVG. A figure with
@@ -47,8 +49,11 @@ def figures(
     captions = {}
     attacked = len(frame) and "attack" in frame
     drawn: list[tuple[Any, pd.DataFrame]] = [(draw, frame) for draw in _DRAW if attacked]
-    if pools is not None and len(pools):
+    others = others or {}
+    if len(pools := others.get("membership", frame[:0])):
         drawn.append((by_membership, pools))
+    if len(groups := others.get("groups", frame[:0])):
+        drawn.append((partial(by_group, rows=frame), groups))
     with mpl.rc_context(STYLE):
         for draw, table in drawn:
             drawing = draw(table)

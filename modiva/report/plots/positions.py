@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from modiva.measure import Interval, bounded_interval, models
+from modiva.measure import Interval, intervals, models
 from modiva.report.plots import axes, panels
 from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import count, least_defended, strongest_attack
@@ -79,7 +79,7 @@ def _measures(rows: pd.DataFrame) -> list[Interval]:
     texts = [str(hits).split(".")[0].zfill(length) for hits in rows["position_hits"]]
     hits = np.array([[mark == "1" for mark in text] for text in texts], dtype=float)  # (n, length)
     clusters = models(rows)
-    return [bounded_interval(column, clusters) for column in hits.T]
+    return [intervals.bounded_interval(column, clusters) for column in hits.T]
 
 
 def _chance(

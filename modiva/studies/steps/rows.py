@@ -6,14 +6,16 @@ from typing import Any
 
 from canaries import Canary, Ledger
 from modiva.condition import Condition
-from modiva.measure import Claims, ModelColumns, ModelRow, Row, membership
+from modiva.measure import Claims, ModelRow, Row, columns, membership
 from modiva.privacy import plan_from
 from modiva.studies.engines.task import Rows
 from modiva.training import Prepared, Target
 
 
 def plain(
-    rows: Iterable[Row | ModelRow | membership.MembershipRow | membership.RecordRow],
+    rows: Iterable[
+        Row | ModelRow | columns.GroupRow | membership.MembershipRow | membership.RecordRow
+    ],
 ) -> Rows:
     """Return rows as a step gives them."""
     return [dict(vars(row)) for row in rows]
@@ -51,10 +53,10 @@ def planting_text(copies: Mapping[str, int]) -> str:
     return ", ".join(f"{name} × {count}" for name, count in copies.items()) or "nothing"
 
 
-def model_columns(prepared: Prepared, target: Target) -> ModelColumns:
+def model_columns(prepared: Prepared, target: Target) -> columns.ModelColumns:
     """Return the columns of a trained target."""
     result = target.result
-    return ModelColumns(
+    return columns.ModelColumns(
         **training_columns(prepared, target),
         model_seed=target.model_seed,
         sentences=target.sentences,

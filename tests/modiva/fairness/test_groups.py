@@ -10,9 +10,9 @@ import pytest
 from modiva.corpora import Corpus
 from modiva.corpora.corpus import Example
 from modiva.errors import ModivaError
-from modiva.fairness.costs import costs, exposures
 from modiva.fairness.groupings import GROUPINGS, Grouped, grouped, with_typo
 from modiva.fairness.groups import group_rows
+from modiva.fairness.paired import costs, exposures
 from modiva.measure import ModelRow
 
 
@@ -41,7 +41,7 @@ def rows(hits, **changed):
     return pd.DataFrame([vars(row) for row in found])
 
 
-def test_frequency_parts_intents_into_thirds_and_never_parts_equal_ones():
+def test_frequency_parts_intents_by_ratio_and_never_parts_equal_ones():
     data = corpus(rare=3, few=3, middle=20, more=20, common=90, most=100)
     found = {one.intent: one.group for one in grouped("frequency", data)}
     assert found == {

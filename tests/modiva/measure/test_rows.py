@@ -11,13 +11,12 @@ from canaries import Canary, SecretSpace
 from canaries.patterns import compile_pattern
 from modiva.measure import (
     COLUMNS,
-    ModelColumns,
     ModelRow,
     Row,
     score_rows,
     summarise,
 )
-from modiva.measure.columns import columns_of
+from modiva.measure.columns import ModelColumns, columns_of
 from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
 
 SPACES = {"digit": SecretSpace("digit", tuple("0123456789"))}

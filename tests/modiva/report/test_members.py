@@ -10,7 +10,8 @@ import pytest
 from modiva.measure.inference import Signals
 from modiva.measure.membership import Claim, PoolColumns, score_pool
 from modiva.privacy import PrivacyPlan
-from modiva.report import members, write_report
+from modiva.report import members
+from modiva.report.page import write_report
 from modiva.report.plots import figures
 from modiva.report.plots.membership import by_membership
 from modiva.report.plots.style import STYLE
@@ -89,9 +90,9 @@ def test_the_figure_has_bounds_and_needs_two_levels_of_noise(pools):
 
 
 def test_the_page_shows_membership_where_there_was_a_pool(pools, model_rows, tmp_path):
-    drawn = figures(model_rows, tmp_path / "figures", pools)
+    drawn = figures(model_rows, tmp_path / "figures", {"membership": pools})
     assert [path.stem for path in drawn] == ["membership_by_noise"] * 2
-    with_pool = write_report(tmp_path, model_rows, [], {}, drawn, pools).read_text()
+    with_pool = write_report(tmp_path, model_rows, [], {}, drawn, {"membership": pools}).read_text()
     assert 'id="membership"' in with_pool
     assert "20 canaries, R = 10" in with_pool
     assert members.sentence(pools).partition("(")[0] in with_pool.replace("\u00a0", " ")

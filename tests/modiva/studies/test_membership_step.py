@@ -52,4 +52,4 @@ def test_pools_are_steps_like_any_other(ran):
     again = run_study(Study((SPEC,)), out, EngineSettings("debug"), progress=False)
     assert again.computed == 0
     assert len(again.models()) == 2  # those of the pool are no targets
-    assert len(again.pools()) == 2 * 3 * 5
+    assert len(again.others("membership")) == 2 * 3 * 5

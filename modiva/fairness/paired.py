@@ -1,12 +1,12 @@
 """What each protection costs each group: paired by model seed, with intervals over models."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from modiva.measure import Interval, bounded_interval, student_interval
+from modiva.measure import Interval, intervals
 
 # What tells models apart that are compared: all that is no protection.
 PAIRED = ("corpus", "target", "size", "planting")
@@ -14,7 +14,7 @@ PAIRED = ("corpus", "target", "size", "planting")
 PROTECTION = ("defense", "noise_multiplier", "target_epsilon")
 
 
-def costs(groups: pd.DataFrame) -> pd.DataFrame:
+def costs(groups: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
     """Return one line per protection and group: accuracy, and what the protection takes of it.
 
     The cost of a group is its accuracy without a protection minus that with it, of the model of
@@ -22,13 +22,15 @@ def costs(groups: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         groups: rows of `GroupRow`, all of one study.
+        also: further columns that follow from the protection, such as its name in words.
 
     Returns:
         Columns of `PAIRED` (without planting) and `PROTECTION`, grouping, group, tested, floor,
         accuracy (Interval), cost (Interval; None without an unprotected model of the same seed).
     """
     whole = groups[groups["intent"].fillna("") == ""]
-    kept = [name for name in (*PAIRED, *PROTECTION) if name in whole and name != "planting"]
+    told = (*PAIRED, *PROTECTION, *also)
+    kept = [name for name in told if name in whole and name != "planting"]
     keys = [*PAIRED, "grouping", "group", "model_seed"]
     bare = whole[_unprotected(whole)].drop_duplicates(keys)
     paired = whole.merge(bare[[*keys, "accuracy"]], on=keys, how="left", suffixes=("", "_bare"))
@@ -39,21 +41,24 @@ def costs(groups: pd.DataFrame) -> pd.DataFrame:
         line: dict[str, Any] = dict(zip([*kept, "grouping", "group"], key, strict=True))
         line["tested"] = int(part["tested"].iloc[0])
         line["floor"] = float(part["floor"].mean())
-        line["accuracy"] = student_interval(part["accuracy"], part["model_seed"])
+        line["accuracy"] = intervals.student_interval(part["accuracy"], part["model_seed"])
         line["cost"] = (
-            student_interval(lost[there], part["model_seed"][there]) if there.any() else None
+            intervals.student_interval(lost[there], part["model_seed"][there])
+            if there.any()
+            else None
         )
         lines.append(line)
     return pd.DataFrame(lines)
 
 
-def exposures(rows: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+def exposures(rows: pd.DataFrame, groups: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
     """Return one line per protection, repetitions and frequency group of the canaries' labels.
 
     Args:
         rows: of `Row`, of the same study, with an attack that ranks; of several the one of the
             largest mean exposure is taken.
-        groups: rows of `GroupRow` of the grouping `frequency`.
+        groups: rows of `GroupRow`, the grouping `frequency` among them.
+        also: as of `costs`.
 
     Returns:
         Columns of `PROTECTION` and corpus, target, attack, repetitions, group, exposure and exact
@@ -70,9 +75,9 @@ def exposures(rows: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     best = ranked[ranked["planted"] == 1].groupby("attack")["exposure"].mean().idxmax()
     ranked = ranked[(ranked["attack"] == best) & ranked["group"].notna()]
     keys = [
-        n
-        for n in ("corpus", "target", *PROTECTION, "attack", "repetitions", "group")
-        if n in ranked
+        name
+        for name in ("corpus", "target", *PROTECTION, *also, "attack", "repetitions", "group")
+        if name in ranked
     ]
     return pd.DataFrame(_exposed(ranked, keys))
 
@@ -92,7 +97,7 @@ def _exposed(ranked: pd.DataFrame, keys: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _interval(part: pd.DataFrame, name: str, high: float) -> Interval:
-    return bounded_interval(part[name], part["model_seed"], high=high)
+    return intervals.bounded_interval(part[name], part["model_seed"], high=high)
 
 
 def _unprotected(frame: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,106 @@
+"""Figure: accuracy of groups of test sentences with and without protections, exposure below."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from modiva.measure import Interval
+from modiva.report.groups import FREQUENCY, by_condition, by_label
+from modiva.report.plots import axes, panels
+from modiva.report.plots.style import INK, Drawing, look
+from modiva.report.words import NO_DEFENSE
+
+_CHANCE = 1.4427  # bits of exposure of a secret that was never seen: log2 e
+_GROUPS = 4
+
+
+def by_group(
+    groups: pd.DataFrame, rows: pd.DataFrame, across: int = panels.ACROSS
+) -> Drawing | None:
+    """Draw accuracy by group, one line per protection, and exposure by the label's frequency.
+
+    Shown is the grouping by frequency where it was measured, else the first one.
+    """
+    found = by_condition(groups)
+    groupings = list(dict.fromkeys(found["grouping"]))
+    grouping = FREQUENCY if FREQUENCY in groupings else groupings[0]
+    found = found[found["grouping"] == grouping]
+    cells, left_out = panels.limited(panels.facets(found), 4)
+    bits = by_label(rows, groups) if grouping == FREQUENCY else pd.DataFrame()
+    title = f"What protections cost, by {grouping}"
+    heights = [1.6, 1.2] if len(bits) else [1.9]
+    sheet = panels.Sheet(
+        title, len(cells), len(cells), height=sum(heights) + 0.6, stacked=heights, across=across
+    )
+    spoken: list[str] = []
+    for cell, (axis, *below) in zip(cells, sheet.panels, strict=True):
+        part = found[(found[["corpus", "target"]] == list(cell)).all(axis=1)]
+        names = list(dict.fromkeys(part["group"]))
+        name = panels.facet_title(found, cell)
+        axes.name_panel(axis, name)
+        axes.rate_axis(axis, "accuracy")
+        conditions = _conditions(part)
+        lines = [_line(part, condition, names, "accuracy", turn) for turn, condition in conditions]
+        spoken += sheet.lines(axis, lines, 0.0, panel=name, step=0.06)
+        for own in (axis, *below):
+            _places(own, names, grouping if own is [axis, *below][-1] else "")
+        for own in below:
+            _exposure(sheet, own, bits, cell, names, conditions)
+    notes = [
+        "Accuracy on groups of test sentences with and without protections; models of the same "
+        "seed have the same sentences and secrets.",
+        panels.models_note(list(found["accuracy"])),
+    ]
+    if len(bits):
+        often = int(bits["repetitions"].max())
+        notes.append(
+            f"Below, the exposure of secrets said {often} times whose label is an intent of the "
+            f"group, by {bits['attack'].iloc[0]}; the dotted line is that of a secret never seen."
+        )
+    note = " ".join(notes) + left_out
+    figure = sheet.finish(" · ".join(dict.fromkeys(found["corpus"])), note)
+    return Drawing("cost_by_group", title, figure, note, f"{title}. {' '.join(spoken)}")
+
+
+def _conditions(part: pd.DataFrame) -> list[tuple[int, str]]:
+    """Return the protections that a panel shows, the unprotected first, with their turns."""
+    names = sorted(dict.fromkeys(part["condition"]), key=lambda name: name != NO_DEFENSE)
+    return list(enumerate(panels.some(names)))
+
+
+def _line(part: pd.DataFrame, condition: str, names: list[str], measure: str, turn: int) -> Any:
+    own = part[part["condition"] == condition].drop_duplicates("group").set_index("group")
+    there = [name for name in names if name in own.index]
+    measures: list[Interval] = own.loc[there, measure].tolist()
+    xs = [float(names.index(name)) for name in there]
+    return panels.Line(condition, xs, there, measures, look(turn))
+
+
+def _places(axis: Axes, names: list[str], label: str) -> None:
+    axis.set_xlim(-0.4, len(names) - 0.6)
+    shown = [name.replace(" sentences", "").replace(" words", "") for name in names]
+    axis.set_xticks(range(len(names)), shown if label else [""] * len(names))
+    if label:
+        unit = {FREQUENCY: "training sentences of the intent", "length": "words"}.get(label, label)
+        axis.set_xlabel(unit)
+
+
+def _exposure(
+    sheet: panels.Sheet,
+    axis: Axes,
+    bits: pd.DataFrame,
+    cell: tuple[str, str],
+    names: list[str],
+    conditions: list[tuple[int, str]],
+) -> None:
+    part = bits[(bits[["corpus", "target"]] == list(cell)).all(axis=1)]
+    part = part[part["repetitions"] == bits["repetitions"].max()]
+    axis.set_ylim(0, max(own.upper if own.known else own.mean for own in bits["exposure"]) + 0.5)
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(axis="y", length=0, labelleft=axes.is_first(axis))
+    if axes.is_first(axis):
+        axis.set_ylabel("exposure\n(bits)")
+    axis.axhline(_CHANCE, zorder=2, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    lines = [_line(part, condition, names, "exposure", turn) for turn, condition in conditions]
+    sheet.lines(axis, lines, _CHANCE, panel="exposure", step=0.06, named=False)

@@ -1,0 +1,51 @@
+"""`modiva groups` on the targets of an audit, and `modiva audit --groups`."""
+
+import pandas as pd
+import pytest
+
+from modiva.cli import main
+
+SMALL = [
+    *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "5", "--noise", "0", "2"),
+    *("--models", "2", "--sentences", "120", "--epochs", "2", "--attack", "exhaustive"),
+    *("--engine", "debug", "--groups", "length"),
+]
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory):
+    out = tmp_path_factory.mktemp("groups") / "out"
+    assert main([*SMALL, "--out", str(out)]) == 0
+    return out
+
+
+def test_groups_have_a_row_per_model_group_and_intent(audit):
+    rows = pd.read_csv(audit / "groups.csv", keep_default_na=False)
+    whole = rows[rows["intent"] == ""]
+    assert set(whole["grouping"]) == {"length"}
+    assert len(whole) == 2 * 2 * whole["group"].nunique()
+    models = pd.read_csv(audit / "models.csv")
+    tested = whole.assign(hits=whole["accuracy"].astype(float) * whole["tested"])
+    by_model = tested.groupby(["noise_multiplier", "model_seed"])[["hits", "tested"]].sum()
+    accuracy = models.set_index(["noise_multiplier", "model_seed"])["test_accuracy"]
+    for key, both in by_model.iterrows():
+        assert both["hits"] / both["tested"] == pytest.approx(accuracy[key])
+
+
+def test_other_groups_of_the_same_targets_are_measured_without_training(audit, capsys):
+    steps = {path.name for path in (audit / "artefacts").iterdir()}
+    assert main(["groups", str(audit), "--groups", "typo", "--engine", "debug"]) == 0
+    assert {path.name for path in (audit / "artefacts").iterdir()} == steps
+    rows = pd.read_csv(audit / "groups.csv")
+    assert set(rows["group"]) == {"as written", "one typo"}
+    assert "report" in capsys.readouterr().out
+
+
+def test_what_cannot_be_grouped_is_refused_before_work(audit, tmp_path, capsys):
+    assert main([*SMALL[:-1], "frequency", "--out", str(tmp_path / "new")]) == 2
+    assert "do not differ" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert main(["groups", str(tmp_path), "--groups", "typo"]) == 2
+    assert "holds no results of a study" in capsys.readouterr().err
+    assert main(["groups", str(audit), "--groups", "colour", "--engine", "debug"]) == 2
+    assert "choose from frequency" in capsys.readouterr().err
