@@ -137,6 +137,10 @@ class Attack(Protocol):
         """Whether it takes slots only that have tokens of their own in the sentence."""
 
     @property
+    def ranks(self) -> bool:
+        """Whether it compares candidates by one score, which adds up over rounds of training."""
+
+    @property
     def needs(self) -> frozenset[str]:
         """The fields of `Knowledge` that the attack requires: "initial", "ranker"."""
 
@@ -192,6 +196,11 @@ class SearchAttack:
     def needs_places(self) -> bool:
         """Whether its search mixes options or follows gradients."""
         return getattr(self.search, "needs_places", False)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether its search looks at the whole space."""
+        return getattr(self.search, "ranks", False)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from modiva.errors import ModivaError
+from modiva.handling import CENTRAL, Distilled, Federated
 from modiva.validate import at_least, positive, require
 
 Size = Literal["small", "full"]
 Side = Literal["all", "targets", "shadows", "pool"]
 Method = Literal["dp", "edp", "loop"]
 
+# Defenses that training by clients does not have.
+NOT_BY_CLIENTS = ("early-stopping", "last-layers", "lora", "all-layers")
 NONE = "none"  # the defense that changes nothing
 # Sentences that are planted in a model, and secrets that are drawn for it: more is a slip.
 MOST_PLANTED = MOST_SECRETS = 10**6
@@ -88,8 +91,10 @@ class Condition:
             rate and divisor; None takes the number that there is, which is then public.
         defense: names that training without privacy knows, joined by "+".
         privacy: None, or how training is made private.
-        epochs: at most so many; None takes the default of target, defense and privacy.
-        learning_rate: of AdamW; None takes the default.
+        training: None where one trainer has all sentences, else how clients or a teacher train.
+        epochs: at most so many, of a client in each round; None takes the default of target,
+            defense, privacy and training.
+        learning_rate: of AdamW, of clients of SGD; None takes the default.
         batch_size: sentences of a step, of a private one the expected number; None takes the
             default.
         word_vectors: GloVe-format file for the embeddings of our own architectures.
@@ -115,6 +120,7 @@ class Condition:
     public_size: int | None = None
     defense: str = NONE
     privacy: Privacy | None = None
+    training: Federated | Distilled | None = None
     epochs: int | None = None
     learning_rate: float | None = None
     batch_size: int | None = None
@@ -135,6 +141,27 @@ class Condition:
             raise ModivaError(
                 f"--repetitions names {len(self.repetitions)} numbers for {len(self.patterns)} "
                 "patterns: give one number, or one a pattern"
+            )
+        self._check_training()
+
+    def _check_training(self) -> None:
+        if self.training is None:
+            return
+        if self.privacy is not None:
+            raise ModivaError(
+                f"{self.training} with {self.privacy}, which clips the gradients of sentences: "
+                "clients are protected by --user-noise; leave --noise and --epsilon out"
+            )
+        unfit = [name for name in self.defense.split("+") if name in NOT_BY_CLIENTS]
+        if isinstance(self.training, Federated) and unfit:
+            raise ModivaError(
+                f"--defense {self.defense} with {self.training}: clients train all weights or "
+                f"the head alone, for --rounds; leave {unfit[0]} out"
+            )
+        if isinstance(self.training, Distilled) and self.defense != NONE:
+            raise ModivaError(
+                f"--defense {self.defense} with {self.training}: distillation is measured alone; "
+                "leave the defense out"
             )
 
         planted = sum(self.copies) * self.secrets
@@ -163,6 +190,13 @@ class Condition:
         return 0.0 if self.privacy is None else self.privacy.noise_multiplier
 
     @property
+    def method(self) -> str:
+        """How training is spelled: central, a federated server, or distil:TRANSFER."""
+        if isinstance(self.training, Federated):
+            return self.training.server
+        return CENTRAL if self.training is None else str(self.training)
+
+    @property
     def protection(self) -> str:
         """Defense and private method as tables name them, such as "dropout+dp"."""
         return join_defense(self.defense, None if self.privacy is None else self.privacy.method)
@@ -174,8 +208,9 @@ class Condition:
 
     def __str__(self) -> str:
         noise = "" if self.privacy is None else f" {str(self.privacy).partition(' ')[2]}"
+        how = "" if self.training is None else f" {self.training}"
         copies = ",".join(map(str, self.repetitions))
-        return f"{self.corpus} {self.target} {self.protection}{noise} R={copies}"
+        return f"{self.corpus} {self.target} {self.protection}{noise}{how} R={copies}"
 
 
 def split_defense(text: str) -> tuple[str, Method | None]:

@@ -28,6 +28,7 @@ NO_PART = {
     "modiva.files": "writes what it is given",
     "modiva.validate": "refuses values, changes none",
     "modiva.studies.engines.task": "carries steps and their outcomes",
+    "modiva.studies.settings": "as spec",
     "modiva.studies.spec": "decides which steps there are; what they compute is in their keys",
 }
 # Training and fitting score nothing. Training gives rows of models: their values are those of

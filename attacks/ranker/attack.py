@@ -28,6 +28,7 @@ class RankedAttack:
     name: str
     needs: frozenset[str]
     source = ""
+    ranks = True
 
     @property
     def needs_places(self) -> bool:

@@ -25,6 +25,7 @@ from attacks.ranker.candidates import (
     second_look,
 )
 from attacks.ranker.evidence import draw, margin_oracle
+from attacks.ranker.match import MATCH, match_feature
 from attacks.ranker.ranker import USUAL, Ranker
 
 NEGATIVES = 3_000  # candidates drawn of each problem to compare with
@@ -67,6 +68,7 @@ def fit_ranker(
     facts: Mapping[str, Any] | None = None,
     penalty: float | None = None,
     effort: Effort | None = None,
+    updates: bool = False,
     seed: int = 0,
     progress: bool = False,
 ) -> Ranker:
@@ -78,6 +80,8 @@ def fit_ranker(
         penalty: of the conditional logit; None chooses by cross-validation over the models.
         effort: how many candidates are looked at, in fitting and by the ranker; None chooses by
             the size of the models.
+        updates: the models are a few steps away from the initial weights, as the updates of
+            clients are, so that their match is a feature.
         seed: of every random draw.
         progress: show a bar.
 
@@ -92,7 +96,7 @@ def fit_ranker(
     effort = effort or effort_for(shadows[0].model)
     quiet = None if progress else True
     looked = [
-        _look(shadow, effort, seed)
+        _look(shadow, effort, seed, updates)
         for shadow in tqdm(shadows, desc="shadow models", disable=quiet, leave=False)
     ]
     pairs = list(zip(shadows, looked, strict=True))
@@ -119,7 +123,7 @@ def fit_ranker(
     )
 
 
-def _look(shadow: Shadow, effort: Effort, seed: int) -> tuple[Described, Effects]:
+def _look(shadow: Shadow, effort: Effort, seed: int, updates: bool) -> tuple[Described, Effects]:
     """Describe candidates of a shadow model, the secret among them; and effects of options."""
     include = torch.tensor([shadow.choices])
     (generator,) = problem_generators([shadow.problem], seed)
@@ -130,7 +134,11 @@ def _look(shadow: Shadow, effort: Effort, seed: int) -> tuple[Described, Effects
             near = neighbours(shadow.problem, [shadow.choices], describer.shortlist())
             drawn = draw(shadow.problem.sizes, DRAWN, generator)
             include = torch.cat([include, near, drawn])
-        return describer.look(pool, include), option_effects(oracle, generator)
+        found, effects = describer.look(pool, include), option_effects(oracle, generator)
+    if updates and shadow.initial is not None:
+        matched = match_feature(shadow.model, shadow.initial, shadow.problem, found.choices)
+        found = found.joined({MATCH: matched})
+    return found, effects
 
 
 def _calibrated(found: Described, shadow: Shadow, usual: Usual, own: Effects) -> Described:

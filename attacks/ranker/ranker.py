@@ -22,6 +22,7 @@ from attacks.problem import Completion, problem_generators
 from attacks.ranker.calibration import Usual, label_name
 from attacks.ranker.candidates import Described, Describer, Effort, effort_for, second_look
 from attacks.ranker.evidence import ENUMERATED, margin_oracle
+from attacks.ranker.match import MATCH, match_feature
 from attacks.ranker.movement import check_initial
 from canaries.reading import parse_json, quote, read_bytes
 
@@ -49,9 +50,12 @@ FIXED: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "movement": {"moved_present": 1.0},
         # Needs the initial weights: what moved rows and the margin gained say together.
         "movement-gain": {"moved_present": 1.0, "gain": 0.2},
+        # Needs the weights before a few steps, such as the update of a client: how well the change
+        # of the rows matches the gradient of the candidate.
+        "match": {MATCH: 1.0},
     }
 )
-_NEED_INITIAL = ("moved", "gain")
+_NEED_INITIAL = ("moved", "gain", MATCH)
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,16 @@ class Ranker:
         return USUAL in self.weights
 
     def joined(
-        self, described: Described, model: PreTrainedModel, problem: Completion
+        self,
+        described: Described,
+        model: PreTrainedModel,
+        problem: Completion,
+        initial: PreTrainedModel | None = None,
     ) -> Described:
-        """Add what is usual of the candidates of a problem, if the ranker is learned."""
+        """Add what the ranker asks for: the match of a step, and what is usual of candidates."""
+        if MATCH in self.weights and initial is not None:
+            found = match_feature(model, initial, problem, described.choices)
+            described = described.joined({MATCH: found})
         if not self.learned:
             return described
         usual = self.usual.feature(problem, label_name(model, problem), described.choices)
@@ -241,7 +252,7 @@ def rank(
     effort = ranker.effort or effort_for(model)
     described = _described(ranker, model, problem, initial, seed, {} if known is None else known)
     started, evaluations = time.perf_counter(), described.evaluations
-    described = ranker.joined(described, model, problem)
+    described = ranker.joined(described, model, problem, initial)
     utility = ranker.utility(described)
     order = utility.argsort(descending=True, stable=True)
     if ranker.second and initial is not None:
@@ -282,7 +293,7 @@ def _described(
         pool = describer.pool()
         if climbs:
             return describer.climb(
-                pool, lambda found: ranker.utility(ranker.joined(found, model, problem))
+                pool, lambda found: ranker.utility(ranker.joined(found, model, problem, initial))
             )
         known[ranker.initial, size] = describer.look(pool)
     return known[ranker.initial, size]

@@ -20,6 +20,8 @@ BLOCK = 2**16  # candidates whose scores are looked at together
 class Exhaustive:
     """Enumerate the space of each problem, keeping the best."""
 
+    ranks = True
+
     def run(
         self, oracle: Oracle, generators: Sequence[torch.Generator], *, progress: bool = False
     ) -> list[Ranking]:

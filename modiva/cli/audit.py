@@ -22,8 +22,8 @@ from modiva.studies import (
     estimate_seconds,
     free_folder,
     run_study,
+    settings,
 )
-from modiva.studies import spec as groups
 from modiva.validate import at_least
 
 DEFAULT_FOLDER = Path("results/runs/audit")
@@ -98,11 +98,12 @@ class Audit:
     $ modiva audit --corpus snips --attack coordinate ranker --dry-run
     """
 
-    data: Annotated[groups.Data, tyro.conf.arg(name="data")]
-    targets: Annotated[groups.Targets, tyro.conf.arg(name="target")]
-    defended: Annotated[groups.Defended, tyro.conf.arg(name="defense")]
-    planted: Annotated[groups.Planted, tyro.conf.arg(name="secret")]
-    attacked: Annotated[groups.Attacked, tyro.conf.arg(name="attack")]
+    data: Annotated[settings.Data, tyro.conf.arg(name="data")]
+    targets: Annotated[settings.Targets, tyro.conf.arg(name="target")]
+    defended: Annotated[settings.Defended, tyro.conf.arg(name="defense")]
+    trained: Annotated[settings.Trained, tyro.conf.arg(name="training")]
+    planted: Annotated[settings.Planted, tyro.conf.arg(name="secret")]
+    attacked: Annotated[settings.Attacked, tyro.conf.arg(name="attack")]
     where: Annotated[Where, tyro.conf.arg(name="run")]
     text_column: str | None = None
     """Name or number of the column of texts, where files of your own have several."""
@@ -117,7 +118,10 @@ class Audit:
     @property
     def spec(self) -> AuditSpec:
         """The settings of all groups."""
-        groups = (self.data, self.targets, self.defended, self.planted, self.attacked)
+        groups = (
+            *(self.data, self.targets, self.defended),
+            *(self.trained, self.planted, self.attacked),
+        )
         settings = {k: v for group in groups for k, v in vars(group).items()}
         settings["corpus"] = tuple(
             choose_columns(name, self.text_column, self.label_column) for name in self.data.corpus

@@ -62,11 +62,26 @@ class TrainingColumns:
         "Of our own architectures: small (32 wide) or full (100).")]
     defense: Annotated[str, Column("condition", "Defense",
         "What was done in training against extraction; several are joined by +.")]
+    training: Annotated[str, Column("condition", "Training",
+        "How the data reached the weights: central, by clients (a federated server), or distil "
+        "from a teacher.")]
+    partition: Annotated[str | None, Column("condition", "Partition",
+        "Which client held which sentences; empty without clients.")]
+    selection: Annotated[str | None, Column("condition", "Selection",
+        "How the clients of a round were selected.")]
+    per_round: Annotated[int | None, Column("condition", "Clients a round",
+        "Clients that trained in a round; under privacy the expected number.")]
+    periods: Annotated[int | None, Column("condition", "Periods",
+        "Parts of the sentences that clients held one after the other.")]
+    clients: Annotated[int | None, Column("fact", "Clients",
+        "Devices that held the training split.")]
+    rounds: Annotated[int | None, Column("fact", "Rounds", "Rounds of federated training.")]
     noise_multiplier: Annotated[float, Column("condition", "Noise σ",
-        "σ of DP-SGD: noise as a multiple of the clip norm. 0 is no privacy.")]
+        "σ of DP-SGD: noise as a multiple of the clip norm; by clients, of user-level DP-FedAvg. "
+        "0 is no privacy.")]
     target_epsilon: Annotated[float | None, Column("condition", "ε asked for",
-        "The ε of one training sentence that the noise was calibrated to; empty where the "
-        "noise was given.")]
+        "The ε of one training sentence, by clients of one device, that the noise was calibrated "
+        "to; empty where the noise was given.")]
     epsilon: Annotated[float | None, Column("privacy", "ε, one sentence",
         "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.")]
     delta: Annotated[float | None, Column("privacy", "δ",
@@ -108,6 +123,14 @@ class Row(ModelColumns):
         "The template of the planted sentence; its slots hold the secret.")]
     length: Annotated[int, Column("condition", "Length",
         "Number of slots, which is the number of words in a secret.")]
+    seen: Annotated[str | None, Column("condition", "Seen",
+        "Of federated training, what the attacker sees: the final model, all global models "
+        "(rounds), averages of rounds (aggregate) or updates of the secret's device (update).")
+    ] = None
+    device_share: Annotated[float | None, Column("fact", "Device's share",
+        "Share of all training sentences that the device of the secret holds.")] = None
+    device_rounds: Annotated[int | None, Column("fact", "Device's rounds",
+        "Rounds in which the device of the secret took part.")] = None
     repetitions: Annotated[int, Column("condition", "R",
         "R: how many times the canary was in the training data; 0 is never.")]
     canary: Annotated[str, Column("fact", "Canary", "Which planted sentence of that model.")]
@@ -162,6 +185,8 @@ class ModelRow(ModelColumns):
     train_accuracy: Annotated[float | None, Column("model", "Training",
         "Accuracy on the sentences that the model was trained on.")]
     steps: Annotated[int, Column("fact", "Steps", "Steps of the optimiser.")]
+    accuracy_by_round: Annotated[str | None, Column("fact", "Accuracy by round",
+        "Accuracy on the validation split after each round; empty without rounds.")]
     clipped: Annotated[float | None, Column("fact", "Clipped",
         "Share of the gradients that were longer than the clip norm; empty without privacy.")]
     seconds: Annotated[float, _SECONDS]

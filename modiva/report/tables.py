@@ -16,12 +16,13 @@ from modiva.measure import COLUMNS, Group, as_frame
 from modiva.report.words import (
     VIOLATED,
     bound,
-    condition,
     defense_order,
+    handled,
     percent,
     percent_range,
     plural,
     target_name,
+    trained,
 )
 
 # A spreadsheet runs a cell that begins so, also behind blanks and in the full-width forms of East
@@ -180,8 +181,8 @@ def first(planted: Group | None, control: Group | None) -> Group:
 
 
 def defended(group: Group) -> str:
-    """Return how the targets of a group were defended."""
-    return condition(group["defense"], group["noise_multiplier"], group.get("target_epsilon"))
+    """Return how the targets of a group were trained and defended."""
+    return handled(group.key)
 
 
 def _name(group: Group, key: str) -> str:
@@ -191,7 +192,13 @@ def _name(group: Group, key: str) -> str:
 def _order(group: Group) -> tuple[Any, ...]:
     named = [group.get(name, "") for name in ("corpus", "target", "attack", "pattern", "length")]
     defense = defense_order(group["defense"], group["noise_multiplier"])
-    return (*named, defense, group.get("repetitions", 0), group.get("planting", ""))
+    return (
+        *named,
+        defense,
+        trained(group.key),
+        group.get("repetitions", 0),
+        group.get("planting", ""),
+    )
 
 
 def _align(lines: list[list[str]]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from modiva.counts import count as count
@@ -131,6 +132,31 @@ def condition(defense: str, noise_multiplier: float, target_epsilon: float | Non
     return ", ".join(parts) or NO_DEFENSE
 
 
+def trained(row: Mapping[str, Any]) -> str:
+    """Return how clients or a teacher trained, and what of it was seen; "" for one trainer."""
+    name = row.get("training")
+    if not isinstance(name, str) or name == "central":
+        return ""
+    if not isinstance(row.get("partition"), str):
+        return name
+    parts = [f"{name} {row['partition']}", f"{row['per_round']:g} a round"]
+    if row["selection"] != "uniform":
+        parts.append(f"by {row['selection']}")
+    if row["periods"] > 1:
+        parts.append(f"{row['periods']:g} periods")
+    if isinstance(row.get("seen"), str):
+        parts.append(f"{row['seen']} seen")
+    return ", ".join(parts)
+
+
+def handled(row: Mapping[str, Any]) -> str:
+    """Return how a target was trained and defended, or "no defense"."""
+    defended = condition(row["defense"], row["noise_multiplier"], row.get("target_epsilon"))
+    how = trained(row)
+    parts = [part for part in (how, defended) if part and not (how and part == NO_DEFENSE)]
+    return ", ".join(parts)
+
+
 def defense_order(defense: str, noise_multiplier: float) -> tuple[bool, int, str, float]:
     """Return a sorting key: no defense, then defenses without noise, then more noise."""
     base = base_defense(defense)
@@ -148,14 +174,38 @@ def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         return frame.assign(condition=[])
     for name in {"corpus", "target", "attack", "pattern", "planting"} & set(frame.columns):
         frame[name] = frame[name].map({text: visible(str(text)) for text in frame[name].unique()})
-    levels = frame[["defense", "noise_multiplier", "target_epsilon"]]
-    frame["condition"] = [condition(*level) for level in levels.itertuples(index=False)]
-    frame["base_defense"] = [base_defense(defense) for defense in frame["defense"]]
-    kinds = levels.drop_duplicates().itertuples(index=False)
-    order = sorted(kinds, key=lambda kind: defense_order(kind[0], kind[1]))
-    names = list(dict.fromkeys(condition(*kind) for kind in order))
-    frame["condition"] = pd.Categorical(frame["condition"], names, ordered=True)
+    levels = frame[[name for name in _HANDLING if name in frame]]
+    number = levels.groupby(list(levels), dropna=False, sort=False).ngroup().to_numpy()
+    _, first = np.unique(number, return_index=True)
+    kinds: list[dict[str, Any]] = [
+        {str(name): value for name, value in kind.items()}
+        for kind in levels.iloc[first].to_dict("records")
+    ]
+    bases = [_base(kind) for kind in kinds]
+    frame["base_defense"] = [bases[place] for place in number]
+    order = sorted(kinds, key=_kind_order)
+    names = list(dict.fromkeys(map(handled, order)))
+    said = [handled(kind) for kind in kinds]
+    found = [said[place] for place in number]
+    frame["condition"] = pd.Categorical(found, names, ordered=True)
     return frame
+
+
+# Columns that say how a target was trained and defended.
+_HANDLING = (
+    *("defense", "noise_multiplier", "target_epsilon", "training", "partition", "selection"),
+    *("per_round", "periods", "seen"),
+)
+
+
+def _base(kind: Mapping[str, Any]) -> str:
+    """Return what tells targets apart beside the amount of noise, or "none"."""
+    base = base_defense(kind["defense"])
+    return ", ".join(part for part in (trained(kind), base) if part and part != "none") or "none"
+
+
+def _kind_order(kind: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (*defense_order(kind["defense"], kind["noise_multiplier"]), trained(kind))
 
 
 def least_defended(frame: pd.DataFrame) -> str:

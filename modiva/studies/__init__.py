@@ -6,7 +6,7 @@ Importing this package loads neither PyTorch nor pandas; `modiva.studies.plannin
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from modiva.studies import spec
+from modiva.studies import settings
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_seconds
@@ -38,7 +38,7 @@ __all__ = [
     "open_results",
     "plan_study",
     "run_study",
-    "spec",
+    "settings",
     "train_ranker",
 ]
 

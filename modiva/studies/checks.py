@@ -20,7 +20,7 @@ ATTACKS = frozenset(
     {
         "relaxed", "gumbel", "coordinate", "beam", "exhaustive", "random",
         "parikh2022", "elmahdy2022", "gbda2021", "gcg2023",
-        "contrast", "standardised", "alignment", "rows", "movement", "movement-gain",
+        "contrast", "standardised", "alignment", "rows", "movement", "movement-gain", "match",
         "ranker", "ranker-initial",
     }
 )  # fmt: skip
@@ -28,7 +28,8 @@ OBJECTIVES = frozenset({"loss", "margin", "hinge"})
 # Settings that rows of one group must have in common.
 _POOLED = (
     "objective", "size", "sentences", "epochs", "learning_rate", "batch_size", "clip_norm",
-    "label", "secrets", "share_valid",
+    "label", "secrets", "share_valid", "clients", "rounds", "spread", "user_clip", "server_rate",
+    "proximal", "temperature",
 )  # fmt: skip
 
 
@@ -79,7 +80,10 @@ def check_grids(study: Study) -> None:
     measured: dict[Any, Cell] = {}
     for cell in study.cells():
         condition = cell.condition
-        measured_as = (condition.corpus, condition.target, condition.protection, condition.privacy)
+        measured_as = (
+            *(condition.corpus, condition.target, condition.protection, condition.privacy),
+            *(condition.training, cell.seen),
+        )
         copies = zip(condition.patterns, condition.copies, strict=True)
         for each in itertools.product(copies, cell.attacks or (None,)):
             other = measured.setdefault((measured_as, cell.seed, *each), cell)

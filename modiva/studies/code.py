@@ -18,6 +18,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "train": (
             "canaries",
             "modiva/condition.py",
+            "modiva/handling.py",
             "modiva/corpora",
             "modiva/classifiers",
             "modiva/privacy",
@@ -50,7 +51,8 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 f"modiva/{name}"
                 for name in (
                     "classifiers", "condition.py", "corpora", "counts.py", "errors.py", "fairness",
-                    "files.py", "measure", "privacy", "studies", "training", "validate.py",
+                    "files.py", "handling.py", "measure", "privacy", "studies", "training",
+                    "validate.py",
                 )
             ),
         ),

@@ -6,6 +6,7 @@ They order cells well and are right within a factor of two or so on other machin
 """
 
 from modiva.condition import Condition
+from modiva.handling import Federated, Seen
 from modiva.studies.spec import Cell
 
 # Seconds a model for 1,000 training sentences at the default epochs, small size: ordinary, private.
@@ -20,6 +21,9 @@ _TRAINING = {
 _METHODS = {"dp": 1.0, "edp": 2.5, "loop": 25.0}
 _FULL_SIZE = 4.0  # size "full" against "small"
 _DEFAULT_SENTENCES = 9_000
+_DEFAULT_PASSES = 2  # of ordinary training that cost as much as one over clients side by side
+# Ranking the candidates of the weights before and after a round, over one ordinary attack.
+_ROUND_ATTACK = 15.0
 # Seconds to attack and rank one canary with one attack.
 _ATTACK = {"cnn": 0.1, "lstm": 0.2, "lstm-char": 0.3, "transformer": 0.15, "minilm": 25.0}
 
@@ -28,7 +32,7 @@ _INFERENCE = 5e-4  # seconds to infer one record in one model
 
 def estimate_seconds(cell: Cell) -> float:
     """Estimate the seconds that `cell` takes on one core, roughly."""
-    attacks = estimate_attack(cell.condition) * len(cell.attacks)
+    attacks = estimate_attack(cell.condition, cell.seen) * len(cell.attacks)
     training = estimate_training(cell.condition)
     # The models of a pool hold half of the sentences.
     return cell.models * (training + attacks) + cell.membership * training / 2
@@ -39,6 +43,9 @@ def estimate_training(condition: Condition) -> float:
     ordinary, private = _TRAINING.get(condition.target, _TRAINING["minilm"])
     sentences = condition.sentences or _DEFAULT_SENTENCES
     sentences += sum(condition.copies)
+    if isinstance(condition.training, Federated):
+        share = condition.training.per_round / condition.training.clients
+        sentences = int(sentences * share * condition.training.rounds) // _DEFAULT_PASSES
     rate = private * _METHODS[condition.privacy.method] if condition.privacy else ordinary
     training = rate * sentences / 1000
     if condition.size == "full" and condition.target in _TRAINING and condition.target != "minilm":
@@ -46,9 +53,14 @@ def estimate_training(condition: Condition) -> float:
     return training
 
 
-def estimate_attack(condition: Condition) -> float:
+def estimate_attack(condition: Condition, seen: Seen = "final") -> float:
     """Estimate the seconds for one attack on one target of a condition."""
-    return _ATTACK.get(condition.target, _ATTACK["minilm"]) * len(condition.patterns)
+    rounds = 1.0
+    if isinstance(condition.training, Federated) and seen != "final":
+        rounds = _ROUND_ATTACK * condition.training.rounds
+        if seen != "rounds":
+            rounds *= condition.training.per_round / condition.training.clients
+    return rounds * _ATTACK.get(condition.target, _ATTACK["minilm"]) * len(condition.patterns)
 
 
 def estimate_inference(pool: Cell) -> float:

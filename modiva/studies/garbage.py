@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from modiva.errors import ModivaError
-from modiva.studies.folder import check_store, plan_files
+from modiva.studies.engines.task import UNFINISHED
+from modiva.studies.folder import check_store, plan_files, remove
 from modiva.studies.plan import read_plan
 from modiva.studies.results import SETTINGS_FILE
 from modiva.studies.store import Store
@@ -33,6 +34,7 @@ def collect(
             store.close()
     with store.locked():
         used, lost = _used(store, gone)
+        remove(store.scratch / UNFINISHED)
         for path in lost:
             path.unlink()
         return store.remove(used, targets=targets)

@@ -84,12 +84,15 @@ class _Planner:
         check_condition(condition, corpus, patterns)
         for name in cell.groups:
             grouped(name, corpus)
+        if condition.training is not None:
+            prepare(condition, corpus=corpus).check_training()
         # Own targets of one corpus share their tokenizer.
         own = parse_target(condition.target, condition.size).is_own
         tokenised = (*shared, None if own else condition.target)
         if tokenised not in self._without_places:
             self._without_places[tokenised] = check_tokens(condition, corpus, patterns)
         check_places(cell, self._without_places[tokenised])
+        check_seen(cell)
         trained = list(self._training(cell, corpus, patterns_key))
         goals: list[str] = [] if cell.attacks else [step.key for step in trained]
         rankers: dict[bool, Step] = {}
@@ -139,6 +142,7 @@ class _Planner:
     ) -> str:
         """Add one attack on one chunk of trained targets; returns its key."""
         needs = [("target", train.key)]
+        seen = () if cell.seen == "final" else (cell.seen,)
         wanted = get_attack(name).needs
         if "ranker" in wanted:
             initial = "initial" in wanted
@@ -149,11 +153,11 @@ class _Planner:
         assert isinstance(job, TrainJob)
         attack = Step(
             key=content_key(
-                "attack", code_version("attack"), self._attack(name, cell.objective), needs
+                "attack", code_version("attack"), self._attack(name, cell.objective), needs, *seen
             ),
-            job=AttackJob(cell.condition, job.fingerprint, name, cell.objective),
+            job=AttackJob(cell.condition, job.fingerprint, name, cell.objective, cell.seen),
             needs=tuple(needs),
-            seconds=estimate_attack(cell.condition) * len(job.seeds),
+            seconds=estimate_attack(cell.condition, cell.seen) * len(job.seeds),
         )
         self.steps.setdefault(attack.key, attack)
         return attack.key
@@ -193,6 +197,7 @@ class _Planner:
     def _fit(self, cell: Cell, initial: bool, patterns_key: str) -> Step:
         """Add the shadow models of a cell and the ranker that learns from them."""
         corpus = load_corpus(cell.condition.corpus)
+        seen = () if cell.seen == "final" else (cell.seen,)
         cells = shadow_cells(cell)
         needs: list[tuple[str, str]] = []
         roles: list[tuple[str, int]] = []
@@ -201,13 +206,14 @@ class _Planner:
                 roles.append((f"shadows-{len(needs)}", number))
                 needs.append((roles[-1][0], train.key))
         fit = Step(
-            key=content_key("fit", code_version("fit"), initial, needs),
+            key=content_key("fit", code_version("fit"), initial, needs, *seen),
             job=FitJob(
                 conditions=tuple(shadows.condition for shadows in cells),
                 roles=tuple(roles),
                 fingerprint=corpus.fingerprint,
                 initial=initial,
                 seed=cell.seed,
+                seen=cell.seen,
             ),
             needs=tuple(needs),
             seconds=estimate_attack(cell.condition) * cell.shadows,
@@ -219,6 +225,7 @@ class _Planner:
 def check_planting(prepared: Prepared) -> None:
     """Raise on what could not be planted in, or asked of, the targets of a condition."""
     check_condition(prepared.condition, prepared.corpus, prepared.patterns)
+    prepared.check_training()
     check_tokens(prepared.condition, prepared.corpus, prepared.patterns)
 
 
@@ -259,6 +266,17 @@ def check_places(cell: Cell, without: Sequence[str]) -> None:
             f"--attack {refused[0]} needs slots with tokens of their own, and target "
             f"{cell.condition.target} gives pattern {without[0]} none: leave it out, or take one "
             f"of {', '.join(others)}"
+        )
+
+
+def check_seen(cell: Cell) -> None:
+    """Raise on attacks that rank nothing, where evidence of several rounds is added up."""
+    refused = [name for name in cell.attacks if not get_attack(name).ranks]
+    if cell.seen != "final" and refused:
+        ranked = [name for name, attack in ATTACKS.items() if attack.ranks]
+        raise ModivaError(
+            f"--seen {cell.seen} --attack {refused[0]}: a search compares no scores that could be "
+            f"added up over rounds; take one of {', '.join(ranked)}"
         )
 
 
@@ -313,7 +331,9 @@ def _decides(condition: Condition) -> Any:
         del decides[name]
     # The weights that a folder of a checkpoint brings are data.
     weights = "" if spec.is_own else content(Path(spec.architecture))
-    return [dataclasses.asdict(spec), decides, weights]
+    training = condition.training
+    method = [] if training is None else [condition.method, dataclasses.asdict(training)]
+    return [dataclasses.asdict(spec), decides, weights, *method]
 
 
 def _attack_facts(name: str, objective: str) -> Any:

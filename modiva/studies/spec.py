@@ -16,12 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from canaries import CanaryError, get_pattern, load_patterns
-from modiva.condition import Condition, Privacy, Side, Size, split_defense
+from modiva.condition import Condition, Privacy, Side, split_defense
 from modiva.errors import ModivaError
+from modiva.handling import CENTRAL, SEEN, SERVERS, TRANSFERS, Distilled, Federated, Seen
+from modiva.studies.settings import (
+    STACK,
+    Attacked,
+    Data,
+    Defended,
+    Planted,
+    Targets,
+    Trained,
+)
 from modiva.validate import at_least, positive, require
 
-# Models of one architecture that train side by side: enough to fill a core, few for the memory.
-STACK = 20
 # Attacks with a ranker: half of the sentences are the attacker's, and no target's.
 LEARNED = ("ranker", "ranker-initial")
 # Seeds below are of targets, from here on of shadow models.
@@ -39,101 +47,7 @@ DEFAULT_NOISE = (0.0, 1.0, 4.0)
 
 
 @dataclass(frozen=True)
-class Data:
-    """The sentences that targets are trained on."""
-
-    corpus: tuple[str, ...] = ("home-assistant",)
-    """Names from `modiva corpus list`, or files and folders of your own."""
-    sentences: int = 1000
-    """Train each target on at most so many sentences, drawn anew for each; 0 is the whole split."""
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The classifiers that are trained."""
-
-    target: tuple[str, ...] = ("cnn", "lstm")
-    """cnn, lstm, lstm-char, transformer, minilm, or a Hugging Face folder or name to fine-tune."""
-    size: Size = "small"
-    """Of our own architectures: embeddings and hidden 32 (small) or 100 (full)."""
-    epochs: int | None = None
-    """At most so many epochs; the default depends on target and defense."""
-    learning_rate: float | None = None
-    """Of AdamW; the default depends on target and privacy."""
-    batch_size: int | None = None
-    """Sentences of a step, of a private one the expected number."""
-    models: int = 6
-    """Independently trained targets per cell, each with secrets of its own."""
-    seed: int = 0
-    """Decides secrets, sentences, weights, batches and noise."""
-    stack: int = STACK
-    """Models that train side by side as one step; fewer spread a cell over more workers."""
-
-
-@dataclass(frozen=True)
-class Defended:
-    """How the targets are defended."""
-
-    defense: tuple[str, ...] = ("none",)
-    """none, dropout, early-stopping, char-embeddings, or several joined with +; of pretrained
-    targets also head-only, last-layers, lora and all-layers. With dp, edp or loop among them, how
-    the private ones are trained (dp if not given)."""
-    noise: tuple[float, ...] = ()
-    """Noise multipliers of differentially private training; 0 is ordinary training. 0, 1 and 4
-    where neither noise nor epsilon is given."""
-    epsilon: tuple[float, ...] = ()
-    """Privacy budgets per example, to each of which the noise is calibrated; beside ordinary
-    training where no noise is given."""
-    clip_norm: float | None = None
-    """L2 bound on the gradients of private training; 1 if not given."""
-
-
-@dataclass(frozen=True)
-class Planted:
-    """The secrets that are planted in the sentences."""
-
-    pattern: tuple[str, ...] = ("call", "pin")
-    """call, pin:6, color, phone, ..., or a template such as 'my code is {digit*4}'."""
-    patterns_file: str | None = None
-    """YAML file of own patterns and word lists."""
-    repetitions: tuple[int | str, ...] = (1, 10, 100)
-    """How often each canary stands in the training split; 0 plants nothing: the floor. "1,100"
-    gives each pattern a number of its own."""
-    label: str = "random"
-    """The canaries' intent: random (for every model), new, or a given one."""
-    secrets: int = 1
-    """Secrets of every pattern planted in each model, all with the same repetitions."""
-    controls: int = 5
-    """Secrets drawn with each planted one and never planted."""
-    share_valid: bool = False
-    """Plant the same share in the validation split too."""
-
-
-@dataclass(frozen=True)
-class Attacked:
-    """How the trained targets are attacked."""
-
-    attack: tuple[str, ...] | None = None
-    """Attacks, see docs/attacks.md; an empty list in a study file trains without attacking. If not
-    given: parikh2022, and exhaustive, which ranks all secrets, or coordinate where a pattern has
-    more than 20,000 of them."""
-    objective: str = "loss"
-    """What the searches minimise; a recipe has its own."""
-    shadows: int = 40
-    """Shadow models that the attacks `ranker` and `ranker-initial` learn from."""
-    membership: int = 0
-    """Models of a pool beside each cell, each trained on every sentence and canary by the toss of a
-    coin, for membership inference; 20 suffice, 0 is none."""
-    vulnerability: bool = False
-    """Write how far every training sentence is told as a member, to vulnerability.csv. The file
-    holds the sentences and is as sensitive as they are; needs --membership."""
-    groups: tuple[str, ...] = ()
-    """Groups of test sentences whose accuracy is compared: frequency (of the intent), length,
-    unknown (words), typo, name; see docs/fairness.md."""
-
-
-@dataclass(frozen=True)
-class AuditSpec(Attacked, Planted, Defended, Targets, Data):
+class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
     """A grid: every combination of corpus, target, defense, privacy and repetitions is one cell.
 
     All patterns are planted in the same model, one canary each, with a label drawn at random for
@@ -143,16 +57,20 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
     """
 
     def __post_init__(self) -> None:
-        for name in ("corpus", "target", "repetitions", "defense"):
+        for name in ("corpus", "target", "repetitions", "defense", "training", "per_round",
+                     "partition", "selection", "continual", "seen"):  # fmt: skip
             if not getattr(self, name):
-                raise ModivaError(f"--{name} is empty: give at least one value")
+                flag = name.replace("_", "-")
+                raise ModivaError(f"--{flag} is empty: give at least one value")
         if self.attack != () and not self.pattern:
             raise ModivaError("--pattern is empty: give at least one value")
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "epsilon",
-                     "attack", "groups"):  # fmt: skip
+                     "attack", "groups", "training", "per_round", "partition", "selection",
+                     "continual", "user_noise", "user_epsilon", "seen"):  # fmt: skip
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
-                raise ModivaError(f"--{name} {' '.join(map(str, values))} names a value twice")
+                flag = name.replace("_", "-")
+                raise ModivaError(f"--{flag} {' '.join(map(str, values))} names a value twice")
         positive(self, "epsilon", flags=True)
         at_least(self, 0, "noise", "sentences", flags=True)
         at_least(self, 1, "models", "secrets", "controls", "shadows", flags=True)
@@ -169,6 +87,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
             raise ModivaError("--vulnerability needs a pool: give --membership, such as 20")
         check_combinations((self,))
         list(self.conditions())  # which checks the values of all of them
+        self._check_seen()
 
     @property
     def attacks(self) -> tuple[str, ...]:
@@ -191,11 +110,72 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
     def combinations(self) -> int:
         """Number of combinations, told without expanding them."""
         axes = (self.corpus, self.target, self.defense, self.repetitions, list(self.privacies()))
-        return math.prod(map(len, axes))
+        federated = (
+            *(self.per_round, self.partition, self.selection, self.continual, self.seen),
+            (*self.user_noise, *self.user_epsilon),
+        )
+        servers = sum(name in SERVERS for name in self.training)
+        trainings = len(self.training) - servers + servers * math.prod(map(len, federated))
+        return math.prod(map(len, axes)) * trainings
+
+    def _check_seen(self) -> None:
+        if self.membership and self.training != (CENTRAL,):
+            raise ModivaError(
+                f"--membership {self.membership} --training {' '.join(self.training)}: pools are "
+                "of one trainer; leave one of the two out"
+            )
+        for value in self.seen:
+            require(value in SEEN, "--seen", value, f"one of {', '.join(SEEN)}")
+        if self.seen != ("final",) and not {*self.training} & {*SERVERS}:
+            raise ModivaError(
+                f"--seen {' '.join(self.seen)} --training {' '.join(self.training)}: only "
+                f"federated training has rounds; add one of {', '.join(SERVERS)}"
+            )
+
+    def trainings(self) -> Iterator[Federated | Distilled | None]:
+        """Return the axis of training; None is one trainer.
+
+        Raises:
+            ModivaError: an unknown one.
+        """
+        for name in self.training:
+            if name == CENTRAL:
+                yield None
+            elif name in SERVERS:
+                yield from self._federations(name)
+            elif name.startswith("distil:"):
+                transfer: Any = name.removeprefix("distil:")
+                yield Distilled(transfer, self.temperature)
+            else:
+                known = (CENTRAL, *SERVERS, *(f"distil:{one}" for one in TRANSFERS))
+                raise ModivaError(f"--training {name}: use one of {', '.join(known)}")
+
+    def _federations(self, server: Any) -> Iterator[Federated]:
+        noises: list[dict[str, float]] = [{"noise_multiplier": noise} for noise in self.user_noise]
+        noises += [{"epsilon": epsilon} for epsilon in self.user_epsilon]
+        for per_round, partition, selection, periods, noise in itertools.product(
+            self.per_round, self.partition, self.selection, self.continual, noises
+        ):
+            yield Federated(
+                server=server,
+                clients=self.clients,
+                per_round=per_round,
+                rounds=self.rounds,
+                partition=partition,
+                selection=selection,
+                periods=periods,
+                spread=self.spread,
+                clip_norm=self.user_clip,
+                server_rate=self.server_rate,
+                proximal=self.proximal,
+                keep_rounds="rounds" in self.seen,
+                **noise,
+            )
 
     def privacies(self) -> Iterator[Privacy | None]:
         """Return the privacy axis: values of noise, then of epsilon; None is ordinary training."""
-        noise = self.noise or ((0.0,) if self.epsilon else DEFAULT_NOISE)
+        ordinary = self.epsilon or CENTRAL not in self.training
+        noise = self.noise or ((0.0,) if ordinary else DEFAULT_NOISE)
         for value in noise:
             yield Privacy(noise_multiplier=value, clip_norm=self.clip_norm) if value else None
         for value in self.epsilon:
@@ -206,11 +186,19 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
 
         A defense spelled with a private method, such as "dropout+edp", says which method the
         private ones of its combinations have; its ordinary one is the defense without it.
+        Private training of sentences is of one trainer; beside it the others train without.
         """
         side: Side = "targets" if {*LEARNED} & {*self.attacks} else "all"
-        for corpus, target, spelling, privacy, repetitions in itertools.product(
-            self.corpus, self.target, self.defense, self.privacies(), self.repetitions
+        for corpus, target, spelling, privacy, training, repetitions in itertools.product(
+            self.corpus,
+            self.target,
+            self.defense,
+            self.privacies(),
+            self.trainings(),
+            self.repetitions,
         ):
+            if training is not None and privacy is not None and CENTRAL in self.training:
+                continue
             defense, method = split_defense(spelling)
             if privacy is not None and method is not None:
                 privacy = dataclasses.replace(privacy, method=method)
@@ -230,6 +218,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
                 half_seed=0 if side == "all" else self.seed,
                 defense=defense,
                 privacy=privacy,
+                training=training,
                 epochs=self.epochs,
                 learning_rate=self.learning_rate,
                 batch_size=self.batch_size,
@@ -240,6 +229,7 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
         return tuple(
             Cell(
                 condition=condition,
+                seen=seen,
                 models=self.models,
                 seed=self.seed,
                 attacks=self.attacks,
@@ -251,7 +241,13 @@ class AuditSpec(Attacked, Planted, Defended, Targets, Data):
                 groups=self.groups,
             )
             for condition in dict.fromkeys(self.conditions())
+            for seen in self._views(condition)
         )
+
+    def _views(self, condition: Condition) -> tuple[Seen, ...]:
+        """Return what attackers see of a condition's training: rounds are of clients alone."""
+        seen: Any = self.seen
+        return seen if isinstance(condition.training, Federated) else ("final",)
 
     def command(self, out: Path) -> str:
         """Return the command line that repeats this audit: every setting, spelled out."""
@@ -288,6 +284,7 @@ class Cell:
         membership: models of the pool beside it; 0 is none.
         vulnerability: whether the pool says how far every sentence is told.
         groups: groupings of the test sentences that the models are compared on.
+        seen: of federated training, what the attacker sees.
     """
 
     condition: Condition
@@ -300,6 +297,7 @@ class Cell:
     membership: int = 0
     vulnerability: bool = False
     groups: tuple[str, ...] = ()
+    seen: Seen = "final"
 
     @property
     def model_seeds(self) -> list[int]:
@@ -313,7 +311,7 @@ class Cell:
         return [first + index for index in range(self.models)]
 
     def __str__(self) -> str:
-        return str(self.condition)
+        return str(self.condition) + ("" if self.seen == "final" else f" seen {self.seen}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@
     STORE/failed/KEY.txt        the error of a step that failed; tried again on the next run
     STORE/index.sqlite          the same rows to count and to add up; rebuilt from steps/
     STORE/scratch/              what is not finished; emptied by the next run
+    STORE/scratch/unfinished/   what steps that were interrupted go on from
 
 Nothing but the run that holds a store changes it, and it removes only files that it has named. A
 step is finished when its file in steps/ is whole, which is written last. The index is a copy: a

@@ -6,16 +6,14 @@ from modiva.training.defenses import parse_defense
 from modiva.training.evaluate import confidences, probabilities
 from modiva.training.loop import train
 from modiva.training.resolve import resolve
+from modiva.training.saving import load_ledgers, load_targets, save_targets
 from modiva.training.seeds import resolve_device
 from modiva.training.target import (
     Prepared,
     Target,
     load_corpus,
-    load_ledgers,
-    load_targets,
     prepare,
     prepare_process,
-    save_targets,
 )
 
 __all__ = [

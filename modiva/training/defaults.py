@@ -31,6 +31,8 @@ PRIVATE_PARTS: Mapping[Part, float] = {"all": 5e-4, "last-layers": 1e-3, "lora":
 # eDP-SGD: halves the noise in 34 epochs. Faster decay costs epsilon in the last epochs: at 0.95 an
 # epoch, 40 epochs end with an eighth of the noise.
 EDP_NOISE_DECAY = 0.98
+# Of SGD by clients.
+CLIENT_RATE, CLIENT_PRETRAINED_RATE = 0.3, 0.03
 
 
 def ordinary_settings(spec: TargetSpec) -> Settings:
@@ -39,6 +41,12 @@ def ordinary_settings(spec: TargetSpec) -> Settings:
         return dict(PRETRAINED)
     rate = NARROW_RATE if spec.hidden_size <= NARROW else WIDE_RATE
     return {"epochs": OWN_EPOCHS, "learning_rate": rate}
+
+
+def federated_settings(spec: TargetSpec) -> Settings:
+    """Return settings of a client's training in one round: plain SGD."""
+    rate = CLIENT_RATE if spec.is_own or spec.freeze_encoder else CLIENT_PRETRAINED_RATE
+    return {"epochs": 1, "batch_size": 16, "learning_rate": rate}
 
 
 def private_settings(

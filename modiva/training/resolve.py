@@ -5,8 +5,14 @@ from typing import Any
 
 from modiva.classifiers import TargetSpec, parse_target
 from modiva.condition import Condition
+from modiva.handling import Federated
 from modiva.training.config import TrainConfig
-from modiva.training.defaults import head_only, ordinary_settings, private_settings
+from modiva.training.defaults import (
+    federated_settings,
+    head_only,
+    ordinary_settings,
+    private_settings,
+)
 from modiva.training.defenses import parse_defense
 
 
@@ -37,6 +43,10 @@ def resolve(condition: Condition, **run: Any) -> tuple[TargetSpec, TrainConfig]:
         settings["privacy"] = replace(settings["privacy"], public_size=condition.public_size)
         if not spec.is_own and part is None:
             spec = head_only(spec)
+    if isinstance(condition.training, Federated):
+        if condition.training.private and not spec.is_own:
+            spec = head_only(spec)
+        settings = federated_settings(spec)
     chosen = {
         name: value
         for name in ("epochs", "learning_rate", "batch_size")

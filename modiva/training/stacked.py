@@ -17,6 +17,9 @@ from modiva.classifiers import CnnEncoder
 from modiva.errors import ModivaError
 from modiva.training.batches import EncodedSplit
 
+# Tables with one row per word, of models of our own architectures: vectors, and spellings.
+VOCABULARY_TABLES = ("embedding.words.weight", "embedding.characters.table")
+
 
 @dataclass(frozen=True)
 class StackedSplit:
@@ -67,11 +70,16 @@ class ModelStack:
     Lookup tables (embeddings, spellings) may have different numbers of rows, since every model has
     the vocabulary of its own sentences: the stack fills them up with zeros, which no id points at.
 
+    Args:
+        models: of one architecture and size.
+        rows: (U,) of the vocabulary's tables that ids point at, as numbers from 0 to U - 1; None
+            takes all. Weights can then not be put back into the models.
+
     Raises:
         ModivaError: the models' weights differ otherwise, or in what is frozen.
     """
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(self, models: Sequence[nn.Module], rows: Tensor | None = None) -> None:
         self.models = list(models)
         self.rows = list(range(len(models)))
         _check_alike(self.models)
@@ -81,6 +89,13 @@ class ModelStack:
                 part.fused = True
         parameters = [dict(model.named_parameters()) for model in models]
         buffers = [dict(model.named_buffers()) for model in models]
+        if rows is not None:
+            words, spellings = VOCABULARY_TABLES
+            parameters = [own | {words: _rows(own[words], rows)} for own in parameters]
+            buffers = [
+                {n: _rows(v, rows) if n == spellings else v for n, v in own.items()}
+                for own in buffers
+            ]
         self.parameters = {
             name: _stack([own[name] for own in parameters]).requires_grad_(first.requires_grad)
             for name, first in parameters[0].items()
@@ -136,6 +151,11 @@ class ModelStack:
                 key: value[index] if value.shape == old.shape else value
                 for key, value in state.items()
             }
+
+
+def _rows(table: Tensor, rows: Tensor) -> Any:
+    """Return some rows of a table, trained or not as the table is."""
+    return table.detach()[rows].requires_grad_(table.requires_grad)
 
 
 def _stack(tensors: Sequence[Tensor]) -> Tensor:

@@ -3,9 +3,8 @@
 import dataclasses
 import functools
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -20,22 +19,25 @@ from canaries import (
     candidate_words,
     get_pattern,
     load_patterns,
-    load_questions,
     plant,
-    save_questions,
 )
-from modiva.classifiers import Classifier, TargetSpec, build, load, write_into
+from modiva.classifiers import Classifier, TargetSpec, build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus
 from modiva.corpora import load as load_from
 from modiva.errors import ModivaError
+from modiva.handling import Distilled, Federated, Seen, parse_partition
 from modiva.privacy import ClipperFactory
-from modiva.training.config import EpochRecord, TrainConfig, TrainResult
+from modiva.training.config import Splits, TrainConfig, TrainResult
+from modiva.training.distilled import distil, refuse_all_taught, transfer_texts
+from modiva.training.federated.partition import check_clients
+from modiva.training.federated.privacy import user_plan
+from modiva.training.federated.record import Device, Rounds
+from modiva.training.federated.run import FederatedRun
 from modiva.training.pool import Records
 from modiva.training.resolve import resolve
+from modiva.training.seeds import stream_seed
 from modiva.training.stack import train_stack
-
-TARGETS_FILE = "targets.json"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Target:
         questions: what an attacker knows of each canary.
         sentences: of its training split, canaries included.
         model_seed: of its sentences, secrets, weights, batches and noise.
+        devices: of federated training, the device of each canary, by its name.
+        rounds: of federated training, what an attacker may see of it.
     """
 
     classifier: Classifier
@@ -55,6 +59,14 @@ class Target:
     questions: tuple[Question, ...]
     sentences: int
     model_seed: int
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    rounds: Rounds | None = None
+
+    def views(self, canary: str, seen: Seen) -> Iterator[tuple[PreTrainedModel, PreTrainedModel]]:
+        """Yield the weights before and after each step of the rounds that an attacker sees."""
+        if self.rounds is None:
+            raise ModivaError(f"--seen {seen}: this target was not trained by clients")
+        return self.rounds.views(self.classifier.model, canary, seen)
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,28 @@ class Prepared:
             return self.pool.subset(self.condition.sentences, seed=seed)
         return self.pool
 
+    def check_training(self) -> None:
+        """Raise on clients or a teacher that the sentences are too few for, before any training.
+
+        Raises:
+            ModivaError: more clients than sentences, no sentence that the teacher does not have, no
+                encoder to cluster with, or privacy that cannot be accounted for.
+        """
+        training = self.condition.training
+        if training is None:
+            return
+        most = len(self.pool.train)
+        sentences = min(self.condition.sentences or most, most)
+        if isinstance(training, Distilled):
+            if training.transfer != "same" and sentences == most:
+                refuse_all_taught(training, most)
+            return
+        check_clients(sentences, training.clients)
+        if parse_partition(training.partition)[0] == "cluster":
+            build(parse_target("minilm"), texts=[], intents=self.corpus.intents)
+        if training.private:
+            user_plan(training, training.per_round / training.clients)
+
     @functools.cached_property
     def records(self) -> Records:
         """All that the models of a pool may hold, of a condition whose side is that."""
@@ -110,17 +144,30 @@ class Prepared:
         ]
 
     def build(self, planted: Planted, seed: int) -> Classifier:
-        """Build a target before training."""
-        labels = (canary.label for canary in planted.ledger.canaries)
-        # Words of canaries are known because they are candidates, never because they were planted.
-        canaries = {canary.text for canary in planted.ledger.canaries}
+        """Build a target before training: of distillation the student."""
+        if isinstance(self.condition.training, Distilled):
+            texts = self._transfer(self.condition.training, planted, seed)
+            return self._build(planted, texts, stream_seed(seed, "student"))
+        return self._build(planted, self._texts(planted), seed)
+
+    def _texts(self, planted: Planted) -> list[str]:
+        """Return the sentences whose words a target knows."""
         # The models of a pool share a vocabulary: it would tell the sentences of each, and private
         # training takes it as public.
         pool = self.condition.side == "pool"
-        examples = self.records.planted.train if pool else planted.train
+        return [text for text, _ in (self.records.planted.train if pool else planted.train)]
+
+    def _transfer(self, settings: Distilled, planted: Planted, seed: int) -> list[str]:
+        pool = self.pool.train
+        return transfer_texts(settings, planted.train, pool, planted.ledger, seed)
+
+    def _build(self, planted: Planted, texts: Sequence[str], seed: int) -> Classifier:
+        labels = (canary.label for canary in planted.ledger.canaries)
+        # Words of canaries are known because they are candidates, never because they were planted.
+        canaries = {canary.text for canary in planted.ledger.canaries}
         return build(
             self.spec,
-            texts=[text for text, _ in examples if text not in canaries],
+            texts=[text for text in texts if text not in canaries],
             intents=sorted({*self.corpus.intents, *labels}),
             extra_words=candidate_words(self.patterns),
             seed=seed,
@@ -135,6 +182,7 @@ class Prepared:
         planted: Sequence[Planted] | None = None,
         progress: bool = False,
         clipper: ClipperFactory | None = None,
+        rounds: Path | None = None,
     ) -> list[tuple[Target, Ledger]]:
         """Train one target per seed, side by side where that is possible, each with its ledger.
 
@@ -147,28 +195,76 @@ class Prepared:
             planted: sentences of each, with canaries; None plants by the seeds.
             progress: show a bar.
             clipper: of private training, in place of its method's; see `modiva.training.train`.
+            rounds: folder in which federated training keeps its rounds, and goes on after an
+                interruption; None takes a temporary one.
 
         Raises:
             CanaryError, ModivaError: what cannot be planted, built or trained, and the remedy.
         """
+        training = self.condition.training
         planted = planted or [self.plant(seed) for seed in seeds]
-        classifiers = [self.build(one, seed) for one, seed in zip(planted, seeds, strict=True)]
-        results = train_stack(
-            classifiers,
-            [(one.train, one.valid, self.corpus.test) for one in planted],
-            dataclasses.replace(
-                self.config, order_seed=seeds[0] if order_seed is None else order_seed
-            ),
-            seeds=seeds if training_seeds is None else training_seeds,
-            progress=progress,
-            clipper=clipper,
+        training_seeds = seeds if training_seeds is None else training_seeds
+        if isinstance(training, Federated):
+            return [
+                self._train_federated(training, one, seed, training_seed, progress, rounds)
+                for one, seed, training_seed in zip(planted, seeds, training_seeds, strict=True)
+            ]
+        classifiers = [
+            self._build(one, self._texts(one), seed)
+            for one, seed in zip(planted, seeds, strict=True)
+        ]
+        data = [Splits(one.train, one.valid, self.corpus.test) for one in planted]
+        config = dataclasses.replace(
+            self.config, order_seed=seeds[0] if order_seed is None else order_seed
         )
+        results = train_stack(
+            classifiers, data, config, seeds=training_seeds, progress=progress, clipper=clipper
+        )
+        if isinstance(training, Distilled):
+            teachers, classifiers, results = classifiers, [], []
+            for number, (teacher, seed) in enumerate(zip(teachers, seeds, strict=True)):
+                student = self.build(planted[number], seed)
+                texts = self._transfer(training, planted[number], seed)
+                own = dataclasses.replace(
+                    config, seed=stream_seed(training_seeds[number], "distil")
+                )
+                result = distil(
+                    teacher, student, texts, data[number], own, training.temperature, progress
+                )
+                classifiers.append(student)
+                results.append(result)
         return [
             (Target(classifier, result, one.ledger.questions, len(one.train), seed), one.ledger)
             for classifier, result, one, seed in zip(
                 classifiers, results, planted, seeds, strict=True
             )
         ]
+
+    def _train_federated(
+        self,
+        training: Federated,
+        planted: Planted,
+        seed: int,
+        training_seed: int,
+        progress: bool,
+        folder: Path | None,
+    ) -> tuple[Target, Ledger]:
+        classifier = self.build(planted, seed)
+        rounds = Rounds(None if folder is None else folder / str(seed))
+        run = FederatedRun(
+            classifier,
+            Splits(planted.train, planted.valid, self.corpus.test),
+            {canary.id: canary.text for canary in planted.ledger.canaries},
+            training,
+            self.config,
+            seed=seed,
+            training_seed=training_seed,
+            rounds=rounds,
+        )
+        result = run.fit(progress)
+        questions, sentences = planted.ledger.questions, len(planted.train)
+        target = Target(classifier, result, questions, sentences, seed, run.devices(), rounds)
+        return target, planted.ledger
 
     def initial_model(self, target: Target) -> PreTrainedModel:
         """Return the model that `target` was before training, as far as an attacker may know it.
@@ -263,54 +359,3 @@ def one_side(condition: Condition, corpus: Corpus) -> Corpus:
 
 def _half(text: str, seed: int) -> int:
     return hashlib.sha256(f"{seed}:{text}".encode()).digest()[0] % 2
-
-
-def save_targets(trained: Sequence[tuple[Target, Ledger]], folder: Path) -> None:
-    """Write targets into an existing folder.
-
-    model-0/          the checkpoint: Hugging Face format, safetensors
-    questions-0.json  what an attacker knows of its canaries
-    ledger-0.json     what was planted; only scoring reads it
-    targets.json      seed, size of the training split and training result of every model
-    """
-    facts = []
-    for number, (target, ledger) in enumerate(trained):
-        model = folder / f"model-{number}"
-        model.mkdir()
-        write_into(target.classifier, model)
-        save_questions(folder / f"questions-{number}.json", target.questions)
-        ledger.save(folder / f"ledger-{number}.json")
-        facts.append(
-            {
-                "model_seed": target.model_seed,
-                "sentences": target.sentences,
-                "result": dataclasses.asdict(target.result),
-            }
-        )
-    (folder / TARGETS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
-
-
-def load_targets(folder: Path) -> Iterator[Target]:
-    """Read the targets of a folder, one after the other; this opens no ledger."""
-    facts = json.loads((folder / TARGETS_FILE).read_text(encoding="utf-8"))
-    for number, fact in enumerate(facts):
-        classifier = load(folder / f"model-{number}")
-        # A safetensors file puts weights at any address, and matrix products round by alignment:
-        # a copy lies where a freshly trained weight does, so that both give the same bits.
-        for parameter in classifier.model.parameters():
-            parameter.data = parameter.data.clone()
-        result = dict(fact["result"])
-        result["history"] = tuple(EpochRecord(**epoch) for epoch in result["history"])
-        yield Target(
-            classifier,
-            TrainResult(**result),
-            load_questions(folder / f"questions-{number}.json"),
-            fact["sentences"],
-            fact["model_seed"],
-        )
-
-
-def load_ledgers(folder: Path) -> list[Ledger]:
-    """Read the ledgers of a folder of targets, in their order."""
-    facts = json.loads((folder / TARGETS_FILE).read_text(encoding="utf-8"))
-    return [Ledger.load(folder / f"ledger-{number}.json") for number in range(len(facts))]

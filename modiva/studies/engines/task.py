@@ -19,6 +19,8 @@ Rows = list[dict[str, Any]]
 # A task whose worker died is given to another one this often before it counts as failed.
 ATTEMPTS = 3
 _MOST = 2**1023  # integers from here on are no float
+# Folder of what steps keep from attempt to attempt, in that of what is not finished.
+UNFINISHED = "unfinished"
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -31,12 +33,15 @@ class Context:
         out: an empty folder for its own artefact.
         device: "auto", "cpu" or "cuda".
         shared: belongs to the task; its steps leave each other what they would compute twice.
+        unfinished: a folder, not there at first, in which a long step may keep what another attempt
+            at it goes on from; it is removed when the step has ended.
     """
 
     inputs: Mapping[str, Path]
     out: Path
     device: str = "auto"
     shared: dict[str, Any] = field(default_factory=dict)
+    unfinished: Path | None = None
 
 
 class Job(Protocol):
@@ -109,15 +114,17 @@ def perform(task: Task, inputs: Mapping[str, Path], scratch: Path) -> Iterator[O
         started = time.perf_counter()
         # A name of its own: a worker that died may have left another attempt behind.
         out = scratch / f"{key}-{os.urandom(6).hex()}"
+        unfinished = scratch / UNFINISHED / key
         try:
             out.mkdir()
-            rows = job(Context(inputs, out, task.device, shared))
+            rows = job(Context(inputs, out, task.device, shared, unfinished))
             _check(rows)
             files = {path: _sha256(out / path) for path in sorted(_files(out))}
         except Exception as error:
             shutil.rmtree(out, ignore_errors=True)
             yield Outcome(key, error=traceback.format_exc(), disk=_disk_error(error))
             continue
+        shutil.rmtree(unfinished, ignore_errors=True)
         if not files:
             out.rmdir()
         seconds = time.perf_counter() - started

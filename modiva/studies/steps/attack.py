@@ -18,12 +18,14 @@ from attacks import (
     audited_attack,
     build_completion,
 )
+from attacks.adding import add_evidence
 from attacks.labels import BY_NAME, resolve_label
 from canaries import Ledger, Pattern
 from modiva.condition import Condition
+from modiva.handling import Seen
 from modiva.measure import Row, score_rows
 from modiva.studies.engines.task import Context, Rows
-from modiva.studies.steps.rows import claims_of, model_columns, plain
+from modiva.studies.steps.rows import BEFORE_NOISE, claims_of, model_columns, plain, sight_of
 from modiva.training import (
     Prepared,
     Target,
@@ -47,12 +49,14 @@ class AttackJob:
         fingerprint: of the corpus that the study was planned with.
         attack: its name.
         objective: of attacks that are a search and no paper's.
+        seen: of federated training, what the attacker sees.
     """
 
     condition: Condition
     fingerprint: str
     attack: str
     objective: str
+    seen: Seen = "final"
     kind = "attack"
 
     def __call__(self, context: Context) -> Rows:
@@ -77,11 +81,12 @@ class AttackJob:
                 ranker,
                 described=context.shared["described"][target.model_seed],
                 tokenised=context.shared["tokenised"],
+                seen=self.seen,
             )
             for target in context.shared["targets"]
         ]
         scored = zip(context.shared["targets"], load_ledgers(folder), found, strict=True)
-        return plain(row for own in scored for row in score_target(prepared, *own))
+        return plain(row for own in scored for row in score_target(prepared, *own, self.seen))
 
 
 def attack_target(
@@ -92,6 +97,7 @@ def attack_target(
     *,
     described: dict[str, Any] | None = None,
     tokenised: Tokenised | None = None,
+    seen: Seen = "final",
 ) -> list[Reconstruction]:
     """Attack every question of one target.
 
@@ -103,6 +109,8 @@ def attack_target(
         ranker: for attacks that need one.
         described: kept between the attacks on one target.
         tokenised: kept between targets, which mostly have equal tokenizers.
+        seen: of federated training, what the attacker sees. Of rounds the weights before and after
+            each are attacked, and their evidence is added up.
     """
     model, tokenizer = target.classifier.model, target.classifier.tokenizer
     tokenised = {} if tokenised is None else tokenised
@@ -114,21 +122,49 @@ def attack_target(
             tokenised[key] = build_completion(tokenizer, model, pattern=question.pattern, label=0)
         label = resolve_label(model, BY_NAME + question.label)
         problems.append(replace(tokenised[key], label=label, name=question.id))
+    described = {} if described is None else described
+    if seen != "final":
+        return [
+            _attack_rounds(attack, target, problem, ranker, described, seen) for problem in problems
+        ]
     knowledge = Knowledge(
         initial=prepared.initial_model(target) if "initial" in attack.needs else None,
         ranker=ranker,
-        described={} if described is None else described,
+        described=described,
     )
     return attack.run(model, problems, knowledge=knowledge, seed=target.model_seed)
 
 
+def _attack_rounds(
+    attack: Attack,
+    target: Target,
+    problem: Completion,
+    ranker: Ranker | None,
+    described: dict[str, Any],
+    seen: Seen,
+) -> Reconstruction:
+    """Attack the weights before and after each step that is seen, and add up the evidence."""
+    found = []
+    for number, (before, after) in enumerate(target.views(problem.name, seen)):
+        known = described.setdefault(f"{problem.name} {seen} {number}", {})
+        knowledge = Knowledge(initial=before, ranker=ranker, described=known)
+        found += attack.run(after, [problem], knowledge=knowledge, seed=target.model_seed)
+    return add_evidence(problem, found)
+
+
 def score_target(
-    prepared: Prepared, target: Target, ledger: Ledger, found: Sequence[Reconstruction]
+    prepared: Prepared,
+    target: Target,
+    ledger: Ledger,
+    found: Sequence[Reconstruction],
+    seen: Seen = "final",
 ) -> list[Row]:
     """Return one row per canary and control of one target."""
     model = model_columns(prepared, target)
+    if seen in BEFORE_NOISE:  # no claim holds against those who see it
+        model = replace(model, epsilon=None, delta=None)
     return [
-        row
+        replace(row, **sight_of(target, canary, seen))
         for canary, reconstruction in zip(ledger.canaries, found, strict=True)
-        for row in score_rows(reconstruction, canary, model, claims_of(target, canary))
+        for row in score_rows(reconstruction, canary, model, claims_of(target, canary, seen))
     ]

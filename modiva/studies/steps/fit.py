@@ -12,6 +12,7 @@ from typing import Any
 from attacks import Ranker, Shadow, build_completion, fit_ranker
 from canaries import Ledger
 from modiva.condition import Condition, Side
+from modiva.handling import Seen
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.spec import Cell
 from modiva.studies.steps.train import train_jobs
@@ -26,6 +27,7 @@ from modiva.training import (
 )
 
 REPETITIONS = (3, 10, 30, 100, 1)  # the most useful first, for those who train few
+CLIENTS = 4  # shadow clients of a shadow federation
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class FitJob:
         fingerprint: of the corpus that the study was planned with.
         initial: whether the ranker may use the weights before training.
         seed: of every random draw.
+        seen: of federated training, what the attacker sees.
     """
 
     conditions: tuple[Condition, ...]
@@ -45,6 +48,7 @@ class FitJob:
     fingerprint: str
     initial: bool
     seed: int
+    seen: Seen = "final"
     kind = "fit"
 
     def __call__(self, context: Context) -> Rows:
@@ -56,21 +60,27 @@ class FitJob:
             folder = context.inputs[role]
             for target, ledger in zip(load_targets(folder), load_ledgers(folder), strict=True):
                 target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
-                shadows += shadows_of(prepared, target, ledger, self.initial)
-        fit(self.conditions[0], shadows, self.initial, self.seed).save(context.out)
+                shadows += shadows_of(prepared, target, ledger, self.initial, self.seen)
+        updates = self.seen != "final"
+        fit(self.conditions[0], shadows, self.initial, self.seed, updates=updates).save(context.out)
         return []
 
 
 def shadow_cells(cell: Cell, side: Side = "shadows") -> list[Cell]:
-    """Return the cells of the shadow models of `cell`, whatever its own repetitions."""
+    """Return the cells of the shadow models of `cell`, whatever its own repetitions.
+
+    Where updates are seen, a shadow is a client: several of them belong to one shadow federation.
+    """
     cells = []
+    secrets = 1 if cell.seen == "final" else CLIENTS
     for number, repetitions in enumerate(REPETITIONS):
         models = (cell.shadows + len(REPETITIONS) - 1 - number) // len(REPETITIONS)
+        models = -(-models // secrets)
         if models:
             condition = dataclasses.replace(
                 cell.condition,
                 repetitions=(repetitions,),
-                secrets=1,
+                secrets=secrets,
                 controls=1,
                 share_valid=False,
                 side=side,
@@ -116,6 +126,7 @@ def fit(
     initial: bool,
     seed: int,
     progress: bool = False,
+    updates: bool = False,
 ) -> Ranker:
     """Fit a ranker and record in it what it was fitted on."""
     facts: dict[str, Any] = {
@@ -128,15 +139,23 @@ def fit(
         "problems": len(shadows),
         "initial": initial,
     }
-    return fit_ranker(shadows, facts=facts, seed=seed, progress=progress)
+    return fit_ranker(shadows, facts=facts, updates=updates, seed=seed, progress=progress)
 
 
 def shadows_of(
-    prepared: Prepared, target: Target, ledger: Ledger, initial: bool
+    prepared: Prepared, target: Target, ledger: Ledger, initial: bool, seen: Seen = "final"
 ) -> Iterator[Shadow]:
-    """Yield one shadow problem per secret that the attacker planted in their own model."""
+    """Yield one shadow problem per secret that the attacker planted in their own model.
+
+    Of rounds it is the first in which the device of the secret took part.
+    """
     model, tokenizer = target.classifier.model, target.classifier.tokenizer
-    before = prepared.initial_model(target) if initial else None
+    before = prepared.initial_model(target) if initial and seen == "final" else None
     for question, canary in zip(target.questions, ledger.canaries, strict=True):
         problem = build_completion(tokenizer, model, pattern=question.pattern, label=question.label)
+        if seen != "final":
+            if not target.devices[canary.id].rounds:
+                continue
+            first, model = next(target.views(canary.id, seen))
+            before = first if initial else None
         yield Shadow(model, problem, problem.choices(canary.secret), before)

@@ -2,14 +2,19 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from canaries import Canary, Ledger
 from modiva.condition import Condition
+from modiva.handling import Federated, Seen
 from modiva.measure import Claims, ModelRow, Row, columns, membership
 from modiva.privacy import plan_from
 from modiva.studies.engines.task import Rows
 from modiva.training import Prepared, Target
+
+# What is seen before noise is added to it.
+BEFORE_NOISE = ("aggregate", "update")
 
 
 def plain(
@@ -28,12 +33,21 @@ def condition_columns(condition: Condition, corpus: str) -> dict[str, Any]:
         condition: of the targets.
         corpus: the name that tables show.
     """
+    clients = condition.training if isinstance(condition.training, Federated) else None
+    private = condition.privacy or clients
     return {
         "corpus": corpus,
         "target": condition.target,
         "size": condition.size,
         "defense": condition.protection,
-        "target_epsilon": condition.privacy.epsilon if condition.privacy else None,
+        "training": condition.method,
+        "partition": clients and clients.partition,
+        "selection": clients and clients.selection,
+        "per_round": clients and clients.per_round,
+        "periods": clients and clients.periods,
+        "clients": clients and clients.clients,
+        "rounds": clients and clients.rounds,
+        "target_epsilon": private and private.epsilon,
     }
 
 
@@ -76,27 +90,53 @@ def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
         valid_accuracy=result.valid_accuracy,
         train_accuracy=result.train_accuracy,
         steps=result.steps,
+        accuracy_by_round=_by_round(target),
         clipped=result.plan["ran"].get("clipped_fraction") if result.plan else None,
         seconds=result.seconds,
         seconds_per_step=result.seconds / result.steps if result.steps else None,
     )
 
 
-def claims_of(target: Target, canary: Canary) -> Claims | None:
-    """Return what a target's training guarantees of a canary; None without privacy or noise."""
-    if target.result.plan is None:
+def claims_of(target: Target, canary: Canary, seen: Seen = "final") -> Claims | None:
+    """Return what a target's training guarantees of a canary; None without privacy or noise.
+
+    Of federated training it holds for all sentences of a device, so for a secret in one device
+    whatever its repetitions, at the rate at which that device takes part. It holds against those
+    who see global models: noise is added to the sum of updates, after the server has seen them.
+    """
+    if target.result.plan is None or seen in BEFORE_NOISE:
         return None
-    plan = plan_from(target.result.plan)
+    plan, copies = plan_from(target.result.plan), canary.repetitions
+    if target.rounds is not None:
+        device = target.devices.get(canary.id)
+        copies = device.holders if device else 0
+        plan = replace(plan, sampling_rate=device.sampling_rate) if device else plan
     if not math.isfinite(plan.epsilon()):
         return None
-    epsilon = plan.group_epsilon(canary.repetitions)
-    bounds = plan.bounds(canary.form.size, canary.repetitions)
+    epsilon = plan.group_epsilon(copies)
+    bounds = plan.bounds(canary.form.size, copies)
     return Claims(
         epsilon if math.isfinite(epsilon) else None,
         bounds.exact_bound,
         bounds.top10_bound,
         bounds.exposure_bound,
     )
+
+
+def sight_of(target: Target, canary: Canary, seen: Seen) -> dict[str, Any]:
+    """Return the columns of what an attacker saw of the device of a canary; none without one."""
+    if target.rounds is None:
+        return {}
+    device = target.devices.get(canary.id)
+    if device is None:
+        return {"seen": seen}
+    return {"seen": seen, "device_share": device.share, "device_rounds": device.rounds}
+
+
+def _by_round(target: Target) -> str | None:
+    if target.rounds is None:
+        return None
+    return " ".join(f"{record.valid_accuracy or 0:.4f}" for record in target.result.history)
 
 
 def _first_noise(plan: dict[str, Any] | None) -> float:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modiva.condition import Condition
+from modiva.handling import Federated
 from modiva.studies.engines.task import Context, Rows
-from modiva.studies.spec import STACK, Cell
+from modiva.studies.settings import STACK
+from modiva.studies.spec import Cell
 from modiva.studies.steps.rows import model_row, plain
 from modiva.training import prepare, prepare_process, resolve, save_targets
 
@@ -34,7 +36,7 @@ class TrainJob:
         """Train the targets and leave them in `context.out`; one row per model."""
         prepare_process()
         prepared = prepare(self.condition, fingerprint=self.fingerprint, device=context.device)
-        trained = prepared.train(self.seeds, order_seed=self.order_seed)
+        trained = prepared.train(self.seeds, order_seed=self.order_seed, rounds=context.unfinished)
         save_targets(trained, context.out)
         return plain(model_row(prepared, *own) for own in trained)
 
@@ -42,12 +44,13 @@ class TrainJob:
 def train_jobs(cell: Cell, fingerprint: str) -> Iterator[TrainJob]:
     """Cut the models of a cell into steps.
 
-    Models that `train_stack` trains one after the other are steps of their own, so that a study
+    Models that are trained one after the other are steps of their own, so that a study
     of more models trains only those that are new. Others train in blocks of `STACK`, or in parts
     of one where `stack` asks for smaller ones.
     """
     spec, config = resolve(cell.condition)
-    stack = 1 if config.privacy or not spec.is_own else cell.stack
+    alone = config.privacy or not spec.is_own or isinstance(cell.condition.training, Federated)
+    stack = 1 if alone else cell.stack
     seeds = cell.model_seeds
     for block in range(0, cell.models, STACK):
         end = min(block + STACK, cell.models)

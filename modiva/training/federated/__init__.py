@@ -1,0 +1,1 @@
+"""Federated training: clients that hold the sentences, rounds, and a server that averages them."""

@@ -1,0 +1,130 @@
+"""The score `match` against the naive formula, and evidence that is added up over rounds."""
+
+import copy
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from attacks import AttackError, Knowledge, get_attack
+from attacks.adding import add_evidence
+from attacks.attack import Reconstruction, Scored
+from attacks.problem import Completion
+from attacks.ranker.match import match_feature
+from attacks.search.exhaustive import unravel
+from attacks.tokenise import build_completion
+from canaries.patterns import parse_slots
+
+
+def code(tokenizer, model, slots="digit*2") -> Completion:
+    return build_completion(
+        tokenizer, model, prefix="my pin is", slots=parse_slots(slots), label="music"
+    )
+
+
+def step(model, tokenizer, texts, label=1, rate=0.5):
+    """The model after one step of SGD on sentences."""
+    after = copy.deepcopy(model)
+    for text in texts:
+        ids = torch.tensor([tokenizer(text)["input_ids"]])
+        loss = cross_entropy(model(input_ids=ids).logits, torch.tensor([label]))
+        names, values = zip(*model.named_parameters(), strict=True)
+        gradients = torch.autograd.grad(loss, values)
+        with torch.no_grad():
+            for name, gradient in zip(names, gradients, strict=True):
+                after.get_parameter(name).sub_(rate / len(texts) * gradient)
+    return after
+
+
+def naive(model, initial, tokenizer, problem, choices):
+    """-<D, G> / |G| on the rows of all options, by autograd through the embedding table."""
+    table = "bert.embeddings.word_embeddings.weight"
+    options = torch.tensor(sorted({int(token) for one in problem.candidates for token in one}))
+    moved = (model.get_parameter(table) - initial.get_parameter(table))[options]
+    found = []
+    for row in choices.tolist():
+        ids = torch.tensor([tokenizer(problem.text(problem.secret(row)))["input_ids"]])
+        loss = cross_entropy(initial(input_ids=ids).logits, torch.tensor([problem.label]))
+        (gradient,) = torch.autograd.grad(loss, initial.get_parameter(table))
+        gradient = gradient[options]
+        found.append(-(moved * gradient).sum() / gradient.norm())
+    return torch.stack(found).detach()
+
+
+def test_match_is_the_formula_also_where_a_word_stands_twice(tokenizer, bert):
+    problem = code(tokenizer, bert)
+    after = step(bert, tokenizer, ["my pin is 3 3", "call my pin 5", "red 7 now"])
+    choices = unravel(torch.arange(100), problem.sizes)
+    found = match_feature(after, bert, problem, choices)
+    expected = naive(after, bert, tokenizer, problem, choices)
+    # Up to the weight decay that a movement is freed of, of which this step had none.
+    assert torch.allclose(found, expected, atol=2e-3 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("secret", ["3 3", "4 1", "0 9"])
+def test_one_step_on_a_secret_gives_it_away(tokenizer, bert, secret):
+    problem = code(tokenizer, bert)
+    after = step(bert, tokenizer, [f"my pin is {secret}"])
+    (found,) = get_attack("match").run(after, [problem], knowledge=Knowledge(initial=bert))
+    assert " ".join(found.candidates[0]) == secret
+    assert found.scored is not None
+    assert len(found.scored.numbers) == 100
+
+
+def test_match_needs_the_weights_before_the_step(tokenizer, bert):
+    with pytest.raises(AttackError, match="weights before training"):
+        get_attack("match").run(bert, [code(tokenizer, bert)])
+
+
+def found(problem, scores, numbers=None, attack="match"):
+    numbers = torch.arange(len(scores)) if numbers is None else torch.tensor(numbers)
+    values = torch.tensor(scores, dtype=torch.float)
+    order = values.argsort()
+    choices = unravel(numbers[order], problem.sizes).tolist()
+    scored = Scored(numbers, values)
+    return Reconstruction.of(
+        problem, attack, attack, choices, values[order].tolist(), 7, 0.5, scored
+    )
+
+
+def test_evidence_of_rounds_is_the_sum_of_standardised_scores(tokenizer, bert):
+    problem = code(tokenizer, bert, "digit")
+    draws = torch.Generator().manual_seed(0)
+    rounds = [(10.0**k * torch.randn(10, generator=draws)).tolist() for k in (0, 3, -3)]
+    total = add_evidence(problem, [found(problem, scores) for scores in rounds])
+    matrix = torch.tensor(rounds)
+    mean, deviation = matrix.mean(1, keepdim=True), matrix.std(1, keepdim=True, correction=0)
+    expected = ((matrix - mean) / deviation).sum(0)
+    by_number = dict(zip(total.scored.numbers.tolist(), total.scored.scores.tolist(), strict=True))
+    assert [by_number[n] for n in range(10)] == pytest.approx(expected.tolist(), abs=1e-4)
+    assert total.candidates[0] == problem.secret((int(expected.argmin()),))
+    assert (total.evaluations, total.seconds) == (21, 1.5)
+
+
+def test_a_candidate_that_a_round_did_not_compare_has_its_worst_score(tokenizer, bert):
+    problem = code(tokenizer, bert, "digit")
+    pools = [found(problem, [0.0, 1.0], [2, 5]), found(problem, [0.0, 1.0, 2.0], [2, 5, 7])]
+    total = add_evidence(problem, pools)
+    by_number = dict(zip(total.scored.numbers.tolist(), total.scored.scores.tolist(), strict=True))
+    assert by_number[2] < by_number[5] < by_number[7]
+
+
+def test_many_weak_rounds_name_what_none_names_alone(tokenizer, bert):
+    """Twenty rounds in which the secret is 1.5 deviations better than the mean of others."""
+    problem = code(tokenizer, bert)
+    draws = torch.Generator().manual_seed(1)
+    rounds = []
+    for _ in range(20):
+        scores = torch.randn(100, generator=draws)
+        scores[42] -= 1.5
+        rounds.append(found(problem, scores.tolist()))
+    assert sum(one.candidates[0] == ("4", "2") for one in rounds) < 10
+    assert add_evidence(problem, rounds).candidates[0] == ("4", "2")
+
+
+def test_searches_have_no_evidence_to_add_up(tokenizer, bert):
+    problem = code(tokenizer, bert)
+    (one,) = get_attack("coordinate").run(bert, [problem])
+    assert add_evidence(problem, [one]) is one
+    with pytest.raises(AttackError, match="coordinate compares no scores"):
+        add_evidence(problem, [one, one])
