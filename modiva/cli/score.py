@@ -53,8 +53,8 @@ class Score:
             known = _known(self.secret, found, len(guesses[0]))
             if len(known) != len(guesses[0]):
                 raise ModivaError(
-                    f"--secret {self.secret!r} has {len(known)} words, and the reconstruction has "
-                    f"{len(guesses[0])}: give one word a slot"
+                    f"--secret {self.secret!r} does not fit the {len(guesses[0])} slots: write it "
+                    f"as in the sentence, or one word a slot, such as {' '.join(guesses[0])!r}"
                 )
             print(_line("secret ", known, guesses))
             if self.checkpoint is not None:

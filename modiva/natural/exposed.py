@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from canaries.reading import one_line
@@ -116,8 +117,11 @@ class Exposed:
                 f"{shares}. No test is made: the {few[1]} have {plural(few[0], 'sentence')} with "
                 f"secrets, and a test needs {LEAST} on each side."
             )
+        half = [f"{100 * (self._median(side) or 1):.2g} %" for side in ("members", "nonmembers")]
         verdict = (
-            "The checkpoint ranks secrets of its training data higher than others."
+            "The checkpoint ranks secrets of its training data higher than others: half of them "
+            f"stand in the first {half[0]} of their space, half of the others in the first "
+            f"{half[1]}."
             if self.evidence
             else "No evidence that the checkpoint gives away secrets of its training data."
         )
@@ -146,8 +150,10 @@ class Exposed:
             "statistic": STATISTIC
             + (", less the same under the reference" if self._calibrated else ""),
             "calibrated": self._calibrated,
-            "members": self._side("members"),
-            "nonmembers": self._side("nonmembers"),
+            **{
+                side: {**self._side(side), "median_percentile": self._median(side)}
+                for side in ("members", "nonmembers")
+            },
             "kinds": self.by_kind(),
             "most_exposed": [one.as_dict(reveal=reveal) for one in self.most_exposed(top)],
             "notes": list(self.notes),
@@ -177,6 +183,11 @@ class Exposed:
     @property
     def _calibrated(self) -> bool:
         return any(one.reference is not None for one in self.ranked)
+
+    def _median(self, side: str) -> float | None:
+        """Median percentile of the secrets of one side, under the checkpoint; None without any."""
+        own = [one.place.percentile for one in self.ranked if one.side == side]
+        return median(own) if own else None
 
     def _side(self, side: str, kind: str | None = None) -> dict[str, int]:
         chosen = [one for one in self.ranked if one.side == side and kind in (None, one.kind)]

@@ -45,6 +45,13 @@ _AMOUNT = re.compile(
 _CODE = re.compile(r"(?<![\w])[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?!\w)")
 _UNIT = re.compile("[0-9]+[a-z]{1,3}", re.IGNORECASE)  # 20km, 3rd, 500mg
 _WORD = re.compile("[a-z]{3,}")  # in 24-hour
+# Speech is transcribed in words: seven three nine one, fifty five, seven thirty am.
+_SPOKEN = (
+    "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|"
+    "sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+)
+_SPOKEN_WORD = rf"(?:{_SPOKEN})(?!\w)"
+_SPOKEN_RUN = re.compile(rf"(?<![\w-]){_SPOKEN_WORD}(?:[ -]{_SPOKEN_WORD})+(?!-)", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![A-Za-z0-9])[0-9]+(?:[ ,./:-][0-9]+)*(?![0-9])")
 _BRACED = re.compile(r"\{([^{}]+)\}")
 
@@ -85,7 +92,7 @@ class _Match:
     span: Span
     slots: Span
     allowed: str
-    words: tuple[Span, ...] = ()  # months
+    words: tuple[Span, ...] = ()  # months, or numbers in words
     known: tuple[Span, ...] = ()
 
 
@@ -138,6 +145,16 @@ def _numbers(text: str, _: str) -> Iterator[_Match]:
             yield _Match(match.span(), match.span(), DIGITS)
 
 
+def _spoken(text: str, _: str) -> Iterator[_Match]:
+    for match in _SPOKEN_RUN.finditer(text):
+        start = match.start()
+        words = tuple(
+            (start + word.start(), start + word.end())
+            for word in re.finditer("[a-z]+", match[0], re.IGNORECASE)
+        )
+        yield _Match(match.span(), match.span(), "", words=words)
+
+
 # In order of precedence: what one has taken is none of the later ones.
 KINDS: Mapping[str, Callable[[str, str], Iterator[_Match]]] = MappingProxyType(
     {
@@ -147,6 +164,7 @@ KINDS: Mapping[str, Callable[[str, str], Iterator[_Match]]] = MappingProxyType(
         "phone": _phones,
         "code": _codes,
         "number": _numbers,
+        "spoken": _spoken,
     }
 )
 _LEAST = 100  # candidates of a secret: below, the first percent of a space holds none
@@ -309,7 +327,7 @@ def _secret(kind: str, text: str, match: _Match) -> Secret | None:
         known = any(start <= place < end for start, end in match.known)
         options = _options(sign) if inside and not known and sign in match.allowed else None
         if word is not None:
-            put(text[slice(*word)], _months(text[slice(*word)]))
+            put(text[slice(*word)], _alternatives(text[slice(*word)]))
             place = word[1]
             continue
         if options is not None:
@@ -327,10 +345,12 @@ def _options(sign: str) -> tuple[str, ...]:
     return tuple(string.ascii_lowercase if sign.islower() else string.ascii_uppercase)
 
 
-def _months(month: str) -> tuple[str, ...]:
-    """Spell the months as one is spelled: in full or by three letters, in its case."""
-    style = str.upper if month.isupper() else str.lower if month.islower() else str.title
-    names = [name if month.lower() in _MONTHS else name[:3] for name in _MONTHS]
+def _alternatives(word: str) -> tuple[str, ...]:
+    """The months or numbers that could stand for one: as it is written, in its case."""
+    names = _SPOKEN.split("|")
+    if word.lower() not in names:
+        names = [name if word.lower() in _MONTHS else name[:3] for name in _MONTHS]
+    style = str.upper if word.isupper() else str.lower if word.islower() else str.title
     made = [style(name) for name in names]
-    made[[name.lower() for name in made].index(month.lower())] = month
+    made[[name.lower() for name in made].index(word.lower())] = word
     return tuple(made)

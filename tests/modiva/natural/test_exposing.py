@@ -92,6 +92,13 @@ def test_codes_that_were_memorised_are_told_from_codes_that_were_not(target, tok
     assert found.p_value < 0.05
     assert found.evidence is True
     assert "higher than others" in found.sentence
+    halves = [
+        np.median([one.place.percentile for one in found.ranked if one.side == side])
+        for side in ("members", "nonmembers")
+    ]
+    assert halves[0] < halves[1]
+    assert found.sentence.count(f"the first {100 * halves[0]:.2g} %") == 1
+    assert found.as_dict(top=1)["nonmembers"]["median_percentile"] == halves[1]
     assert {one.place.scored for one in found.ranked} == {1000}
 
 

@@ -48,6 +48,11 @@ FOUND = {
         ("wake me at 10:30 pm", "10:30", 10**4),
         ("take 500mg", "500", 10**3),
     ],
+    "spoken": [
+        ("wake me at seven thirty am", "seven thirty", 28**2),
+        ("my pin is Seven three NINE one", "Seven three NINE one", 28**4),
+        ("volume to fifty-five percent", "fifty-five", 28**2),
+    ],
 }
 
 
@@ -79,6 +84,8 @@ def test_a_secret_is_found_whole_with_the_space_of_its_form(kind, text, secret, 
         "",
         "it may rain",
         "two of 9",
+        "someone told seventeen twosomes",
+        "a one-two-many game",
         "see you @ home . thanks",
     ],
 )
