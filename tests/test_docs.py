@@ -193,6 +193,7 @@ TINY = {
     "train": ("--size", "small", "--sentences", "150", "--epochs", "1"),
     "ranker fit": ("--size", "small", "--sentences", "150", "--epochs", "1", "--shadows", "4"),
     "study run": ("--engine", "debug"),
+    "groups": ("--engine", "debug"),
 }
 CHEAP = (("--repetitions", "1"), ("--noise", "0"), ("--attack", "random"))  # where not given
 TARGET = "results/runs/target"
