@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from modiva.measure import Interval, intervals
+from modiva.measure import Interval, columns, intervals
 
 # What tells models apart that are compared: all that is no protection.
 PAIRED = ("corpus", "target", "size", "planting")
-# What a protection is.
-PROTECTION = ("defense", "noise_multiplier", "target_epsilon")
+# What a protection is: every other condition of a model.
+PROTECTION = tuple(
+    name for name in columns.names("condition", of=columns.ModelColumns) if name not in PAIRED
+)
+# Values of these columns in models without any protection.
+BARE = ("none", "central", "", 0)
 
 
 def costs(groups: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
@@ -102,7 +106,5 @@ def _interval(part: pd.DataFrame, name: str, high: float) -> Interval:
 
 def _unprotected(frame: pd.DataFrame) -> pd.Series:
     """Tell which rows are of models without any protection."""
-    bare = (frame["defense"] == "none") & (frame["noise_multiplier"].fillna(0.0) == 0)
-    if "target_epsilon" in frame:
-        bare &= frame["target_epsilon"].isna()
-    return bare
+    told = frame[[name for name in PROTECTION if name in frame]]
+    return (told.isna() | told.isin(BARE)).all(axis=1)
