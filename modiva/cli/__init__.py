@@ -55,6 +55,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "Groups",
             "Say what protections cost groups of test sentences, on targets that are there.",
         ),
+        "membership": (
+            "modiva.cli.membership",
+            "Membership",
+            "Say whether a classifier tells the sentences that it was trained on from others.",
+        ),
         "score": (
             "modiva.cli.score",
             "Score",

@@ -23,6 +23,13 @@ _TITLES = {
     "auc_bound": "membership AUC",
 }
 _RATES = ("exact_bound", "top10_bound")
+# What guessing reaches, in words, and the bound, by the flags that ask for it.
+_WANTED = {
+    "want_exact": ("exact_bound", "guessing one of {} secrets"),
+    "want_top10": ("top10_bound", "guessing ten of {} secrets"),
+    "want_exposure": ("exposure_bound", "guessing among {} secrets"),
+    "want_auc": ("auc_bound", "guessing"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,12 @@ class PrivacyCommand:
     want_exact: float | None = None
     """Largest probability that an attack names a secret said as often as the largest of
     --repetitions: the least noise that keeps it is found."""
+    want_top10: float | None = None
+    """The same for the probability that the secret is among the first ten guesses."""
+    want_exposure: float | None = None
+    """The same for the mean exposure in bits."""
+    want_auc: float | None = None
+    """The same for the AUC of "was this secret in the training data?"."""
     batch: int | None = None
     """Expected sentences of a batch; an eighth of them, and 256 at least, if not given."""
     steps: int | None = None
@@ -76,13 +89,13 @@ class PrivacyCommand:
 
         given = [
             f"--{name.replace('_', '-')} {value:g}"
-            for name in ("noise", "epsilon", "want_exact")
+            for name in ("noise", "epsilon", *_WANTED)
             if (value := getattr(self, name)) is not None
         ]
         if len(given) != 1:
             raise ModivaError(
                 f"{' '.join(given) or 'no noise, epsilon or bound'}: give exactly one of --noise, "
-                "--epsilon and --want-exact"
+                "--epsilon, --want-exact, --want-top10, --want-exposure and --want-auc"
             )
         if self.steps is not None and self.epochs is not None:
             raise ModivaError(
@@ -90,7 +103,7 @@ class PrivacyCommand:
             )
         at_least(self, 1, "sentences", "batch", "steps", "epochs", "space_size", flags=True)
         at_least(self, 0, "repetitions", "noise", flags=True)
-        positive(self, "epsilon", "want_exact", flags=True)
+        positive(self, "epsilon", *_WANTED, flags=True)
         require(bool(self.repetitions), "--repetitions", "", "at least one number")
         require(0 < self.delta < 1, "--delta", self.delta, "between 0 and 1, such as 1e-5")
         check_delta(self.delta, self.sentences)
@@ -131,18 +144,21 @@ class PrivacyCommand:
                 steps=steps,
                 clip_norm=1.0,
             )
-        assert self.want_exact is not None
-        if not 1 / size < self.want_exact <= 1:
+        name, flag, wanted = next(
+            (_WANTED[flag][0], flag, value)
+            for flag in _WANTED
+            if (value := getattr(self, flag)) is not None
+        )
+        floor = getattr(plan(1.0).bounds(size, 0), name)
+        most = math.log2(size) if name == "exposure_bound" else 1.0
+        if not floor < wanted <= most:
             raise ModivaError(
-                f"--want-exact {self.want_exact:g}: must be above {1 / size:g}, which guessing one "
-                f"of {count(size)} secrets reaches, and at most 1"
+                f"--{flag.replace('_', '-')} {wanted:g}: must be above {floor:g}, which "
+                f"{_WANTED[flag][1].format(count(size))} reaches, and at most {most:g}"
             )
         copies = max(self.repetitions)
         return least_noise(
-            plan,
-            lambda plan: plan.bounds(size, copies).exact_bound,
-            "exact_bound",
-            self.want_exact,
+            plan, lambda plan: float(getattr(plan.bounds(size, copies), name)), name, wanted
         )
 
 

@@ -115,22 +115,32 @@ def _log_normal(values: Array, means: Array, spread: float) -> Array:
     return found
 
 
-def _rmia(targets: Signals, references: Signals, *, online: bool) -> Array:
-    def log_mean(signals: Array, held: Flags) -> Array:
-        """Return log of the mean probability (n,) that references give."""
-        logs = special.log_expit(signals)
-        if online:
-            return _log_average(logs, np.ones_like(held))
-        outside = np.exp(_log_average(logs, ~held))
-        found: Array = np.log(((1 + RMIA_A) * outside + 1 - RMIA_A) / 2)
-        return found
+def log_ratios(signals: Array, references: Array, held: Flags, *, online: bool = False) -> Array:
+    """Return log of p over the mean p of references, (T, n): what RMIA compares.
 
-    others = np.zeros(references.population.shape, dtype=bool)
-    ratios = special.log_expit(targets.records) - log_mean(references.records, references.held)
-    others_ratios = special.log_expit(targets.population) - log_mean(references.population, others)
+    In one target its order is that of RMIA, whatever the population.
+
+    Args:
+        signals: (T, n) phi in the targets.
+        references: (R, n) phi in the references.
+        held: (R, n) which of them hold which record.
+        online: whether references with the record count.
+    """
+    logs = special.log_expit(references)
+    means = _log_average(logs, np.ones_like(held) if online else ~held)
+    if not online:
+        means = np.log(((1 + RMIA_A) * np.exp(means) + 1 - RMIA_A) / 2)
+    found: Array = special.log_expit(signals) - means
+    return found
+
+
+def _rmia(targets: Signals, references: Signals, *, online: bool) -> Array:
+    never = np.zeros(references.population.shape, dtype=bool)
+    ratios = log_ratios(targets.records, references.records, references.held, online=online)
+    others = log_ratios(targets.population, references.population, never, online=online)
     found = [
         np.searchsorted(np.sort(other), own, side="right") / len(other)
-        for own, other in zip(ratios, others_ratios, strict=True)
+        for own, other in zip(ratios, others, strict=True)
     ]
     return np.stack(found)
 

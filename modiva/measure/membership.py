@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from modiva.measure.audits import ALPHA, Lower, many_run_audit, one_of_each, one_run_audit
 from modiva.measure.columns import MembershipRow, PoolColumns, RecordRow
-from modiva.measure.inference import Array, Flags, Signals, attack_scores, join, leave_one_out
+from modiva.measure.inference import (
+    Array,
+    Flags,
+    Signals,
+    attack_scores,
+    join,
+    leave_one_out,
+    log_ratios,
+)
 from modiva.measure.intervals import MIN_INFORMATIVE, expanded_tail
 
 __all__ = [
@@ -28,6 +36,7 @@ __all__ = [
     "attack_scores",
     "audit_pool",
     "join",
+    "log_ratios",
     "pool_rates",
     "score_pool",
     "score_records",
@@ -117,7 +126,8 @@ def pool_rates(
     """Return rates of an attack, each the mean over models, with intervals of 95 %.
 
     Resamples draw models and records, both with replacement: a record that is easy is so in every
-    model (Owen 2007, the pigeonhole bootstrap). There is no interval below five of either.
+    model (Owen 2007, the pigeonhole bootstrap). There is no interval below five of either; that of
+    a single model is for this model.
 
     Args:
         scores: (M, n).
@@ -127,6 +137,7 @@ def pool_rates(
         seed: of the resamples.
     """
     models, records = scores.shape
+    alone = models == 1
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(records, np.full(records, 1 / records), size=resamples)
     chosen = rng.multinomial(models, np.full(models, 1 / models), size=resamples)
@@ -135,7 +146,7 @@ def pool_rates(
         model_rates(own, flags, weights, llr) for own, flags in zip(scores, held, strict=True)
     ]
     counts = np.vstack([np.ones(models), chosen])  # (1 + B, M)
-    tail = expanded_tail(models) if models > 1 else math.nan
+    tail = expanded_tail(models) if not alone else 0.025
     found: dict[str, Any] = {}
     for name in by_model[0]:
         each = np.stack([rates[name] for rates in by_model], axis=1)  # (1 + B, M)
@@ -145,7 +156,8 @@ def pool_rates(
         found[name] = _number(means[0])
         if name.startswith("fpr"):
             continue
-        told = min(models, records) >= MIN_INFORMATIVE and not np.isnan(means[0])
+        told = (alone or models >= MIN_INFORMATIVE) and records >= MIN_INFORMATIVE
+        told = told and not np.isnan(means[0])
         ends = np.nanquantile(means[1:], [tail, 1 - tail]) if told else (math.nan, math.nan)
         found[f"{name}_lower"], found[f"{name}_upper"] = map(_number, ends)
     return found

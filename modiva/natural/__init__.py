@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from modiva.natural.exposed import Exposed
     from modiva.natural.exposing import expose
     from modiva.natural.find import Finder
+    from modiva.natural.membership import Inferred, infer_members
 
-__all__ = ["Exposed", "Finder", "expose"]
-_MODULES = {"Exposed": "exposed", "Finder": "find", "expose": "exposing"}
+__all__ = ["Exposed", "Finder", "Inferred", "expose", "infer_members"]
+_MODULES = {
+    "Exposed": "exposed", "Finder": "find", "Inferred": "membership", "expose": "exposing",
+    "infer_members": "membership",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,19 @@ def test_noise_follows_from_epsilon_and_from_a_wanted_bound(capsys):
     assert once["exact_bound"] < often["exact_bound"]
 
 
+@pytest.mark.parametrize(
+    ("flag", "name", "wanted"),
+    [
+        ("--want-top10", "top10_bound", 0.02),
+        ("--want-exposure", "exposure_bound", 2.5),
+        ("--want-auc", "auc_bound", 0.7),
+    ],
+)
+def test_noise_follows_from_any_bound(capsys, flag, name, wanted):
+    (row,) = rows(capsys, flag, str(wanted), "--repetitions", "1")
+    assert 0.97 * wanted < row[name] <= wanted
+
+
 def test_a_table_says_what_the_rows_say(capsys):
     assert main(["privacy", *PIN, "--noise", "2", "--steps", "240"]) == 0
     said = capsys.readouterr().out
@@ -57,7 +70,12 @@ def test_a_table_says_what_the_rows_say(capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "exactly one of --noise, --epsilon and --want-exact"),
+        ([], "exactly one of --noise, --epsilon, --want-exact, --want-top10"),
+        (["--want-exact", "0.01", "--want-auc", "0.6"], "--want-exact 0.01 --want-auc 0.6"),
+        (["--want-auc", "0.5"], "must be above 0.5, which guessing reaches, and at most 1"),
+        (["--want-top10", "0.001"], "must be above 0.001"),
+        (["--want-exposure", "1.4"], "must be above 1.4"),
+        (["--want-exposure", "14"], "at most 13.2"),
         (["--noise", "1", "--epsilon", "3"], "--noise 1 --epsilon 3"),
         (["--noise", "-1"], "--noise -1.0: must be 0 or more"),
         (["--noise", "1", "--steps", "0"], "--steps 0: must be 1 or more"),
