@@ -2,21 +2,10 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
 from modiva.validate import at_least
-
-if TYPE_CHECKING:
-    from modiva.natural import Inferred
-
-_NAMES = {
-    "loss": "loss alone",
-    "lira-offline": "LiRA, offline",
-    "rmia-offline": "RMIA, offline",
-}
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,46 +63,5 @@ class Membership:
             }
             print(json.dumps(told | asdict(found), indent=2))
         else:
-            print(table(found))
+            print(found.table())
         return 0
-
-
-def table(found: "Inferred") -> str:
-    """Return the rates as a table, a sentence and the notes."""
-    lines = [["attack", "AUC", "95 %", "TPR", "at FPR", "p"]]
-    for attack, rates in found.rates.items():
-        tpr = [rates["tpr_1"], rates["fpr_1"]]
-        lines.append([
-            _NAMES[attack],
-            f"{rates['auc']:.3f}",
-            _ends(rates),
-            *("–" if value is None else f"{100 * value:.1f} %" for value in tpr),
-            f"{rates['p_value']:.2g}",
-        ])  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-    notes = "".join(f"\n{note}" for note in found.notes)
-    hint = "" if found.references else "\n--references 8 calibrates each sentence."
-    return f"{text}\n\n{_sentence(found)}{notes}{hint}"
-
-
-def _sentence(found: "Inferred") -> str:
-    rates = found.rates[found.attack]
-    who = f"{found.members} members and {found.nonmembers} non-members"
-    if rates["p_value"] < LEVEL:
-        return (
-            f"The checkpoint tells {who} apart: a member scores above a non-member in "
-            f"{100 * rates['auc']:.0f} % of pairs ({_NAMES[found.attack]}; 50 % is guessing)."
-        )
-    return (
-        f"No evidence that the checkpoint tells {who} apart ({_NAMES[found.attack]}, p = "
-        f"{rates['p_value']:.2g}). That is no proof that it does not: a stronger attack may."
-    )
-
-
-def _ends(rates: dict[str, Any]) -> str:
-    lower, upper = rates["auc_lower"], rates["auc_upper"]
-    return "–" if lower is None else f"{lower:.3f}–{upper:.3f}"

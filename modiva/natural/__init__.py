@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from modiva.natural.exposed import Exposed
     from modiva.natural.exposing import expose
     from modiva.natural.find import Finder
-    from modiva.natural.membership import Inferred, infer_members
+    from modiva.natural.membership import infer_members
 
-__all__ = ["Exposed", "Finder", "Inferred", "expose", "infer_members"]
+__all__ = ["Exposed", "Finder", "expose", "infer_members"]
 _MODULES = {
-    "Exposed": "exposed", "Finder": "find", "Inferred": "membership", "expose": "exposing",
-    "infer_members": "membership",
+    "Exposed": "exposed", "Finder": "find", "expose": "exposing", "infer_members": "membership",
 }  # fmt: skip
 
 

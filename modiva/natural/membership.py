@@ -32,6 +32,12 @@ from modiva.measure import membership
 from modiva.training import confidences, resolve, resolve_device, train
 
 SIDES = ("members", "non-members")
+LEVEL = 0.05
+_NAMES = {
+    "loss": "loss alone",
+    "lira-offline": "LiRA, offline",
+    "rmia-offline": "RMIA, offline",
+}
 FEWEST = 10  # sentences of a side
 DIFFERENT = 1e-3  # p-value below which the labels of the two sides are said to differ
 NARROW = 50  # hidden size up to which the defaults are those of small targets
@@ -63,6 +69,40 @@ class Inferred:
     def attack(self) -> str:
         """The attack of the verdict, fixed beforehand: LiRA where there are references."""
         return "lira-offline" if "lira-offline" in self.rates else "loss"
+
+    def table(self) -> str:
+        """Return the rates as a table, with the verdict and the notes under it."""
+        lines = [["attack", "AUC", "95 %", "TPR", "at FPR", "p"]]
+        for attack, rates in self.rates.items():
+            tpr = [rates["tpr_1"], rates["fpr_1"]]
+            ends = [rates["auc_lower"], rates["auc_upper"]]
+            lines.append([
+                _NAMES[attack],
+                f"{rates['auc']:.3f}",
+                "–".join(f"{end:.3f}" for end in ends),
+                *("–" if value is None else f"{100 * value:.1f} %" for value in tpr),
+                f"{rates['p_value']:.2g}",
+            ])  # fmt: skip
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        text = "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+        hint = () if self.references else ("--references 8 calibrates each sentence.",)
+        return "\n".join([f"{text}\n", self._verdict(), *self.notes, *hint])
+
+    def _verdict(self) -> str:
+        rates, name = self.rates[self.attack], _NAMES[self.attack]
+        who = f"{count(self.members)} members and {count(self.nonmembers)} non-members"
+        if rates["p_value"] < LEVEL:
+            return (
+                f"The checkpoint tells {who} apart: a member scores above a non-member in "
+                f"{100 * rates['auc']:.0f} % of pairs ({name}; 50 % is guessing)."
+            )
+        return (
+            f"No evidence that the checkpoint tells {who} apart ({name}, p = "
+            f"{rates['p_value']:.2g}). That is no proof that it does not: a stronger attack may."
+        )
 
 
 def infer_members(
