@@ -196,6 +196,7 @@ TINY = {
     "groups": ("--engine", "debug"),
 }
 CHEAP = (("--repetitions", "1"), ("--noise", "0"), ("--attack", "random"))  # where not given
+LABELS = ("contact", "change_pin")
 TARGET = "results/runs/target"
 PLANTED = ("--pattern", "pin", "--repetitions", "10", "--label", "HassTurnOn")
 # What is not run, and why. Of an audit or study `--dry-run` still checks every setting.
@@ -284,7 +285,7 @@ def workplace(tmp_path, monkeypatch) -> Path:
     )
     save(model, Path("my-intent-model"))
     for name, first in (("train", 100), ("test", 500)):  # of codes that the model does not know
-        rows = "".join(f"my pin code is {first + n},contact\n" for n in range(12))
+        rows = "".join(f"my pin code is {first + n},{LABELS[n % 2]}\n" for n in range(12))
         Path(f"{name}.csv").write_text(f"text,intent\n{rows}")
     return tmp_path
 

@@ -29,7 +29,7 @@ from modiva.condition import Condition
 from modiva.counts import count, plural
 from modiva.errors import ModivaError
 from modiva.measure import membership
-from modiva.training import confidences, resolve, resolve_device, train
+from modiva.training import evaluate, resolve, resolve_device, train
 
 SIDES = ("members", "non-members")
 LEVEL = 0.05
@@ -139,7 +139,7 @@ def infer_members(
     records = [*sides[0], *sides[1]]
     own = np.arange(len(records)) < len(sides[0])  # (n,) members
     classifier.model.to(resolve_device(device))  # type: ignore[arg-type]
-    signal = confidences(classifier, records)[None]  # (1, n)
+    signal = evaluate.confidences(classifier, records)[None]  # (1, n)
     scores = {"loss": signal}
     if references:
         coins = np.random.default_rng([seed, 4]).random((references, len(records))) < 0.5  # (R, n)
@@ -262,7 +262,7 @@ def _references(
         reference = Classifier(model, classifier.tokenizer)
         sentences = [record for record, inside in zip(records, row, strict=True) if inside]
         train(reference, (sentences, (), ()), config, progress=False)
-        found.append(confidences(reference, records))
+        found.append(evaluate.confidences(reference, records))
     return np.stack(found)
 
 

@@ -1,9 +1,9 @@
 """Training: from a condition to targets, one or a stack of them, privately or not."""
 
+from modiva.training import evaluate
 from modiva.training.checkpoint import save_checkpoint
 from modiva.training.config import TrainResult
 from modiva.training.defenses import parse_defense
-from modiva.training.evaluate import confidences, probabilities
 from modiva.training.loop import train
 from modiva.training.resolve import resolve
 from modiva.training.saving import load_ledgers, load_targets, save_targets
@@ -20,14 +20,13 @@ __all__ = [
     "Prepared",
     "Target",
     "TrainResult",
-    "confidences",
+    "evaluate",
     "load_corpus",
     "load_ledgers",
     "load_targets",
     "parse_defense",
     "prepare",
     "prepare_process",
-    "probabilities",
     "resolve",
     "resolve_device",
     "save_checkpoint",

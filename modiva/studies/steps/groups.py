@@ -7,11 +7,11 @@ from modiva.fairness import group_rows, grouped
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.steps.rows import model_row, plain
 from modiva.training import (
+    evaluate,
     load_ledgers,
     load_targets,
     prepare,
     prepare_process,
-    probabilities,
     resolve_device,
 )
 
@@ -44,7 +44,9 @@ class GroupsJob:
             model = model_row(prepared, target, ledger)
             named: dict[int, str] = classifier.model.config.id2label or {}  # type: ignore[assignment]
             for name, sentences in asked.items():
-                likeliest = probabilities(classifier, [one[:2] for one in sentences]).argmax(-1)
+                likeliest = evaluate.probabilities(
+                    classifier, [one[:2] for one in sentences]
+                ).argmax(-1)
                 predicted = [named[index] for index in likeliest.tolist()]
                 rows += group_rows(model, name, sentences, predicted)
         return plain(rows)

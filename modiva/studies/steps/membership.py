@@ -22,7 +22,7 @@ from modiva.studies.steps.rows import plain, planting_text, training_columns
 from modiva.training import (
     Prepared,
     Target,
-    confidences,
+    evaluate,
     load_targets,
     prepare,
     prepare_process,
@@ -111,9 +111,9 @@ def signals(prepared: Prepared, target: Target) -> membership.Signals:
         drawn = np.random.default_rng(0).permutation(len(test))[:POPULATION]
         test = tuple(test[place] for place in sorted(drawn.tolist()))
     return membership.Signals(
-        confidences(target.classifier, prepared.records.all)[None],
+        evaluate.confidences(target.classifier, prepared.records.all)[None],
         prepared.records.coins(target.model_seed)[None],
-        confidences(target.classifier, test)[None],
+        evaluate.confidences(target.classifier, test)[None],
     )
 
 

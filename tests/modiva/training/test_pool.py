@@ -7,7 +7,8 @@ import pytest
 
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.training import confidences, prepare
+from modiva.training import prepare
+from modiva.training.evaluate import confidences
 
 POOL = Condition(
     size="small", patterns=("call", "pin"), repetitions=(3, 1), sentences=200, secrets=4,
