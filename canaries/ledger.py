@@ -47,6 +47,8 @@ class Canary:
         repetitions: how often it stands in the training split; 0 or more.
         valid_repetitions: how often it stands in the validation split; 0 or more.
         controls: secrets of the same space, distinct from each other and from `secret`.
+        rewritten: what stands in the splits in place of its copies; None where they stand as they
+            were planted.
 
     Raises:
         CanaryError: when the fields contradict each other.
@@ -61,6 +63,7 @@ class Canary:
     repetitions: int
     valid_repetitions: int
     controls: tuple[tuple[str, ...], ...]
+    rewritten: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("repetitions", "valid_repetitions"):
@@ -139,6 +142,7 @@ class Ledger:
             "canaries": [
                 {field: getattr(canary, field) for field in _CANARY_FIELDS}
                 | {"spaces": [space.name for space in canary.spaces]}
+                | ({} if canary.rewritten is None else {"rewritten": canary.rewritten})
                 for canary in self.canaries
             ],
         }
@@ -177,5 +181,8 @@ def _canary(entry: Any, number: int, spaces: Mapping[str, SecretSpace]) -> Canar
             "controls": tuple(
                 words_of(control, f"a control of {where}") for control in entry["controls"]
             ),
+            "rewritten": None
+            if entry.get("rewritten") is None
+            else words_of(entry["rewritten"], f"rewritten of {where}"),
         }
     )

@@ -5,6 +5,7 @@ a condition, and by what they are attacked, belongs to the study. Nothing here i
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -80,6 +81,10 @@ class Condition:
         secrets: canaries of every pattern.
         controls: secrets drawn with each canary and never planted.
         share_valid: plant the same share in the validation split too.
+        privatize: "none", or NAME:EPSILON of the mechanism that rewrites every sentence of the
+            training and validation split after planting, such as "tem:12".
+        word_space: of mechanisms of words: "minilm", or a file of word vectors in GloVe format.
+        autoencoder: of mechanisms of sentences: the folder of one.
         patterns_file: YAML file of own patterns and word lists.
         sentences: at most so many training sentences, drawn for each model; 0 is the whole split.
         side: whose sentences: all, or one of two halves, the targets' or the attacker's (shadows);
@@ -113,6 +118,9 @@ class Condition:
     secrets: int = 1
     controls: int = 5
     share_valid: bool = False
+    privatize: str = NONE
+    word_space: str = "minilm"
+    autoencoder: str | None = None
     patterns_file: str | None = None
     sentences: int = 0
     side: Side = "all"
@@ -137,16 +145,37 @@ class Condition:
                 "coins give to a model would leak through its sampling rate and divisor; give "
                 "public_size, such as half of all sentences of the pool"
             )
+        split_privatize(self.privatize)
         if len(self.repetitions) not in (1, len(self.patterns)):
             raise ModivaError(
                 f"--repetitions names {len(self.repetitions)} numbers for {len(self.patterns)} "
                 "patterns: give one number, or one a pattern"
             )
+        self._check_numbers()
         self._check_training()
+
+    def _check_numbers(self) -> None:
+        planted = sum(self.copies) * self.secrets
+        if planted > MOST_PLANTED:
+            raise ModivaError(
+                f"--repetitions {','.join(map(str, self.repetitions))} --secrets {self.secrets}: "
+                f"{planted:,} sentences planted in a model, must be {MOST_PLANTED:,} at most"
+            )
+        drawn = self.secrets * (1 + self.controls) * len(self.patterns)
+        if drawn > MOST_SECRETS:
+            raise ModivaError(
+                f"--secrets {self.secrets} --controls {self.controls}: {drawn:,} secrets drawn for "
+                f"a model, must be {MOST_SECRETS:,} at most"
+            )
 
     def _check_training(self) -> None:
         if self.training is None:
             return
+        if self.privatize != NONE:
+            raise ModivaError(
+                f"--privatize {self.privatize} with {self.training}: text is protected for one "
+                "trainer; leave one of the two out"
+            )
         if self.privacy is not None:
             raise ModivaError(
                 f"{self.training} with {self.privacy}, which clips the gradients of sentences: "
@@ -162,19 +191,6 @@ class Condition:
             raise ModivaError(
                 f"--defense {self.defense} with {self.training}: distillation is measured alone; "
                 "leave the defense out"
-            )
-
-        planted = sum(self.copies) * self.secrets
-        if planted > MOST_PLANTED:
-            raise ModivaError(
-                f"--repetitions {','.join(map(str, self.repetitions))} --secrets {self.secrets}: "
-                f"{planted:,} sentences planted in a model, must be {MOST_PLANTED:,} at most"
-            )
-        drawn = self.secrets * (1 + self.controls) * len(self.patterns)
-        if drawn > MOST_SECRETS:
-            raise ModivaError(
-                f"--secrets {self.secrets} --controls {self.controls}: {drawn:,} secrets drawn for "
-                f"a model, must be {MOST_SECRETS:,} at most"
             )
 
     @property
@@ -198,8 +214,9 @@ class Condition:
 
     @property
     def protection(self) -> str:
-        """Defense and private method as tables name them, such as "dropout+dp"."""
-        return join_defense(self.defense, None if self.privacy is None else self.privacy.method)
+        """Defense, text protection and private method as tables name them: "dropout+tem:12+dp"."""
+        defense = join_defense(f"{self.defense}+{self.privatize}", None)
+        return join_defense(defense, None if self.privacy is None else self.privacy.method)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the condition as plain JSON values."""
@@ -230,6 +247,27 @@ def split_defense(text: str) -> tuple[str, Method | None]:
         )
     rest = [name for name in names if name not in METHODS and name != NONE]
     return "+".join(rest) if rest else NONE, methods[0] if methods else None
+
+
+def split_privatize(text: str) -> tuple[str, float] | None:
+    """Return name and epsilon of a text mechanism such as "tem:12"; None of "none".
+
+    Raises:
+        ModivaError: no epsilon, or one that is not above 0 and finite.
+    """
+    if text == NONE:
+        return None
+    name, _, number = text.partition(":")
+    try:
+        epsilon = float(number)
+    except ValueError:
+        epsilon = math.nan
+    if not (name and 0 < epsilon < math.inf):
+        raise ModivaError(
+            f"--privatize {text}: give a mechanism and its epsilon, a number above 0, such as "
+            "tem:12, or none"
+        )
+    return name, epsilon
 
 
 def join_defense(defense: str, method: Method | None) -> str:

@@ -16,6 +16,7 @@ from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
 from modiva.classifiers.spec import TargetSpec, parse_target
 from modiva.classifiers.tokenizer import encode
 from modiva.classifiers.transformer import TransformerClassifier
+from modiva.classifiers.wordspace import WordSpace
 
 __all__ = [
     "OWN_ARCHITECTURES",
@@ -25,6 +26,7 @@ __all__ = [
     "SentenceClassifier",
     "TargetClassifier",
     "TargetSpec",
+    "WordSpace",
     "build",
     "encode",
     "load",

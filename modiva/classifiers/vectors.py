@@ -1,8 +1,9 @@
 """Pretrained word vectors from a text file in GloVe format, only the words that are needed."""
 
+import functools
 import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,30 +34,13 @@ def load_word_vectors(
             of the vocabulary.
         OSError: when the file cannot be read.
     """
-    path = Path(path)
-    regular_size(path)
-    if path.is_dir() or zipfile.is_zipfile(path):
-        raise ModivaError(
-            f"word vectors {path}: give the unpacked text file, not a folder or archive"
-        )
     vectors = torch.zeros(len(vocabulary), dim)
     found = torch.zeros(len(vocabulary), dtype=torch.bool)
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                # The word of some files holds spaces: the numbers are counted from the right.
-                fields = line.rstrip().split(" ")
-                if number == 1:
-                    if len(fields) == 2 and all(field.isdigit() for field in fields):
-                        _check_size(path, number, int(fields[1]), dim)
-                        continue
-                    _check_size(path, number, len(fields) - 1, dim)
-                index = vocabulary.get(" ".join(fields[:-dim]))
-                if index is not None and not found[index]:
-                    vectors[index] = torch.from_numpy(_numbers(path, number, fields[-dim:]))
-                    found[index] = True
-    except UnicodeDecodeError as error:
-        raise ModivaError(f"word vectors {path}: not UTF-8 text ({error.reason})") from None
+    for word, numbers in read_word_vectors(path, dim):
+        index = vocabulary.get(word)
+        if index is not None and not found[index]:
+            vectors[index] = torch.from_numpy(numbers())
+            found[index] = True
     covered = int(found.sum())
     if covered == 0:
         raise ModivaError(
@@ -71,6 +55,44 @@ def load_word_vectors(
         100 * covered / len(vocabulary),
     )
     return vectors, found
+
+
+def read_word_vectors(
+    path: str | Path, dim: int | None = None
+) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+    """Yield each word of a file with what parses its vector, a line at a time.
+
+    Args:
+        path: as of `load_word_vectors`.
+        dim: expected size of a vector; None takes that of the first one.
+
+    Raises:
+        ModivaError: as of `load_word_vectors`; a vector that is none, where it is parsed.
+        OSError: when the file cannot be read.
+    """
+    path = Path(path)
+    regular_size(path)
+    if path.is_dir() or zipfile.is_zipfile(path):
+        raise ModivaError(
+            f"word vectors {path}: give the unpacked text file, not a folder or archive"
+        )
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                # The word of some files holds spaces: the numbers are counted from the right.
+                fields = line.rstrip().split(" ")
+                if number == 1:
+                    if len(fields) == 2 and all(field.isdigit() for field in fields):
+                        dim = int(fields[1]) if dim is None else dim
+                        _check_size(path, number, int(fields[1]), dim)
+                        continue
+                    dim = len(fields) - 1 if dim is None else dim
+                    _check_size(path, number, len(fields) - 1, dim)
+                assert dim is not None
+                parsed = functools.partial(_numbers, path, number, fields[-dim:])
+                yield " ".join(fields[:-dim]), parsed
+    except UnicodeDecodeError as error:
+        raise ModivaError(f"word vectors {path}: not UTF-8 text ({error.reason})") from None
 
 
 def _check_size(path: Path, number: int, size: int, dim: int) -> None:

@@ -67,6 +67,16 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "know.",
         ),
         "corpus": ("modiva.cli.corpus", "CorpusCommand", "List, show or fetch corpora."),
+        "privatize": (
+            "modiva.cli.privatize",
+            "Privatize",
+            "Rewrite every sentence of a corpus with noise, so that it can be given away.",
+        ),
+        "autoencoder": (
+            "modiva.cli.privatize",
+            "TrainAutoencoder",
+            "Train the autoencoder of ADePT on a public corpus.",
+        ),
         "ranker": (
             "modiva.cli.ranker",
             "RankerCommand",

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from modiva.condition import Condition, Size, private_by
+from modiva.condition import NONE, Condition, Size, private_by
 from modiva.corpora import choose_columns
 from modiva.errors import ModivaError
 from modiva.files import write_text
 
 if TYPE_CHECKING:
     from canaries import Ledger
-    from modiva.training import TrainResult
+    from modiva.training import Target
 
 _SECRET_SEED = (
     "secret and not kept: batches and noise cannot be drawn again (secrets and first weights are "
@@ -87,6 +87,12 @@ class Train:
     """Secrets drawn with each planted one and never planted."""
     share_valid: bool = False
     """Plant the same share in the validation split too."""
+    privatize: str = "none"
+    """How every sentence is rewritten before training: none, or such as tem:12, adept:50."""
+    word_space: str = "minilm"
+    """Words and vectors of mechanisms of words: minilm, or a text file in GloVe format."""
+    autoencoder: Path | None = None
+    """Of adept and adept-published: a folder of `modiva autoencoder`, from another corpus."""
     defense: str = "none"
     """none, dropout, early-stopping, char-embeddings, dp, edp, loop, or several joined with +; of
     pretrained targets also head-only, last-layers, lora and all-layers."""
@@ -105,8 +111,8 @@ class Train:
     freeze_embeddings: bool = False
     """Keep the embeddings as they are; private training then spends no noise on them."""
     seed: int | None = None
-    """Decides secrets, weights, batches and noise; 0 if not given. Private training then draws
-    batches and noise from a secret seed: epsilon does not hold against those who know it."""
+    """Decides secrets, weights, batches and noise; 0 if not given. Private training and text
+    protection then draw from a secret seed: epsilon does not hold against those who know it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -125,7 +131,7 @@ class Train:
         beside = self._beside(prepared.plant(self.seed or 0).ledger)
         config = dataclasses.replace(prepared.config, precision=self.precision)
         prepared = dataclasses.replace(prepared, config=config)
-        secret = self.seed is None and condition.privacy is not None
+        secret = self.seed is None and _is_private(condition)
         ((target, _),) = prepared.train(
             [self.seed or 0],
             training_seeds=[secrets.randbits(128)] if secret else None,
@@ -141,7 +147,7 @@ class Train:
             )
         for path in beside:
             print(f"{path.suffixes[-2][1:]:<11} {path}")
-        self._say(target.result, condition, secret)
+        self._say(target, condition, secret)
         return 0
 
     def _beside(self, ledger: "Ledger") -> dict[Path, str]:
@@ -170,8 +176,9 @@ class Train:
                 raise ModivaError(f"--out {self.out}: {path} exists; name another or remove it")
         return texts
 
-    def _say(self, result: "TrainResult", condition: Condition, secret: bool) -> None:
+    def _say(self, target: "Target", condition: Condition, secret: bool) -> None:
         """Print what came of the training."""
+        result = target.result
         from modiva.privacy import plan_from
 
         print(f"checkpoint  {self.out}")
@@ -185,7 +192,9 @@ class Train:
                 bound = f"{group:.3g}" if math.isfinite(group) else "no bound"
                 print(f"epsilon     {bound} for a secret in {copies} sentences")
             print(f"epsilon     {result.epsilon:.3g} for one sentence, delta {result.delta:g}")
-        if condition.privacy is not None:
+        if target.words_kept is not None:
+            print(f"text        {condition.privatize}, {target.words_kept:.0%} of words kept")
+        if _is_private(condition):
             print(f"seed        {_SECRET_SEED if secret else _PUBLIC_SEED.format(self.seed)}")
 
     def condition(self) -> Condition:
@@ -203,6 +212,9 @@ class Train:
             secrets=self.secrets,
             controls=self.controls,
             share_valid=self.share_valid,
+            privatize=self.privatize,
+            word_space=self.word_space,
+            autoencoder=None if self.autoencoder is None else str(self.autoencoder),
             patterns_file=None if self.patterns_file is None else str(self.patterns_file),
             sentences=self.sentences,
             defense=defense,
@@ -211,3 +223,8 @@ class Train:
             word_vectors=self.word_vectors,
             freeze_embeddings=self.freeze_embeddings,
         )
+
+
+def _is_private(condition: Condition) -> bool:
+    """Return whether the training draws noise that must stay unknown."""
+    return condition.privacy is not None or condition.privatize != NONE

@@ -82,6 +82,13 @@ class TrainingColumns:
     target_epsilon: Annotated[float | None, Column("condition", "ε asked for",
         "The ε of one training sentence, by clients of one device, that the noise was calibrated "
         "to; empty where the noise was given.")]
+    privatize: Annotated[str, Column("condition", "Text protection",
+        "How every sentence was rewritten before training, with the ε that was set.")] = "none"
+    text_epsilon: Annotated[float | None, Column("privacy", "Text ε",
+        "ε of rewriting that is proven: of one word and unit of distance, of adept of one sentence "
+        "(at δ = 1e-5); empty: none.")] = None
+    epsilon_claimed: Annotated[float | None, Column("privacy", "Text ε claimed",
+        "The same as the mechanism's paper states it, which for two of them does not hold.")] = None
     epsilon: Annotated[float | None, Column("privacy", "ε, one sentence",
         "Upper bound on the privacy loss of one training sentence; empty or ∞: no bound.")]
     delta: Annotated[float | None, Column("privacy", "δ",
@@ -102,6 +109,9 @@ class ModelColumns(TrainingColumns):
         "Accuracy of the same model on held-out sentences.")]
     majority_accuracy: Annotated[float | None, Column("model", "Floor",
         "What always naming the most common intent reaches: the floor.")]
+    words_kept: Annotated[float | None, Column("model", "Words kept",
+        "Share of the words of the training split that rewriting left in their place; empty "
+        "without text protection.")] = None
     # fmt: on
 
 
@@ -112,6 +122,11 @@ class Row(ModelColumns):
     # fmt: off
     group_epsilon: Annotated[float | None, Column("privacy", "Group ε",
         "The same bound for a whole secret: for all R sentences that say it.")]
+    secret_epsilon: Annotated[float | None, Column("privacy", "Secret ε, one copy",
+        "Bound on how much likelier one rewritten sentence is under the secret than under any "
+        "other, as a log ratio; empty: none.")] = None
+    secret_group_epsilon: Annotated[float | None, Column("privacy", "Secret ε",
+        "The same bound for all rewritten copies together, each of them drawn on its own.")] = None
     exact_bound: Annotated[float | None, Column("privacy", "At most",
         "Probability with which any attack names the secret first, at most, given the noise "
         "and all R sentences that say it; empty: no bound.")]
@@ -162,6 +177,12 @@ class Row(ModelColumns):
         "1 where the right words were found, in whatever order.")]
     top10: Annotated[int, Column("rate", "First ten",
         "1 where the secret is among the attack's first ten candidates.")]
+    copies_intact: Annotated[float | None, Column("rate", "Copies intact",
+        "Share of the rewritten copies in which the whole secret still stands; empty without text "
+        "protection.")] = None
+    decoded: Annotated[int | None, Column("rate", "Decoded",
+        "1 where a reader of all rewritten copies names the secret: by maximum likelihood, or by "
+        "vote where the mechanism's probabilities are unknown.")] = None
     secret: Annotated[str, Column("fact", "Secret", "The true words (synthetic).")]
     reconstruction: Annotated[str, Column("fact", "Reconstruction",
         "The attack's first candidate.")]

@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 from canaries import Canary, Pattern
 from modiva.measure.columns import ModelColumns, Row
 from modiva.measure.exposure import exposure_in_space, rank_in_space
-from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
+from modiva.measure.matches import (
+    copies_intact,
+    exact_match,
+    hamming,
+    multiset_match,
+    position_hits,
+    top_k,
+)
 
 # Spaces up to this size are ranked whole; what an attack has not looked at stands behind.
 ENUMERATED = 50_000
@@ -65,12 +72,16 @@ class Claims:
         exact_bound: probability that any attack names it, at most.
         top10_bound: probability that it is among the first ten of any attack, at most.
         exposure_bound: mean exposure in bits under any attack, at most.
+        secret_epsilon: of one rewritten copy, whatever is trained on it.
+        secret_group_epsilon: of all rewritten copies.
     """
 
     group_epsilon: float | None = None
     exact_bound: float | None = None
     top10_bound: float | None = None
     exposure_bound: float | None = None
+    secret_epsilon: float | None = None
+    secret_group_epsilon: float | None = None
 
 
 def score_rows(
@@ -78,6 +89,7 @@ def score_rows(
     canary: Canary,
     model: ModelColumns,
     claims: Claims | None = None,
+    decoded: Sequence[str] | None = None,
 ) -> list[Row]:
     """Score a reconstruction against the canary's secret (first row) and every control.
 
@@ -86,6 +98,7 @@ def score_rows(
         canary: what was planted, with its controls.
         model: the columns of the attacked model.
         claims: what the training guarantees of the canary; None without privacy.
+        decoded: the secret that its rewritten copies name; None without text protection.
     """
     pattern = canary.form
     best = tuple(reconstruction.candidates[0])
@@ -116,6 +129,8 @@ def score_rows(
                 position_hits="".join("1" if hit else "0" for hit in hits),
                 multiset=int(multiset_match(best, secret)),
                 top10=int(top_k(reconstruction.candidates, secret, 10)),
+                copies_intact=copies_intact(canary, secret),
+                decoded=None if decoded is None else int(exact_match(decoded, secret)),
                 secret=" ".join(secret),
                 reconstruction=" ".join(best),
                 space_size=pattern.size,

@@ -36,8 +36,9 @@ class Group:
         key: what tells the group apart: the columns that it was made by, also `group[NAME]`.
         n: rows.
         n_models: independently trained models that they are of.
-        epsilon, group_epsilon, delta, exact_bound, top10_bound, exposure_bound: the largest, or
-            None where a row has no bound.
+        text_epsilon, epsilon_claimed, epsilon, group_epsilon, secret_epsilon, secret_group_epsilon,
+            delta, exact_bound, top10_bound, exposure_bound: the largest, or None where a row has no
+            bound.
         epsilon_lower, mu_lower: lower bounds of 95 % on the privacy loss of all repetitions, by the
             ranks of one secret of each model, drawn at random; None where secrets have no rank.
         audit_k: the largest rank that counted as a hit in `epsilon_lower`.
@@ -52,8 +53,12 @@ class Group:
     key: Mapping[str, Any]
     n: int
     n_models: int
+    text_epsilon: float | None
+    epsilon_claimed: float | None
     epsilon: float | None
     group_epsilon: float | None
+    secret_epsilon: float | None
+    secret_group_epsilon: float | None
     delta: float | None
     exact_bound: float | None
     top10_bound: float | None
@@ -68,6 +73,9 @@ class Group:
     position_accuracy: Interval | None
     hamming: Interval | None
     exposure: Interval | None
+    copies_intact: Interval | None
+    decoded: Interval | None
+    words_kept: Interval | None
     test_accuracy: Interval | None
     valid_accuracy: Interval | None
     train_accuracy: Interval | None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from canaries import load_patterns
-from modiva.condition import Size, split_defense
+from modiva.condition import NONE, Size, split_defense
 from modiva.errors import ModivaError
 from modiva.studies.identity import check_targets
 from modiva.studies.spec import AuditSpec, Cell, Study
@@ -29,7 +29,7 @@ OBJECTIVES = frozenset({"loss", "margin", "hinge"})
 _POOLED = (
     "objective", "size", "sentences", "epochs", "learning_rate", "batch_size", "clip_norm",
     "label", "secrets", "share_valid", "clients", "rounds", "spread", "user_clip", "server_rate",
-    "proximal", "temperature",
+    "proximal", "temperature", "word_space",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def check_names(spec: AuditSpec) -> None:
     """
     if spec.patterns_file:
         load_patterns(Path(spec.patterns_file))
+    _check_text(spec)
     defenses = [split_defense(defense)[0] for defense in spec.defense]
     if (
         spec.size in get_args(Size)
@@ -52,15 +53,39 @@ def check_names(spec: AuditSpec) -> None:
         return
     from attacks import get_attack, get_objective
     from modiva.classifiers import parse_target
-    from modiva.training import parse_defense
+    from modiva.training import resolve
 
     for target in spec.target:
         parse_target(target, spec.size)
-    for defense in defenses:
-        parse_defense(defense)
+    # One condition of each combination: the rest of it changes no name.
+    for condition in {(c.target, c.defense): c for c in spec.conditions()}.values():
+        resolve(condition)
     get_objective(spec.objective)
     for attack in spec.attacks:
         get_attack(attack)
+
+
+def _check_text(spec: AuditSpec) -> None:
+    """Raise on text protection that cannot work, or settings that none of it reads."""
+    protected = [spelling for spelling in spec.privatize if spelling != NONE]
+    of_sentences = [spelling for spelling in protected if spelling.startswith("adept")]
+    if spec.autoencoder is not None and not of_sentences:
+        raise ModivaError(
+            f"--autoencoder {spec.autoencoder}: only adept and adept-published have one; give "
+            "--privatize adept:50 with it, or leave it out"
+        )
+    if spec.word_space != AuditSpec.word_space and len(protected) == len(of_sentences):
+        raise ModivaError(
+            f"--word-space {spec.word_space}: only mechanisms of words have one; give --privatize "
+            "tem:12 with it, or leave it out"
+        )
+    if protected:
+        from modiva.training import textprivacy
+
+        for spelling in protected:
+            textprivacy.get_mechanism(
+                spelling, word_space=spec.word_space, autoencoder=spec.autoencoder
+            )
 
 
 def check_grids(study: Study) -> None:

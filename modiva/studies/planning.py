@@ -12,7 +12,7 @@ from attacks.problem import some
 from canaries import Pattern, SecretSpace, candidate_words
 from canaries.spaces import suggest
 from modiva.classifiers import build, parse_target
-from modiva.condition import Condition
+from modiva.condition import NONE, Condition
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
 from modiva.fairness import grouped
@@ -126,6 +126,7 @@ class _Planner:
             self._decides(dataclasses.replace(condition, **_PLANTING)),
             [condition.copies, condition.label, condition.secrets, condition.controls],
             [condition.sentences, condition.share_valid, condition.side, condition.half_seed],
+            *_protects(condition),
         ]
         for job in train_jobs(cell, corpus.fingerprint):
             decided = [planted, job.seeds, job.order_seed]
@@ -319,7 +320,8 @@ _PLANTING: dict[str, Any] = {
     for field in dataclasses.fields(Condition)
     if field.name
     in ("corpus", "patterns", "repetitions", "label", "secrets", "controls", "share_valid",
-        "patterns_file", "sentences", "side", "half_seed")
+        "patterns_file", "sentences", "side", "half_seed", "privatize", "word_space",
+        "autoencoder")
 }  # fmt: skip
 
 
@@ -334,6 +336,14 @@ def _decides(condition: Condition) -> Any:
     training = condition.training
     method = [] if training is None else [condition.method, dataclasses.asdict(training)]
     return [dataclasses.asdict(spec), decides, weights, *method]
+
+
+def _protects(condition: Condition) -> list[Any]:
+    """Return what decides how sentences are rewritten; nothing without text protection."""
+    if condition.privatize == NONE:
+        return []
+    files = [condition.word_space, condition.autoencoder or ""]
+    return [condition.privatize, [content(Path(name)) for name in files if name != "minilm"]]
 
 
 def _attack_facts(name: str, objective: str) -> Any:

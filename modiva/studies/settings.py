@@ -60,6 +60,13 @@ class Defended:
     training where no noise is given."""
     clip_norm: float | None = None
     """L2 bound on the gradients of private training; 1 if not given."""
+    privatize: tuple[str, ...] = ("none",)
+    """How every sentence is rewritten before training: none, or a mechanism with its epsilon, such
+    as tem:12, madlib:60, mahalanobis:80, gumbel:90, adept:50, adept-published:5."""
+    word_space: str = "minilm"
+    """Words and vectors of these mechanisms: minilm, or a text file in GloVe format."""
+    autoencoder: str | None = None
+    """Of adept and adept-published: a folder of `modiva autoencoder`, from another corpus."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ def signature(study: Study) -> str:
     }
     targets = {name: content(Path(name)) for name in _named(study, "target")}
     patterns = {name: _patterns(Path(name)) for name in _named(study, "patterns_file")}
-    return content_key(study.as_dict(), code_version("plan"), corpora, targets, patterns)
+    protections = [*_named(study, "word_space"), *_named(study, "autoencoder")]
+    text = [content(Path(name)) for name in protections]
+    return content_key(study.as_dict(), code_version("plan"), corpora, targets, patterns, text)
 
 
 def content(path: Path) -> str:

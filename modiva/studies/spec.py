@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from canaries import CanaryError, get_pattern, load_patterns
-from modiva.condition import Condition, Privacy, Side, split_defense
+from modiva.condition import NONE, Condition, Privacy, Side, split_defense
 from modiva.errors import ModivaError
 from modiva.handling import CENTRAL, SEEN, SERVERS, TRANSFERS, Distilled, Federated, Seen
 from modiva.studies.settings import (
@@ -48,7 +48,9 @@ DEFAULT_NOISE = (0.0, 1.0, 4.0)
 
 @dataclass(frozen=True)
 class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
-    """A grid: every combination of corpus, target, defense, privacy and repetitions is one cell.
+    """A grid: every combination of its axes is one cell.
+
+    The axes are corpus, target, defense, privacy, text protection, training and repetitions.
 
     All patterns are planted in the same model, one canary each, with a label drawn at random for
     every model. Every cell trains `models` targets; models of the same index share their secrets
@@ -57,16 +59,16 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
     """
 
     def __post_init__(self) -> None:
-        for name in ("corpus", "target", "repetitions", "defense", "training", "per_round",
-                     "partition", "selection", "continual", "seen"):  # fmt: skip
+        for name in ("corpus", "target", "repetitions", "defense", "privatize", "training",
+                     "per_round", "partition", "selection", "continual", "seen"):  # fmt: skip
             if not getattr(self, name):
                 flag = name.replace("_", "-")
                 raise ModivaError(f"--{flag} is empty: give at least one value")
         if self.attack != () and not self.pattern:
             raise ModivaError("--pattern is empty: give at least one value")
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "epsilon",
-                     "attack", "groups", "training", "per_round", "partition", "selection",
-                     "continual", "user_noise", "user_epsilon", "seen"):  # fmt: skip
+                     "privatize", "attack", "groups", "training", "per_round", "partition",
+                     "selection", "continual", "user_noise", "user_epsilon", "seen"):  # fmt: skip
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 flag = name.replace("_", "-")
@@ -109,7 +111,10 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
     @property
     def combinations(self) -> int:
         """Number of combinations, told without expanding them."""
-        axes = (self.corpus, self.target, self.defense, self.repetitions, list(self.privacies()))
+        axes = (
+            *(self.corpus, self.target, self.defense, self.privatize, self.repetitions),
+            list(self.privacies()),
+        )
         federated = (
             *(self.per_round, self.partition, self.selection, self.continual, self.seen),
             (*self.user_noise, *self.user_epsilon),
@@ -189,14 +194,9 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
         Private training of sentences is of one trainer; beside it the others train without.
         """
         side: Side = "targets" if {*LEARNED} & {*self.attacks} else "all"
-        for corpus, target, spelling, privacy, training, repetitions in itertools.product(
-            self.corpus,
-            self.target,
-            self.defense,
-            self.privacies(),
-            self.trainings(),
-            self.repetitions,
-        ):
+        axes = (self.corpus, self.target, self.defense, self.privacies(), self.privatize,
+                self.trainings(), self.repetitions)  # fmt: skip
+        for corpus, target, spelling, privacy, text, training, copies in itertools.product(*axes):
             if training is not None and privacy is not None and CENTRAL in self.training:
                 continue
             defense, method = split_defense(spelling)
@@ -207,11 +207,14 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
                 target=target,
                 size=self.size,
                 patterns=self.pattern,
-                repetitions=_numbers(repetitions),
+                repetitions=_numbers(copies),
                 label=self.label,
                 secrets=self.secrets,
                 controls=self.controls,
                 share_valid=self.share_valid,
+                privatize=text,
+                word_space=self.word_space if text != NONE else Condition.word_space,
+                autoencoder=self.autoencoder if text.startswith("adept") else None,
                 patterns_file=self.patterns_file,
                 sentences=self.sentences,
                 side=side,

@@ -1,9 +1,7 @@
 """Training: from a condition to targets, one or a stack of them, privately or not."""
 
-from modiva.training import evaluate
+from modiva.training import evaluate, textprivacy
 from modiva.training.checkpoint import save_checkpoint
-from modiva.training.config import TrainResult
-from modiva.training.defenses import parse_defense
 from modiva.training.loop import train
 from modiva.training.resolve import resolve
 from modiva.training.saving import load_ledgers, load_targets, save_targets
@@ -19,17 +17,16 @@ from modiva.training.target import (
 __all__ = [
     "Prepared",
     "Target",
-    "TrainResult",
     "evaluate",
     "load_corpus",
     "load_ledgers",
     "load_targets",
-    "parse_defense",
     "prepare",
     "prepare_process",
     "resolve",
     "resolve_device",
     "save_checkpoint",
     "save_targets",
+    "textprivacy",
     "train",
 ]

@@ -33,6 +33,7 @@ def save_targets(trained: Sequence[tuple[Target, Ledger]], folder: Path) -> None
         fact = {
             "model_seed": target.model_seed,
             "sentences": target.sentences,
+            "words_kept": target.words_kept,
             "result": dataclasses.asdict(target.result),
         }
         if target.rounds is not None:
@@ -63,6 +64,7 @@ def load_targets(folder: Path) -> Iterator[Target]:
             fact["model_seed"],
             {name: Device(**device) for name, device in fact.get("devices", {}).items()},
             Rounds(rounds) if rounds.is_dir() else None,
+            fact["words_kept"],
         )
 
 

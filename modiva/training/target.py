@@ -38,6 +38,10 @@ from modiva.training.pool import Records
 from modiva.training.resolve import resolve
 from modiva.training.seeds import stream_seed
 from modiva.training.stack import train_stack
+from modiva.training.textprivacy.mechanism import Mechanism
+from modiva.training.textprivacy.protect import protect
+from modiva.training.textprivacy.reading import Reader
+from modiva.training.textprivacy.registry import mechanism_of
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Target:
         model_seed: of its sentences, secrets, weights, batches and noise.
         devices: of federated training, the device of each canary, by its name.
         rounds: of federated training, what an attacker may see of it.
+        words_kept: share of the words of its training split that text protection left; or None.
     """
 
     classifier: Classifier
@@ -61,6 +66,7 @@ class Target:
     model_seed: int
     devices: Mapping[str, Device] = field(default_factory=dict)
     rounds: Rounds | None = None
+    words_kept: float | None = None
 
     def views(self, canary: str, seen: Seen) -> Iterator[tuple[PreTrainedModel, PreTrainedModel]]:
         """Yield the weights before and after each step of the rounds that an attacker sees."""
@@ -86,6 +92,16 @@ class Prepared:
     patterns: tuple[Pattern, ...]
     spec: TargetSpec
     config: TrainConfig
+
+    @functools.cached_property
+    def mechanism(self) -> Mechanism | None:
+        """The text protection, which stays loaded; None without."""
+        return mechanism_of(self.condition, self.corpus)
+
+    @functools.cached_property
+    def reader(self) -> Reader | None:
+        """Who reads the rewritten sentences; None without text protection."""
+        return None if self.mechanism is None else Reader(self.mechanism)
 
     @functools.cached_property
     def pool(self) -> Corpus:
@@ -153,8 +169,8 @@ class Prepared:
     def _texts(self, planted: Planted) -> list[str]:
         """Return the sentences whose words a target knows."""
         # The models of a pool share a vocabulary: it would tell the sentences of each, and private
-        # training takes it as public.
-        pool = self.condition.side == "pool"
+        # training takes it as public. What text protection puts out tells no more than it may.
+        pool = self.condition.side == "pool" and self.mechanism is None
         return [text for text, _ in (self.records.planted.train if pool else planted.train)]
 
     def _transfer(self, settings: Distilled, planted: Planted, seed: int) -> list[str]:
@@ -190,8 +206,8 @@ class Prepared:
             seeds: of the targets.
             order_seed: of the order of batch lengths, which targets of one stack share; None
                 takes the first seed.
-            training_seeds: of batches, dropout and noise; None takes `seeds`. Privacy holds
-                against those who do not know them.
+            training_seeds: of batches, dropout and noise, on gradients and on text; None takes
+                `seeds`. Privacy holds against those who do not know them.
             planted: sentences of each, with canaries; None plants by the seeds.
             progress: show a bar.
             clipper: of private training, in place of its method's; see `modiva.training.train`.
@@ -209,6 +225,10 @@ class Prepared:
                 self._train_federated(training, one, seed, training_seed, progress, rounds)
                 for one, seed, training_seed in zip(planted, seeds, training_seeds, strict=True)
             ]
+        kept: list[float | None] = [None] * len(seeds)
+        if self.mechanism is not None:
+            protected = protect(planted, self.mechanism, training_seeds)
+            planted, kept = [one.planted for one in protected], [o.words_kept for o in protected]
         classifiers = [
             self._build(one, self._texts(one), seed)
             for one, seed in zip(planted, seeds, strict=True)
@@ -234,9 +254,15 @@ class Prepared:
                 classifiers.append(student)
                 results.append(result)
         return [
-            (Target(classifier, result, one.ledger.questions, len(one.train), seed), one.ledger)
-            for classifier, result, one, seed in zip(
-                classifiers, results, planted, seeds, strict=True
+            (
+                Target(
+                    *(classifier, result, one.ledger.questions, len(one.train), seed),
+                    words_kept=words,
+                ),
+                one.ledger,
+            )
+            for classifier, result, one, seed, words in zip(
+                classifiers, results, planted, seeds, kept, strict=True
             )
         ]
 
@@ -272,14 +298,25 @@ class Prepared:
         The encoder of a pretrained target is public. The head, drawn for the target's classes, is
         not: it takes the trained values.
         """
-        initial = self.build(self.plant(target.model_seed), target.model_seed).model
+        model, tokenizer = target.classifier.model, target.classifier.tokenizer
+        student = isinstance(self.condition.training, Distilled)
+        seed = stream_seed(target.model_seed, "student") if student else target.model_seed
+        # Words and labels are the target's own: planting again would protect the text again.
+        words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+        initial = build(
+            self.spec,
+            texts=sorted(words) if self.spec.is_own else [],
+            intents=map(str, (model.config.label2id or {}).keys()),
+            extra_words=candidate_words(self.patterns),
+            seed=seed,
+        ).model
         if not self.spec.is_own:
             inside = {id(parameter) for parameter in initial.base_model.parameters()}
-            final = dict(target.classifier.model.named_parameters())
+            final = dict(model.named_parameters())
             for name, parameter in initial.named_parameters():
                 if id(parameter) not in inside:
                     parameter.data = final[name].data.clone()
-        initial.eval().to(target.classifier.model.device)
+        initial.eval().to(model.device)
         return initial
 
 
@@ -310,7 +347,9 @@ def prepare(
         )
     spec, config = resolve(condition, device=device)
     patterns = condition_patterns(condition, corpus)
-    return Prepared(condition, corpus, patterns, spec, config)
+    prepared = Prepared(condition, corpus, patterns, spec, config)
+    prepared.mechanism  # noqa: B018  # refuses what cannot protect this corpus
+    return prepared
 
 
 @functools.lru_cache(maxsize=4)

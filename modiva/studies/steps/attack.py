@@ -25,7 +25,14 @@ from modiva.condition import Condition
 from modiva.handling import Seen
 from modiva.measure import Row, score_rows
 from modiva.studies.engines.task import Context, Rows
-from modiva.studies.steps.rows import BEFORE_NOISE, claims_of, model_columns, plain, sight_of
+from modiva.studies.steps.rows import (
+    BEFORE_NOISE,
+    claims_of,
+    decoded,
+    model_columns,
+    plain,
+    sight_of,
+)
 from modiva.training import (
     Prepared,
     Target,
@@ -166,5 +173,11 @@ def score_target(
     return [
         replace(row, **sight_of(target, canary, seen))
         for canary, reconstruction in zip(ledger.canaries, found, strict=True)
-        for row in score_rows(reconstruction, canary, model, claims_of(target, canary, seen))
+        for row in score_rows(
+            reconstruction,
+            canary,
+            model,
+            claims_of(prepared, target, canary, seen),
+            decoded(prepared, canary),
+        )
     ]

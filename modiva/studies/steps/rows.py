@@ -48,14 +48,17 @@ def condition_columns(condition: Condition, corpus: str) -> dict[str, Any]:
         "clients": clients and clients.clients,
         "rounds": clients and clients.rounds,
         "target_epsilon": private and private.epsilon,
+        "privatize": condition.privatize,
     }
 
 
 def training_columns(prepared: Prepared, target: Target) -> dict[str, Any]:
     """Return the columns of the kind of training that a target had."""
-    result = target.result
+    result, mechanism = target.result, prepared.mechanism
     return {
         **condition_columns(prepared.condition, prepared.corpus.name),
+        "text_epsilon": None if mechanism is None else mechanism.proven,
+        "epsilon_claimed": None if mechanism is None else mechanism.claimed,
         "noise_multiplier": _first_noise(result.plan),
         "epsilon": result.epsilon,
         "delta": result.delta,
@@ -72,6 +75,7 @@ def model_columns(prepared: Prepared, target: Target) -> columns.ModelColumns:
     result = target.result
     return columns.ModelColumns(
         **training_columns(prepared, target),
+        words_kept=target.words_kept,
         model_seed=target.model_seed,
         sentences=target.sentences,
         epochs=result.epochs_run,
@@ -97,8 +101,29 @@ def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
     )
 
 
-def claims_of(target: Target, canary: Canary, seen: Seen = "final") -> Claims | None:
-    """Return what a target's training guarantees of a canary; None without privacy or noise.
+def claims_of(
+    prepared: Prepared, target: Target, canary: Canary, seen: Seen = "final"
+) -> Claims | None:
+    """Return what is guaranteed of a canary; None without privacy, noise and text protection."""
+    claims, reader = _training_claims(target, canary, seen), prepared.reader
+    if reader is None or canary.rewritten is None:
+        return claims
+    return replace(
+        claims or Claims(),
+        secret_epsilon=reader.secret_epsilon(canary.form, 1),
+        secret_group_epsilon=reader.secret_epsilon(canary.form, len(canary.rewritten)),
+    )
+
+
+def decoded(prepared: Prepared, canary: Canary) -> tuple[str, ...] | None:
+    """Return the secret that the rewritten copies of a canary name; None where it has none."""
+    if prepared.reader is None or canary.rewritten is None:
+        return None
+    return prepared.reader.decode(canary.form, canary.rewritten)
+
+
+def _training_claims(target: Target, canary: Canary, seen: Seen) -> Claims | None:
+    """Return what private training guarantees; None without privacy or noise.
 
     Of federated training it holds for all sentences of a device, so for a secret in one device
     whatever its repetitions, at the rate at which that device takes part. It holds against those

@@ -250,3 +250,36 @@ def test_names_that_pass_without_a_look_are_those_that_come_with_modiva():
     assert set(DEFENSES) == checks.DEFENSES
     assert set(ATTACKS) == checks.ATTACKS
     assert set(OBJECTIVES) == checks.OBJECTIVES
+
+
+def test_text_protection_is_an_axis_that_joins_every_defense():
+    spec = AuditSpec(
+        defense=("none", "dropout+edp"), noise=(0, 1), privatize=("none", "tem:12"),
+        repetitions=(1,), target=("cnn",),
+    )  # fmt: skip
+    named = {cell.condition.protection for cell in spec.cells()}
+    assert named == {
+        *("none", "dropout", "dp", "dropout+edp"),
+        *("tem:12", "dropout+tem:12", "tem:12+dp", "dropout+tem:12+edp"),
+    }
+    plain = AuditSpec(noise=(0,), repetitions=(1,), target=("cnn",), word_space="other.txt")
+    (cell,) = plain.cells()
+    assert cell == AuditSpec(noise=(0,), repetitions=(1,), target=("cnn",)).cells()[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"privatize": ("tem",)}, "give a mechanism and its epsilon"),
+        ({"privatize": ()}, "--privatize is empty"),
+        ({"privatize": ("tem:1", "tem:1")}, "names a value twice"),
+        ({"privatize": ("foo:1",)}, "unknown mechanism 'foo'"),
+        ({"privatize": ("tem:1",), "word_space": "no.txt"}, "--word-space no.txt"),
+        ({"word_space": "no.txt"}, "only mechanisms of words"),
+        ({"autoencoder": "folder"}, "only adept and adept-published"),
+        ({"privatize": ("adept:50",)}, "modiva autoencoder"),
+    ],
+)
+def test_text_protection_that_cannot_work_is_refused(settings, message):
+    with pytest.raises(ModivaError, match=message):
+        checks.check_study(Study((AuditSpec(**settings),)))

@@ -4,8 +4,8 @@ import pytest
 
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.training import defenses, parse_defense, resolve
-from modiva.training.defenses import Defense, register_defense
+from modiva.training import defenses, resolve
+from modiva.training.defenses import Defense, parse_defense, register_defense
 
 
 def lstm(**settings):
