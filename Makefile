@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit test test-fast check bench lock clean clean-runs
+.PHONY: help env audit test test-fast check notebooks bench lock clean clean-runs
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ check: env  ## ruff, formatting, strict types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+notebooks: env  ## run docs/notebooks and write what they show into them
+	$(BIN)/python tests/test_notebooks.py
 
 bench: env  ## speed ratios (A B A B, medians); installs the tools we compare with
 	$(BIN)/python -m pip install --quiet -c requirements.lock -r tests/benchmarks/requirements.txt

@@ -3,7 +3,7 @@
 from canaries.ledger import Canary, Ledger
 from canaries.patterns import Pattern, get_pattern, load_patterns
 from canaries.planting import Planted, Planting, candidate_words, plant
-from canaries.questions import Question, load_questions, save_questions
+from canaries.questions import load_questions, save_questions
 from canaries.spaces import CanaryError, SecretSpace
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "Pattern",
     "Planted",
     "Planting",
-    "Question",
     "SecretSpace",
     "candidate_words",
     "get_pattern",

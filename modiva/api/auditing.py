@@ -10,8 +10,8 @@ from modiva.api.results import Result
 from modiva.corpora import choose_columns, load
 from modiva.errors import ModivaError
 from modiva.files import write_text
-from modiva.report import publish
-from modiva.studies import EngineSettings, StudyResult, free_folder, load_study, run_study
+from modiva.report import run_and_publish
+from modiva.studies import EngineSettings, StudyResult, free_folder, load_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,12 +102,11 @@ def audit(
     corpora = _named(data, beside, text_column, label_column)
     study = load_study({**settings, "corpus": corpora})
     folder = free_folder(FOLDER, study.as_dict()) if out is None else Path(out)
-    result = run_study(
-        study, folder, EngineSettings(engine, workers), device=device, change=change,
-        progress=progress,
-    )  # fmt: skip
     (spec,) = study.grids
-    published = publish(result, folder, spec.command(folder))
+    result, published = run_and_publish(
+        study, folder, EngineSettings(engine, workers), spec.command(folder), device=device,
+        change=change, progress=progress,
+    )  # fmt: skip
     if published is None:
         name, path = result.failed[0]
         raise ModivaError(f"no cell of the audit is finished; {name} failed, see {path}")

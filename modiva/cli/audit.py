@@ -12,7 +12,7 @@ import tyro
 from canaries.reading import one_line
 from modiva.corpora import choose_columns
 from modiva.counts import plural
-from modiva.report import publish
+from modiva.report import run_and_publish
 from modiva.studies import (
     AuditSpec,
     EngineSettings,
@@ -21,7 +21,6 @@ from modiva.studies import (
     check_study,
     estimate_seconds,
     free_folder,
-    run_study,
     settings,
 )
 from modiva.validate import at_least
@@ -70,18 +69,17 @@ class Where:
         workers = self.workers or _cores()
         if self.dry_run:
             return describe(study, out, workers)
-        published: list[tuple[str, str] | None] = []
-        result = run_study(
+        result, published = run_and_publish(
             study,
             out,
             EngineSettings(self.engine, workers, self.address, self.gpus_per_cell),
+            command,
             store=self.store,
             device=self.device,
             change=change,
             source=source,
-            finish=lambda result: published.append(publish(result, out, command)),
         )
-        return report(result, out, published[0])
+        return report(result, out, published)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ from tqdm import tqdm
 from modiva.counts import BAR
 from modiva.files import write_text
 from modiva.published import read_published, withdraw, write_published
-from modiva.studies import Results, code_version
+from modiva.studies import (
+    EngineSettings,
+    Results,
+    Study,
+    StudyResult,
+    code_version,
+    run_study,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +65,35 @@ def publish(
                 return None
             _write(results, out, settings, _state(finished, settings), files)
         return _parted((out / SUMMARY_FILE).read_text(encoding="utf-8"))
+
+
+def run_and_publish(
+    study: Study, out: Path, engine: EngineSettings, command: str, **how: Any
+) -> tuple[StudyResult, tuple[str, str] | None]:
+    """Run a study and write its results while its folders are held.
+
+    Args:
+        study: one or several grids.
+        out: folder of the results.
+        engine: where steps run.
+        command: what makes the results again, for the page.
+        how: other arguments of `run_study`.
+
+    Returns:
+        The run, and what `publish` returns.
+
+    Raises:
+        ModivaError: as `run_study` raises it.
+    """
+    published: list[tuple[str, str] | None] = []
+    result = run_study(
+        study,
+        out,
+        engine,
+        finish=lambda result: published.append(publish(result, out, command)),
+        **how,
+    )
+    return result, published[0]
 
 
 def _write(

@@ -15,12 +15,12 @@ from canaries import (
     Pattern,
     Planted,
     Planting,
-    Question,
     candidate_words,
     get_pattern,
     load_patterns,
     plant,
 )
+from canaries.questions import Question
 from modiva.classifiers import Classifier, TargetSpec, build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus

@@ -21,19 +21,13 @@ from canaries import CanaryError, Ledger
 from modiva.corpora import load
 from modiva.errors import ModivaError
 
-PROGRAM = """
-import modiva
-
-planted = modiva.plant("home-assistant", "pin", label="HassTurnOn", repetitions=10, seed=4)
-target = modiva.train(planted, "cnn", size="small", sentences=1000)
-found = modiva.attack(target.model, target.tokenizer, planted.template, label="HassTurnOn")
-scores = planted.score(found)
-"""
+PAGE = Path(__file__).parents[3] / "docs" / "python.md"
+PROGRAM = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
 
 
 @pytest.fixture(scope="module")
 def run() -> dict[str, Any]:
-    """What the program above leaves: a small target is trained once for this file."""
+    """What the first program of the page leaves: a target is trained once for this file."""
     left: dict[str, Any] = {}
     exec(PROGRAM, left)
     return left
