@@ -5,10 +5,11 @@ Importing this package registers the own architectures with transformers' Auto c
 
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from modiva.classifiers import stacked
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.building import Classifier, build
 from modiva.classifiers.checkpoint import load, write_into
-from modiva.classifiers.cnn import CnnClassifier, CnnEncoder
+from modiva.classifiers.cnn import CnnClassifier
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
 from modiva.classifiers.registry import OWN_ARCHITECTURES, register_architecture
@@ -21,7 +22,6 @@ from modiva.classifiers.wordspace import WordSpace
 __all__ = [
     "OWN_ARCHITECTURES",
     "Classifier",
-    "CnnEncoder",
     "LstmRecurrence",
     "SentenceClassifier",
     "TargetClassifier",
@@ -31,6 +31,7 @@ __all__ = [
     "encode",
     "load",
     "parse_target",
+    "stacked",
     "write_into",
 ]
 

@@ -28,7 +28,7 @@ class CharacterCnn(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Give the features of words: ids (B, ...) -> (B, ..., char_filters)."""
-        characters = self.table[ids]  # (B, ..., L)
+        characters = self.spelling(ids)  # (B, ..., L)
         # The layers see (B, everything, features): the first dimension stays the example's, which
         # per-example clipping relies on.
         flat = characters.reshape(ids.shape[0], -1)  # (B, S), S = words * L
@@ -42,6 +42,10 @@ class CharacterCnn(nn.Module):
         # Zero is neutral under the maximum because relu follows it. pooled: (B, W, char_filters)
         pooled: torch.Tensor = features.masked_fill(padding, 0.0).amax(dim=2).relu()
         return pooled.reshape(*ids.shape, -1)
+
+    def spelling(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the characters of words: ids (B, ...) -> (B, ..., L)."""
+        return self.table[ids]
 
 
 class InputEmbedding(nn.Module):

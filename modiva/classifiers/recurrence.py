@@ -30,27 +30,28 @@ class LstmRecurrence(nn.Module):
         """Give the states over time.
 
         Args:
-            x_proj: (B, T, 4H), the projected inputs, biases included.
-            mask: (B, T) bool; a masked step carries the state on unchanged. None is faster than
-                a mask of ones.
+            x_proj: (..., B, T, 4H), the projected inputs, biases included.
+            mask: (..., B, T) bool; a masked step carries the state on unchanged. None is faster
+                than a mask of ones.
             reverse: run from the last step to the first.
 
         Returns:
-            (B, T, H): the state after each step, at that step's place.
+            (..., B, T, H): the state after each step, at that step's place.
         """
         # Plain operations: a hand-written gradient was measured and is no faster, alone or stacked.
-        steps = x_proj.unbind(1)  # T of (B, 4H)
-        kept = None if mask is None else mask.unsqueeze(-1).unbind(1)  # T of (B, 1)
-        recurrent = self.weight.t()
+        steps = x_proj.unbind(-2)  # T of (..., B, 4H)
+        kept = None if mask is None else mask.unsqueeze(-1).unbind(-2)  # T of (..., B, 1)
+        recurrent = self.weight.mT
+        product = torch.addmm if recurrent.dim() == 2 else torch.baddbmm
         order = range(len(steps) - 1, -1, -1) if reverse else range(len(steps))
         size = self.hidden_size
-        state = cell = x_proj.new_zeros(x_proj.shape[0], size)
+        state = cell = x_proj.new_zeros(*x_proj.shape[:-2], size)
         states = [state] * len(steps)
         for count, t in enumerate(order):
             # The first state is zero, so its product is left out; but where there is no other step
             # the weight still takes part, so that its gradient is zero and not missing.
             first = count == 0 and len(steps) > 1
-            gates = steps[t] if first else torch.addmm(steps[t], state, recurrent)
+            gates = steps[t] if first else product(steps[t], state, recurrent)
             enter, forget, candidate, output = gates.split(size, dim=-1)
             new_cell = enter.sigmoid() * candidate.tanh()
             if count:
@@ -61,4 +62,4 @@ class LstmRecurrence(nn.Module):
                 new_state = torch.where(kept[t], new_state, state)
             cell, state = new_cell, new_state
             states[t] = state
-        return torch.stack(states, dim=1)
+        return torch.stack(states, dim=-2)

@@ -45,8 +45,15 @@ def clippable_units(model: nn.Module) -> tuple[Unit, ...]:
     """
     units: list[Unit] = []
     owners: dict[int, str] = {}
+    covered: list[str] = []  # by the rule of a layer around
     for name, module in model.named_modules():
-        direct = module.named_parameters(recurse=False, remove_duplicate=False)
+        if name.startswith(tuple(covered)):
+            continue
+        rule = rule_for(module)
+        inside = rule is not None and rule.inside
+        if inside:
+            covered.append(f"{name}.")
+        direct = module.named_parameters(recurse=inside, remove_duplicate=False)
         trainable = {key: parameter for key, parameter in direct if parameter.requires_grad}
         if not trainable:
             continue
@@ -58,14 +65,13 @@ def clippable_units(model: nn.Module) -> tuple[Unit, ...]:
                     "be clipped layer by layer; freeze the parameter or give each layer its own"
                 )
             owners[id(parameter)] = label
-        rule = rule_for(module)
         if rule is None:
             raise ModivaError(
                 f"{label} holds trainable {', '.join(trainable)} and its exact type has no "
                 f"clipping rule: {_remedy(module)}, freeze it, or register a rule (register_rule)"
             )
         unknown = sorted(set(trainable) - set(rule.parameters))
-        if unknown:
+        if unknown and not rule.inside:
             raise ModivaError(
                 f"{label} holds trainable {', '.join(unknown)}, which its clipping rule does not "
                 "cover: freeze it or register a rule for this layer's own type (register_rule)"

@@ -1,10 +1,10 @@
 """The two random parts of DP-SGD: Poisson batches and Gaussian noise."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modiva.validate import require
 
@@ -26,37 +26,37 @@ def poisson_batches(
         yield (draws < sampling_rate).nonzero().flatten()
 
 
-def add_noise_(parameters: Iterable[nn.Parameter], std: float, generator: torch.Generator) -> None:
-    """Add independent N(0, std**2) to every element of every parameter's gradient, in place.
+@torch.no_grad()
+def add_noise_(gradients: Sequence[Tensor], std: float, generator: torch.Generator) -> None:
+    """Add independent N(0, std**2) to every element of gradients, in place.
 
-    A parameter without a gradient (an empty batch) gets one of noise alone. Half-precision
-    gradients get noise that was drawn in single precision.
+    Half-precision gradients get noise that was drawn in single precision.
 
     Args:
-        parameters: the trainable parameters, all on one device.
+        gradients: of all trainable parameters, on one device; an empty batch's are zeros.
         std: noise multiplier times clip norm, 0 or more.
         generator: used for nothing else, so that nothing else reveals the noise.
     """
     require(0 <= std < math.inf, "std", std, "0 or more and finite")
-    stream = _NoiseStream(std, generator)
-    with torch.no_grad():
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter, memory_format=torch.contiguous_format)
-            if std == 0:
-                continue
-            grad = parameter.grad
-            if not grad.is_contiguous():
-                grad = parameter.grad = grad.contiguous()
-            stream.add_to(grad.view(-1))
+    if std == 0:
+        return
+    stream = _NoiseStream(std, generator, sum(gradient.numel() for gradient in gradients))
+    for gradient in gradients:
+        if gradient.is_contiguous():
+            stream.add_to(gradient.view(-1))
+        else:
+            flat = gradient.flatten()
+            stream.add_to(flat)
+            gradient.copy_(flat.view_as(gradient))
 
 
 class _NoiseStream:
     """Deals one long run of Gaussian draws out to gradients of any size: few, large draws."""
 
-    def __init__(self, std: float, generator: torch.Generator) -> None:
+    def __init__(self, std: float, generator: torch.Generator, elements: int) -> None:
         self.std = std
         self.generator = generator
+        self.size = min(PIECE, elements)
         self.pieces: dict[torch.dtype, Tensor] = {}  # what is left of the last piece
 
     def add_to(self, grad: Tensor) -> None:
@@ -67,7 +67,7 @@ class _NoiseStream:
             if left is None or not left.numel():
                 # A view of spent noise is dropped; the allocator hands the same memory out again.
                 # Drawn where the generator lives: one on the CPU serves a model on CUDA too.
-                left = torch.empty(PIECE, dtype=dtype, device=self.generator.device)
+                left = torch.empty(self.size, dtype=dtype, device=self.generator.device)
                 left = left.normal_(0.0, self.std, generator=self.generator).to(grad.device)
             n = min(left.numel(), grad.numel() - done)
             grad[done : done + n].add_(left[:n])

@@ -12,7 +12,7 @@ from modiva.classifiers import write_into
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder, write_json
 from modiva.privacy import Bounds, plan_from
-from modiva.training.private import finite
+from modiva.training.private_run import finite
 from modiva.version import __version__
 
 if TYPE_CHECKING:

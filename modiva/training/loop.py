@@ -13,7 +13,7 @@ from modiva.training.batches import EncodedSplits, encode_splits
 from modiva.training.config import Data, EpochRecord, Splits, TrainConfig, TrainResult, as_splits
 from modiva.training.evaluate import Evaluation, evaluate
 from modiva.training.losses import frozen_vectors
-from modiva.training.private import PrivateSteps, finite
+from modiva.training.private import PrivateSteps
 from modiva.training.seeds import check_precision, resolve_device, training_process
 from modiva.training.steps import PlainSteps
 from modiva.training.stopping import EarlyStopping
@@ -146,9 +146,7 @@ def _result(
         steps=steps.steps,
         history=tuple(history),
         seconds=seconds,
-        epsilon=finite(steps.privacy.epsilon()) if isinstance(steps, PrivateSteps) else None,
-        delta=steps.privacy.delta if isinstance(steps, PrivateSteps) else None,
-        plan=steps.plan,
+        **(steps.results() if isinstance(steps, PrivateSteps) else {}),
     )
     logger.info("trained %d epochs: test accuracy %s", result.epochs_run, result.test_accuracy)
     return result

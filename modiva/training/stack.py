@@ -1,34 +1,26 @@
 """train_stack(): fit models of one architecture side by side, as if each were alone."""
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from tqdm.auto import tqdm
+from torch import nn
 
-from modiva.classifiers import TargetClassifier
+from modiva.classifiers import TargetClassifier, stacked
 from modiva.errors import ModivaError
 from modiva.privacy import ClipperFactory
-from modiva.training.batches import EncodedSplit, EncodedSplits, chunks_of_tokens, encode_splits
-from modiva.training.config import Data, EpochRecord, TrainConfig, TrainResult, as_splits
-from modiva.training.evaluate import Evaluation
+from modiva.training.batches import encode_splits
+from modiva.training.config import Data, TrainConfig, TrainResult, as_splits
+from modiva.training.layer_stack import LayerStack
 from modiva.training.loop import check_clipper, check_early_stopping, train
+from modiva.training.private_stack import PrivateStackRun
 from modiva.training.seeds import check_precision, resolve_device, training_process
-from modiva.training.stacked import ModelStack, StackedSplit
-from modiva.training.steps import epoch_batches, make_optimizer
-from modiva.training.stopping import EarlyStopping
+from modiva.training.stack_run import StackRun
+from modiva.training.stacked import ModelStack
 
 if TYPE_CHECKING:
     from modiva.classifiers import Classifier
-
-logger = logging.getLogger(__name__)
-
-TOKENS_A_CHUNK = 16384
 
 
 def train_stack(
@@ -43,8 +35,10 @@ def train_stack(
 
     Equal within floating-point error where nothing is random but the batches; dropout draws other
     masks than a model alone. Sizes of the data may differ; a model that stops early leaves the
-    stack. A model's seconds are the stack's divided by its models. Private runs, and models whose
-    forward pass `torch.func.vmap` cannot be trusted with (any but ours), train one after the other.
+    stack. A model's seconds are the stack's divided by its models. One after the other train
+    models whose forward pass `torch.func.vmap` cannot be trusted with (any but ours), and of
+    private ones those that have a layer without a stacked form, another method than "dp" or a
+    clipper of their own.
 
     Args:
         config: of all; its seed is not used.
@@ -60,7 +54,8 @@ def train_stack(
             "data set and one seed per classifier"
         )
     check_clipper(clipper, config)
-    if config.privacy or not all(isinstance(c.model, TargetClassifier) for c in classifiers):
+    models: list[nn.Module] = [classifier.model for classifier in classifiers]
+    if clipper is not None or not all(_stacks(model, config) for model in models):
         alone = zip(classifiers, datas, seeds, strict=True)
         return [
             train(c, data, replace(config, seed=seed), progress, clipper) for c, data, seed in alone
@@ -74,180 +69,21 @@ def train_stack(
         check_early_stopping(each, config)
     started = time.perf_counter()
     splits = [encode_splits(c, d).to(device) for c, d in zip(classifiers, examples, strict=True)]
-    models: list[nn.Module] = [classifier.model for classifier in classifiers]
-    stack = ModelStack([model.to(device) for model in models])
+    models = [model.to(device) for model in models]
     with training_process(seeds, device):
-        run = _StackRun(stack, splits, config, seeds, progress)
+        run: StackRun
+        if config.privacy is None:
+            run = StackRun(ModelStack(models), splits, config, seeds, progress)
+        else:
+            run = PrivateStackRun(LayerStack(models), splits, config, seeds, progress)
         run.fit()
     for model in models:
         model.eval()
     return run.results(time.perf_counter() - started)
 
 
-class _StackRun:
-    """The state of a stack in training; lists are indexed by model, tensors by row."""
-
-    def __init__(
-        self,
-        stack: ModelStack,
-        splits: Sequence[EncodedSplits],
-        config: TrainConfig,
-        seeds: Sequence[int],
-        progress: bool,
-    ) -> None:
-        self.stack, self.splits, self.config, self.progress = stack, splits, config, progress
-        self.optimizer = make_optimizer(stack.trainable(), config)
-        self.data = StackedSplit.of([split.train for split in splits])
-        self.epochs = [
-            epoch_batches(split.train, config, seed)
-            for split, seed in zip(splits, seeds, strict=True)
-        ]
-        self.columns = [_matrix(next(epochs)) for epochs in self.epochs]  # each (batches, B)
-        self.position = [0] * len(splits)
-        self.steps = [0] * len(splits)
-        self.loss = torch.zeros(len(splits), device=self.data.ids.device)
-        self.stopping = [EarlyStopping(config.patience) for _ in splits]
-        self.history: list[list[EpochRecord]] = [[] for _ in splits]
-        self.best: dict[int, dict[str, Tensor]] = {}
-
-    def fit(self) -> None:
-        """Step all running models together until none is left."""
-        total = len(self.splits) * self.config.epochs
-        with tqdm(total=total, desc="training", unit="epoch", disable=not self.progress) as bar:
-            while self.stack.rows:
-                self._step()
-                ended = [m for m in self.stack.rows if self.position[m] == len(self.columns[m])]
-                if ended:
-                    finished = self._end_epoch(ended)
-                    bar.update(len(ended))
-                    if finished:
-                        self._finish(finished)
-                        left = sum(self.config.epochs - len(self.history[m]) for m in finished)
-                        bar.total -= left
-                        bar.refresh()
-
-    def _step(self) -> None:
-        running = self.stack.rows
-        width = max(self.columns[m].shape[1] for m in running)
-        columns = torch.full((len(running), width), -1)  # (m, B)
-        for row, m in enumerate(running):
-            batch = self.columns[m][self.position[m]]
-            columns[row, : len(batch)] = batch
-            self.position[m] += 1
-            self.steps[m] += 1
-        real = columns >= 0
-        # Places left over repeat the batch's first sentence, of like length, with weight zero.
-        columns = torch.where(real, columns, columns[:, :1])
-        models = torch.tensor(running)
-        ids, mask, labels = self.data.take(models, columns)
-        self.stack.skeleton.train()
-        with torch.autocast(
-            ids.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"
-        ):
-            logits = self.stack.logits(ids, mask)  # (m, B, C)
-        losses = _cross_entropy(logits, labels)  # (m, B)
-        weights = real.to(losses)
-        sums = (losses * weights).sum(1)  # (m,)
-        self.optimizer.zero_grad()
-        (sums / weights.sum(1)).sum().backward()
-        self.optimizer.step()
-        self.loss[models.to(sums.device)] += sums.detach()
-
-    def _end_epoch(self, ended: list[int]) -> list[int]:
-        """End the epoch of models, with a look at validation if it may stop them early.
-
-        Returns:
-            The models that have finished.
-        """
-        finished = []
-        evaluations = self._validate(ended)
-        for m, valid in zip(ended, evaluations, strict=True):
-            epoch = len(self.history[m]) + 1
-            train_loss = float(self.loss[m]) / len(self.splits[m].train)
-            self.history[m].append(EpochRecord(epoch, train_loss, valid.loss, valid.accuracy))
-            keep = self.stopping[m].update(epoch, valid.loss)
-            done = self.stopping[m].stop or epoch == self.config.epochs
-            if keep and (done or self.config.patience is not None):
-                self.best[m] = self.stack.weights(self.stack.rows.index(m))
-            if done:
-                finished.append(m)
-                continue
-            self.loss[m] = 0
-            self.position[m] = 0
-            self.columns[m] = _matrix(next(self.epochs[m]))
-        return finished
-
-    def _finish(self, finished: list[int]) -> None:
-        for m in finished:
-            self.stack.put_back(m, self.best.pop(m))
-        rows = [row for row, m in enumerate(self.stack.rows) if m not in finished]
-        self.stack.keep(rows, self.optimizer)
-
-    def _validate(self, models: list[int]) -> list[Evaluation]:
-        """Evaluate running models together, each on its own validation split, if it is watched."""
-        if self.config.patience is None:
-            return [Evaluation(None, None)] * len(models)
-        splits = [self.splits[m].valid for m in models]
-        rows = torch.tensor([self.stack.rows.index(m) for m in models])
-        return evaluate_stack(self.stack, rows, splits)
-
-    def results(self, seconds: float) -> list[TrainResult]:
-        """Return one result per model, with its own weights put back."""
-        final = ModelStack(self.stack.models)
-        rows = torch.arange(len(self.splits))
-        parts = {
-            name: evaluate_stack(final, rows, [getattr(split, name) for split in self.splits])
-            for name in ("train", "valid", "test")
-        }
-        logger.info("trained a stack of %d models in %.1f s", len(self.splits), seconds)
-        return [
-            TrainResult(
-                test_accuracy=parts["test"][m].accuracy,
-                valid_accuracy=parts["valid"][m].accuracy,
-                train_accuracy=parts["train"][m].accuracy or 0.0,
-                majority_accuracy=split.majority_accuracy,
-                epochs_run=len(self.history[m]),
-                best_epoch=self.stopping[m].best_epoch,
-                steps=self.steps[m],
-                history=tuple(self.history[m]),
-                seconds=seconds / len(self.splits),
-            )
-            for m, split in enumerate(self.splits)
-        ]
-
-
-@torch.no_grad()
-def evaluate_stack(
-    stack: ModelStack, rows: Tensor, splits: Sequence[EncodedSplit]
-) -> list[Evaluation]:
-    """Evaluate some rows of a stack, each on its own split, in evaluation mode."""
-    stack.skeleton.eval()
-    data = StackedSplit.of(splits)
-    models = torch.arange(len(splits))
-    # Each model's sentences by length, its missing ones first: column by column of like length.
-    ranked = torch.argsort(data.lengths, dim=1, stable=True)  # (m, N)
-    longest = data.lengths.gather(1, ranked).amax(0)  # (N,)
-    loss = torch.zeros(len(splits), device=data.ids.device)
-    hits = torch.zeros_like(loss)
-    tokens = TOKENS_A_CHUNK // len(splits)
-    for part in chunks_of_tokens(longest, torch.arange(len(longest)), tokens):
-        columns = ranked[:, part]  # (m, B)
-        real = (columns < data.sizes[:, None]).to(loss)
-        ids, mask, labels = data.take(models, columns)
-        logits = stack.logits(ids, mask, rows).float()  # (m, B, C)
-        loss += (_cross_entropy(logits, labels) * real).sum(1)
-        hits += ((logits.argmax(-1) == labels) * real).sum(1)
-    return [
-        Evaluation(float(loss[m]) / size, float(hits[m]) / size) if size else Evaluation(None, None)
-        for m, size in enumerate(data.sizes.tolist())
-    ]
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    flat = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction="none")
-    return flat.view_as(labels)
-
-
-def _matrix(batches: list[Tensor]) -> Tensor:
-    """Return batches as rows (batches, B); a batch one short ends in -1."""
-    return torch.nn.utils.rnn.pad_sequence(batches, batch_first=True, padding_value=-1)
+def _stacks(model: nn.Module, config: TrainConfig) -> bool:
+    """Return whether models of this kind train side by side: privately by exact clipping alone."""
+    if not isinstance(model, TargetClassifier):
+        return False
+    return config.privacy is None or (config.privacy.method == "dp" and stacked.can_stack(model))

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
-from modiva.classifiers import CnnEncoder
+from modiva.classifiers import stacked
 from modiva.errors import ModivaError
 from modiva.training.batches import EncodedSplit
 
@@ -48,14 +47,19 @@ class StackedSplit:
             labels[row, : len(split)] = split.labels
         return cls(ids, lengths, labels, torch.tensor([len(split) for split in splits]))
 
-    def take(self, models: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def take(
+        self, models: Tensor, columns: Tensor, real: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return ids (m, B, T), mask (m, B, T), labels (m, B) of sentences `columns` of `models`.
 
         Args:
             models: (m,) which models.
             columns: (m, B) which sentences of each.
+            real: (m, B) bool, False for places that are left empty.
         """
         lengths = self.lengths[models[:, None], columns]  # (m, B)
+        if real is not None:
+            lengths = lengths * real
         longest = max(int(lengths.max()), 1)
         mask = torch.arange(longest) < lengths[..., None]  # (m, B, T)
         device = self.ids.device
@@ -82,11 +86,9 @@ class ModelStack:
     def __init__(self, models: Sequence[nn.Module], rows: Tensor | None = None) -> None:
         self.models = list(models)
         self.rows = list(range(len(models)))
-        _check_alike(self.models)
+        check_alike(self.models)
         self.skeleton = copy.deepcopy(models[0])
-        for part in self.skeleton.modules():
-            if isinstance(part, CnnEncoder):
-                part.fused = True
+        stacked.fuse(self.skeleton)
         parameters = [dict(model.named_parameters()) for model in models]
         buffers = [dict(model.named_buffers()) for model in models]
         if rows is not None:
@@ -97,10 +99,14 @@ class ModelStack:
                 for own in buffers
             ]
         self.parameters = {
-            name: _stack([own[name] for own in parameters]).requires_grad_(first.requires_grad)
+            name: stacked.stack_rows([own[name] for own in parameters]).requires_grad_(
+                first.requires_grad
+            )
             for name, first in parameters[0].items()
         }
-        self.buffers = {name: _stack([own[name] for own in buffers]) for name in buffers[0]}
+        self.buffers = {
+            name: stacked.stack_rows([own[name] for own in buffers]) for name in buffers[0]
+        }
         self._forward: Any = torch.func.vmap(self._one, randomness="different")
 
     def _one(self, state: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -158,15 +164,12 @@ def _rows(table: Tensor, rows: Tensor) -> Any:
     return table.detach()[rows].requires_grad_(table.requires_grad)
 
 
-def _stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Stack tensors (n_i, ...) to (M, max n, ...), filled up with zeros."""
-    first = tensors[0].detach()
-    if all(tensor.shape == first.shape for tensor in tensors):
-        return torch.stack([tensor.detach() for tensor in tensors])
-    return pad_sequence([tensor.detach() for tensor in tensors], batch_first=True)
+def check_alike(models: Sequence[nn.Module]) -> None:
+    """Refuse models that cannot be stacked.
 
-
-def _check_alike(models: Sequence[nn.Module]) -> None:
+    Raises:
+        ModivaError: weights that differ in shape or in what is frozen.
+    """
     shapes = [_shapes(model) for model in models]
     for row, shape in enumerate(shapes):
         different = sorted(name for name, _ in set(shape.items()) ^ set(shapes[0].items()))

@@ -20,8 +20,6 @@ class PlainSteps:
         watched: what the model is evaluated on between the epochs.
     """
 
-    plan = None
-
     def __init__(
         self,
         model: nn.Module,

@@ -79,8 +79,9 @@ def private(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> Step
     def step() -> None:
         optimizer.zero_grad()
         clipper.backward(F.cross_entropy(model(**inputs).logits, labels, reduction="none"))
-        add_noise_(clipper.parameters, 1.0, generator)
-        torch._foreach_div_([parameter.grad for parameter in clipper.parameters], len(labels))
+        gradients = [p.grad for p in clipper.parameters if p.grad is not None]
+        add_noise_(gradients, 1.0, generator)
+        torch._foreach_div_(gradients, len(labels))
         optimizer.step()
 
     return step

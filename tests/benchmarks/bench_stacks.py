@@ -1,6 +1,7 @@
 """Training 20 small models side by side against one by one: throughput on one thread.
 
     python tests/benchmarks/bench_stacks.py [--models 20] [--sentences 800] [--epochs 8]
+    python tests/benchmarks/bench_stacks.py --private --models 6 --sentences 1000 --epochs 10
 
 Sizes of the small targets (embeddings and hidden 32, 800 sentences of random words in the lengths
 and the vocabulary of spoken commands). A B A B in one process; median [lowest, highest]
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from modiva.classifiers import Classifier, build, parse_target
-from modiva.condition import Condition
+from modiva.condition import Condition, Privacy
 from modiva.training import resolve, train
 from modiva.training.config import Splits
 from modiva.training.stack import train_stack
@@ -58,6 +59,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--sentences", type=int, default=800)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--private", action="store_true", help="train with noise multiplier 1")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--targets", nargs="+", default=["cnn", "lstm", "transformer"])
     args = parser.parse_args()
@@ -70,7 +72,8 @@ def main() -> None:
     seeds = list(range(args.models))
     print(f"{'target':12} {'alone s/model':>22} {'stacked s/model':>22} {'ratio':>6}")
     for target in args.targets:
-        condition = Condition(target=target, size="small", epochs=args.epochs)
+        privacy = Privacy(noise_multiplier=1.0) if args.private else None
+        condition = Condition(target=target, size="small", epochs=args.epochs, privacy=privacy)
         _, config = resolve(condition, device="cpu")
         times: dict[str, list[float]] = {"alone": [], "stacked": []}
         for _ in range(args.rounds):

@@ -3,17 +3,22 @@
 import torch
 from torch import Tensor, nn
 
+from modiva.classifiers import stacked
 from modiva.privacy.rules.registry import (
     Call,
     Contribution,
     Rule,
     accumulate,
+    models_of,
     register_rule,
     squared_sum,
+    weighted_sum,
 )
 
 
 def _check(module: nn.Module) -> str | None:
+    if isinstance(module, stacked.Embedding):
+        return None
     assert isinstance(module, nn.Embedding)
     if module.max_norm is not None:
         return "its max_norm changes the weight in the forward pass: set max_norm=None"
@@ -26,15 +31,15 @@ def _check(module: nn.Module) -> str | None:
 
 def _contribute(call: Call) -> Contribution:
     module = call.module
-    assert isinstance(module, nn.Embedding)
+    assert isinstance(module, nn.Embedding | stacked.Embedding)
     weight = call.trainable["weight"]
     indices = call.argument(0, "input")
     ids = indices.reshape(len(indices), -1).long()  # (B, S)
     dtype = weight.dtype
     gradients = call.gradient.to(dtype).reshape(*ids.shape, -1)  # (B, S, D)
     kept = None if module.padding_idx is None else ids != module.padding_idx  # (B, S)
-    if module.num_embeddings <= 2 * ids.shape[1]:
-        return _small_table(weight, ids, gradients, kept)
+    if weight.shape[-2] <= 2 * ids.shape[1]:
+        return _small_table(weight, ids, gradients, kept, models_of(module))
 
     squares = call.shared(call.gradient, "row squares", lambda: (gradients * gradients).sum(2))
     if kept is not None:
@@ -49,7 +54,8 @@ def _contribute(call: Call) -> Contribution:
         rows = (gradients * column).flatten(0, 1)
         if weight.grad is None:
             weight.grad = torch.zeros_like(weight)
-        weight.grad.index_add_(0, ids.flatten(), rows)
+        places = module.rows(ids) if isinstance(module, stacked.Embedding) else ids
+        weight.grad.view(-1, weight.shape[-1]).index_add_(0, places.flatten(), rows)
 
     return Contribution(total, add)
 
@@ -72,18 +78,19 @@ def _cross_terms(ids: Tensor, gradients: Tensor, kept: Tensor | None) -> Tensor:
 
 
 def _small_table(
-    weight: nn.Parameter, ids: Tensor, gradients: Tensor, kept: Tensor | None
+    weight: nn.Parameter, ids: Tensor, gradients: Tensor, kept: Tensor | None, models: int
 ) -> Contribution:
     """Hold each example's gradient (V, D): no larger than its output where the table is small."""
     batch, places = ids.shape
-    one_hot = gradients.new_zeros(batch, len(weight), places)
+    one_hot = gradients.new_zeros(batch, weight.shape[-2], places)
     one_hot.scatter_(1, ids.unsqueeze(1), 1.0 if kept is None else kept.unsqueeze(1).to(one_hot))
     per_example = one_hot @ gradients  # (B, V, D)
 
     def add(weights: Tensor) -> None:
-        accumulate(weight, weights @ per_example.flatten(1))
+        accumulate(weight, weighted_sum(weights, per_example, models))
 
     return Contribution(squared_sum(per_example), add)
 
 
-register_rule(nn.Embedding, Rule(_contribute, parameters=("weight",), check=_check))
+for _layer in (nn.Embedding, stacked.Embedding):
+    register_rule(_layer, Rule(_contribute, parameters=("weight",), check=_check))

@@ -4,20 +4,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from modiva.classifiers import stacked
 from modiva.privacy.rules.registry import (
     BLOCK,
     Call,
     Contribution,
     Rule,
     accumulate,
+    models_of,
     register_rule,
     squared_sum,
+    weighted_sum,
 )
 
 
 def _contribute(call: Call) -> Contribution:
     module = call.module
-    assert isinstance(module, nn.LayerNorm)
+    assert isinstance(module, nn.LayerNorm | stacked.LayerNorm)
     dtype = next(iter(call.trainable.values())).dtype
     inputs = call.argument(0, "input").to(dtype)
     shape = module.normalized_shape
@@ -34,11 +37,13 @@ def _contribute(call: Call) -> Contribution:
 
     def add(weights: Tensor) -> None:
         for name, gradient in by_name.items():
-            accumulate(call.trainable[name], weights @ gradient.flatten(1))
+            total = weighted_sum(weights, gradient, models_of(module))
+            accumulate(call.trainable[name], total)
 
     total = sum(squared_sum(gradient) for gradient in by_name.values())
     assert isinstance(total, Tensor)
     return Contribution(total, add)
 
 
-register_rule(nn.LayerNorm, Rule(_contribute))
+for _layer in (nn.LayerNorm, stacked.LayerNorm):
+    register_rule(_layer, Rule(_contribute))

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from modiva.classifiers import stacked
 from modiva.privacy.rules.registry import (
     BLOCK,
     Call,
     Contribution,
     Rule,
+    models_of,
     register_rule,
     squared_sum,
 )
@@ -15,6 +17,8 @@ from modiva.privacy.rules.registry import (
 
 def contribute_over_time(call: Call, inputs: Tensor, gradients: Tensor) -> Contribution:
     """Clip a weight (out, in), and a bias if trained, that is applied at every time step.
+
+    A stacked layer has them for M models, and an M-th of the B examples for each.
 
     Args:
         call: its `trainable` names "weight" and "bias".
@@ -44,7 +48,7 @@ def contribute_over_time(call: Call, inputs: Tensor, gradients: Tensor) -> Contr
             squares = squares + squared_sum(gradients.sum(1))
 
     def add(weights: Tensor) -> None:
-        _add_weighted(weight, bias, inputs, gradients, weights)
+        _add_weighted(weight, bias, inputs, gradients, weights, models_of(call.module))
 
     return Contribution(squares, add)
 
@@ -55,22 +59,29 @@ def _add_weighted(
     inputs: Tensor,
     gradients: Tensor,
     weights: Tensor,
+    models: int,
 ) -> None:
     """Add (cG)^T A and (cG)^T 1, a block of examples at a time, so that cG stays in the cache."""
     size_in, size_out, length = inputs.shape[2], gradients.shape[2], inputs.shape[1]
     for parameter in (weight, bias):
         if parameter is not None and parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-    rows = max(1, BLOCK // (length * min(size_in, size_out) + 1))
-    blocks = zip(gradients.split(rows), inputs.split(rows), weights.split(rows), strict=True)
-    for g, a, c in blocks:
+    rows = max(1, BLOCK // (models * length * min(size_in, size_out) + 1))
+    parts = [value.unflatten(0, (models, -1)) for value in (gradients, inputs, weights)]
+    for g, a, c in zip(*(part.split(rows, 1) for part in parts), strict=True):
+        factor = c[..., None, None]  # (M, b, 1, 1)
         if bias is not None and bias.grad is not None:
-            bias.grad.addmv_(g.reshape(-1, size_out).mT, c.repeat_interleave(length))
+            # A row times a matrix: ten times faster here than the matrix times a column.
+            row = factor.expand(-1, -1, length, 1).reshape(models, 1, -1)
+            bias.grad.view(models, 1, size_out).baddbmm_(row, g.reshape(models, -1, size_out))
         if weight is not None and weight.grad is not None:
             # Weigh whichever is smaller.
-            left = g * c.view(-1, 1, 1) if size_out < size_in else g
-            right = a if size_out < size_in else a * c.view(-1, 1, 1)
-            weight.grad.addmm_(left.reshape(-1, size_out).mT, right.reshape(-1, size_in))
+            left = g * factor if size_out < size_in else g
+            right = a if size_out < size_in else a * factor
+            total = weight.grad.view(models, size_out, size_in)
+            total.baddbmm_(
+                left.reshape(models, -1, size_out).mT, right.reshape(models, -1, size_in)
+            )
 
 
 def over_time(values: Tensor) -> Tensor:
@@ -87,4 +98,5 @@ def _contribute(call: Call) -> Contribution:
     return contribute_over_time(call, flat, over_time(call.gradient.to(dtype)).contiguous())
 
 
-register_rule(nn.Linear, Rule(_contribute))
+for _layer in (nn.Linear, stacked.Linear):
+    register_rule(_layer, Rule(_contribute))

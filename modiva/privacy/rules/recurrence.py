@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from modiva.classifiers import LstmRecurrence
+from modiva.classifiers import LstmRecurrence, stacked
 from modiva.privacy.rules.linear import contribute_over_time
 from modiva.privacy.rules.registry import Call, Contribution, Rule, register_rule
 
@@ -21,4 +21,5 @@ def _contribute(call: Call) -> Contribution:
     return contribute_over_time(call, before.to(dtype), gates)
 
 
-register_rule(LstmRecurrence, Rule(_contribute, parameters=("weight",), watch="input"))
+for _layer in (LstmRecurrence, stacked.Recurrence):
+    register_rule(_layer, Rule(_contribute, parameters=("weight",), watch="input"))

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 
+from modiva.classifiers import stacked
+
 # Elements of a rule's temporary tensors: few enough to stay in the cache.
 BLOCK = 1 << 17
 
@@ -82,12 +84,15 @@ class Rule:
         contribute: norms and weighted sum of a call.
         parameters: the parameter names that the rule handles; other trainable ones are refused.
         watch: the tensor whose gradient the rule needs: the output, or the first argument.
+        inside: whether the parameters of the layers inside are the rule's too, whatever their
+            names; these layers are not called.
         check: returns what is wrong with a layer's configuration and how to mend it, or None.
     """
 
     contribute: Callable[[Call], Contribution]
     parameters: tuple[str, ...] = ("weight", "bias")
     watch: Literal["output", "input"] = "output"
+    inside: bool = False
     check: Callable[[nn.Module], str | None] = no_check
 
 
@@ -110,9 +115,20 @@ def rule_for(module: nn.Module) -> Rule | None:
 def accumulate(parameter: nn.Parameter, value: Tensor) -> None:
     """Add `value` to the parameter's gradient, or make it the gradient where there is none."""
     if parameter.grad is None:
-        parameter.grad = value.to(parameter.dtype).reshape(parameter.shape)
+        # Contiguous: fused optimisers read a gradient in the order of its memory.
+        parameter.grad = value.to(parameter.dtype).reshape(parameter.shape).contiguous()
     else:
         parameter.grad.add_(value.view(parameter.shape))
+
+
+def models_of(module: nn.Module) -> int:
+    """Return how many models a layer is of; its examples are in as many equal parts, in order."""
+    return module.models if isinstance(module, stacked.Layer) else 1
+
+
+def weighted_sum(weights: Tensor, gradients: Tensor, models: int) -> Tensor:
+    """Return each model's weighted sum of gradients: (N,), (N, ...) -> (M, product of ...)."""
+    return (weights.view(models, 1, -1) @ gradients.reshape(models, -1, gradients[0].numel()))[:, 0]
 
 
 def squared_sum(values: Tensor) -> Tensor:

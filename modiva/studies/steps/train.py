@@ -44,12 +44,13 @@ class TrainJob:
 def train_jobs(cell: Cell, fingerprint: str) -> Iterator[TrainJob]:
     """Cut the models of a cell into steps.
 
-    Models that are trained one after the other are steps of their own, so that a study
-    of more models trains only those that are new. Others train in blocks of `STACK`, or in parts
-    of one where `stack` asks for smaller ones.
+    Models that train one after the other, as pretrained ones and private ones of any method but
+    "dp" do, are steps of their own, so that a study of more models trains only those that are new.
+    Others train in blocks of `STACK`, or in parts of one where `stack` asks for smaller ones.
     """
     spec, config = resolve(cell.condition)
-    alone = config.privacy or not spec.is_own or isinstance(cell.condition.training, Federated)
+    alone = not spec.is_own or isinstance(cell.condition.training, Federated)
+    alone = alone or (config.privacy is not None and config.privacy.method != "dp")
     stack = 1 if alone else cell.stack
     seeds = cell.model_seeds
     for block in range(0, cell.models, STACK):

@@ -109,7 +109,7 @@ def test_without_noise_and_clipping_a_microbatch_a_sentence_gives_the_plain_grad
     indices = torch.arange(32)
     expected = plain_gradient(steps, indices)
     steps._step(indices)
-    assert steps.plan["ran"]["microbatches"]["count"] == 32
+    assert steps.results()["plan"]["ran"]["microbatches"]["count"] == 32
     assert torch.allclose(gradient(steps), expected, rtol=1e-4, atol=1e-7)
 
 
@@ -139,12 +139,12 @@ def test_an_empty_batch_is_noise_alone_over_the_number_of_microbatches(splits):
     assert steps._step(torch.empty(0, dtype=torch.long)) == 0.0
     noise = gradient(steps) * 4
     assert float(noise.std()) == pytest.approx(0.5, abs=0.5 * 5 / math.sqrt(2 * len(noise)))
-    assert steps.plan["ran"]["microbatches"]["empty"] == 4
+    assert steps.results()["plan"]["ran"]["microbatches"]["empty"] == 4
 
 
 def test_a_plan_for_per_example_clipping_does_not_run_as_edp(splits):
     steps = edp_steps(splits)
-    steps.privacy = replace(steps.privacy, sensitivity=1)
+    steps.run.privacy = replace(steps.run.privacy, sensitivity=1)
     with pytest.raises(ModivaError, match="sensitivity=2 is what runs"):
         steps.epoch()
 

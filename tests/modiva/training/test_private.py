@@ -17,7 +17,8 @@ from modiva.training.batches import encode_split
 from modiva.training.config import PrivacySettings, TrainConfig
 from modiva.training.evaluate import evaluate
 from modiva.training.losses import chunks_by_length
-from modiva.training.private import PrivateSteps, make_plan
+from modiva.training.private import PrivateSteps
+from modiva.training.private_run import make_plan
 
 from .conftest import WORDS, make_classifier, make_splits, weights
 
@@ -138,7 +139,7 @@ def test_an_empty_batch_is_a_step_of_noise_alone(splits):
     assert steps._step(torch.empty(0, dtype=torch.long)) == 0.0
     noise = torch.cat([parameter.grad.flatten() for parameter in steps.parameters]) * 32
     assert noise.std().item() == pytest.approx(1.0, abs=5 / math.sqrt(2 * len(noise)))
-    assert steps.plan["ran"]["batch_sizes"]["empty"] == 1
+    assert steps.results()["plan"]["ran"]["batch_sizes"]["empty"] == 1
     steps.close()
 
 
@@ -183,7 +184,7 @@ def test_a_plan_that_is_not_what_runs_is_an_error(splits, change):
     classifier = make_classifier(splits)
     steps = PrivateSteps(classifier.model, encode_split(classifier, splits.train), CONFIG)
     before = weights(classifier)
-    steps.privacy = replace(steps.privacy, **change)
+    steps.run.privacy = replace(steps.run.privacy, **change)
     with pytest.raises(ModivaError, match=f"{next(iter(change))}=.* is what runs"):
         steps.epoch()
     steps.close()

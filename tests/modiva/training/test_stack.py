@@ -124,10 +124,59 @@ def test_dropout_masks_differ_between_the_models_of_a_stack():
     assert not torch.allclose(first, second, atol=1e-4)
 
 
-def test_private_models_train_one_after_the_other_with_their_own_seeds():
-    datas = [make_splits(60, seed) for seed in range(2)]
-    privacy = PrivacySettings(noise_multiplier=1.0, batch_size=32)
-    config = replace(CONFIG, epochs=1, privacy=privacy)
+PRIVACY = PrivacySettings(noise_multiplier=0.5, clip_norm=0.5, batch_size=24)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "spec", "privacy"),
+    [
+        ("cnn", {}, {}),
+        ("cnn", {"char_embeddings": True}, {"clipping": "automatic", "noise_decay": 0.9}),
+        ("lstm", {}, {"epsilon": 5.0, "noise_multiplier": None}),
+        ("lstm", {"pooling": "last", "freeze_embeddings": True}, {}),
+        ("transformer", {}, {}),
+    ],
+)
+def test_a_private_stack_equals_each_model_alone(architecture, spec, privacy):
+    # Models take 4, 3 and 5 steps an epoch, and have plans of their own.
+    datas = [make_splits(96, 0), make_splits(70, 1), make_splits(113, 2)]
+    config = replace(CONFIG, privacy=replace(PRIVACY, **privacy))
+    stacked, alone, together, apart = stack_and_alone(architecture, datas, config, **spec)
+    assert_equal(stacked, alone, together, apart)
+    for one, other in zip(together, apart, strict=True):
+        ours, theirs = dict(one.plan), dict(other.plan)
+        mine, yours = ours.pop("ran"), theirs.pop("ran")
+        assert ours == theirs
+        assert (one.epsilon, one.delta) == (other.epsilon, other.delta)
+        assert mine.pop("clipped_fraction") == pytest.approx(
+            yours.pop("clipped_fraction"), abs=0.02
+        )
+        assert mine == yours
+    assert len({result.steps for result in together}) == 3
+
+
+def test_empty_batches_of_a_private_stack_are_steps_of_noise():
+    datas = [make_splits(40, seed) for seed in range(3)]
+    config = replace(CONFIG, epochs=1, privacy=replace(PRIVACY, batch_size=1))
+    stacked, alone, together, apart = stack_and_alone("lstm", datas, config)
+    assert_equal(stacked, alone, together, apart)
+    assert all(result.plan["ran"]["batch_sizes"]["empty"] for result in together)
+
+
+def test_a_private_model_that_stops_early_leaves_the_stack():
+    datas = [make_splits(60, seed) for seed in range(3)]
+    wrong = [(text, "play") for text, _ in datas[0].valid[:20]]
+    datas[0] = datas[0]._replace(valid=[*wrong, *datas[0].valid[20:]])
+    config = replace(CONFIG, epochs=20, learning_rate=2e-2, patience=1, privacy=PRIVACY)
+    stacked, alone, together, apart = stack_and_alone("cnn", datas, config)
+    assert len({result.epochs_run for result in together}) > 1
+    assert_equal(stacked, alone, together, apart)
+
+
+@pytest.mark.parametrize("method", ["edp", "loop"])
+def test_other_private_methods_train_one_after_the_other(method):
+    datas = [make_splits(30, seed) for seed in range(2)]
+    config = replace(CONFIG, epochs=1, privacy=replace(PRIVACY, method=method))
     stacked, alone, together, _ = stack_and_alone("cnn", datas, config)
     for one, other in zip(stacked, alone, strict=True):
         ours, theirs = weights(one), weights(other)
