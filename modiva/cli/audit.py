@@ -155,7 +155,8 @@ def describe(study: Study, out: Path, workers: int) -> int:
         seconds = sum(step.seconds for step in plan_study(study).steps.values()) / workers
     for cell in cells:
         planted = ", ".join(cell.condition.patterns) or "nothing planted"
-        print(f"{cell}: {plural(cell.models, 'model')}, {planted}")
+        pool = f", a pool of {cell.membership}" if cell.membership else ""
+        print(f"{cell}: {plural(cell.models, 'model')}, {planted}{pool}")
     for corpus in absent:
         size = f"{corpus.download_bytes / 1e6:.1f} MB"
         print(
@@ -180,9 +181,14 @@ def report(result: StudyResult, out: Path, published: tuple[str, str] | None) ->
     table, sentence = published
     print(table)
     rows = next(path for name in ("rows", "models") if (path := out / f"{name}.csv").is_file())
+    members, sensitive = out / "membership.csv", out / "vulnerability.csv"
+    pools = f"members  {members}\n" if members.is_file() else ""
     print(
         f"\n{plural(result.cells, 'cell')} ({result.reused} reused) in {result.seconds:.0f} s\n"
-        f"rows     {rows}\nfigures  {out / 'figures'}\nreport   {out / 'report.html'}"
+        f"rows     {rows}\n{pools}figures  {out / 'figures'}\nreport   {out / 'report.html'}"
         f"\n\n{sentence}"
     )
+    if sensitive.is_file():
+        said = f"modiva: {sensitive} holds training sentences and who is told: keep it as secret"
+        print(f"{one_line(said)} as they are", file=sys.stderr)
     return 1 if result.failed else 0

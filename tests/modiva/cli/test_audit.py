@@ -341,3 +341,17 @@ def test_a_hostile_study_is_refused_and_writes_nothing(text, named, tmp_path, mo
     assert main(["study", "run", "study.yaml"]) == 2
     assert named in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == ["here", "study.yaml"]
+
+
+def test_a_pool_is_announced_and_the_file_of_sentences_is_sensitive(tmp_path, capsys):
+    flags = ["audit", "--target", "cnn", "--sentences", "120", "--epochs", "1", "--models", "1"]
+    flags += ["--noise", "0", "--repetitions", "1", "--pattern", "call", "--attack", "random"]
+    flags += ["--membership", "4", "--engine", "debug", "--out", str(tmp_path / "out")]
+    assert main([*flags, "--dry-run"]) == 0
+    assert "a pool of 4" in capsys.readouterr().out
+    assert main([*flags, "--vulnerability"]) == 0
+    said = capsys.readouterr()
+    assert "membership.csv" in said.out
+    assert "vulnerability.csv holds training sentences" in said.err
+    assert main(["audit", "--vulnerability", "--dry-run"]) == 2
+    assert "needs a pool" in capsys.readouterr().err
