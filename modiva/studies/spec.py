@@ -88,7 +88,13 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
         if self.vulnerability and not pool:
             raise ModivaError("--vulnerability needs a pool: give --membership, such as 20")
         check_combinations((self,))
-        list(self.conditions())  # which checks the values of all of them
+        # Which checks the values of all of them.
+        other = next((one for one in self.conditions() if one.training is not None), None)
+        if pool and other is not None:
+            raise ModivaError(
+                f"--membership with {other.training}: pools are of central training, whose coins "
+                "decide all that a model sees; leave it out, or make this a study of its own"
+            )
         self._check_seen()
 
     @property

@@ -17,9 +17,13 @@ from modiva.measure.membership import (
 )
 from modiva.privacy import PrivacyPlan
 
+CENTRAL = {"training": "central"} | dict.fromkeys(
+    ("partition", "selection", "per_round", "periods", "clients", "rounds")
+)
 ABOUT = PoolColumns(
     corpus="made", target="cnn", size="small", defense="none", noise_multiplier=0.0,
-    target_epsilon=None, epsilon=None, delta=None, planting="pin × 1", pool=20, pool_seed=0,
+    target_epsilon=None, **CENTRAL, epsilon=None, delta=None, planting="pin × 1", pool=20,
+    pool_seed=0,
     pool_sentences=100, pool_accuracy=0.9,
 )  # fmt: skip
 

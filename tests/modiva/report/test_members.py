@@ -17,6 +17,10 @@ from modiva.report.plots.membership import by_membership
 from modiva.report.plots.style import STYLE
 from modiva.report.words import prepare
 
+CENTRAL = {"training": "central"} | dict.fromkeys(
+    ("partition", "selection", "per_round", "periods", "clients", "rounds")
+)
+
 
 def pool(noise: float, effect: float, target: str = "cnn") -> list[dict]:
     """Rows of a pool whose sentences and canaries, but not controls, stand out by `effect`."""
@@ -27,7 +31,8 @@ def pool(noise: float, effect: float, target: str = "cnn") -> list[dict]:
     signals = Signals(told + rng.standard_normal(held.shape), held, rng.standard_normal((20, 50)))
     about = PoolColumns(
         corpus="snips", target=target, size="small", defense="dp" if noise else "none",
-        noise_multiplier=noise, target_epsilon=None, epsilon=plan.epsilon() if plan else None,
+        noise_multiplier=noise, target_epsilon=None, **CENTRAL,
+        epsilon=plan.epsilon() if plan else None,
         delta=1e-5 if noise else None, planting="pin × 10", pool=20, pool_seed=0,
         pool_sentences=120, pool_accuracy=0.9,
     )  # fmt: skip

@@ -77,6 +77,7 @@ def test_the_default_attacks_rank_small_spaces_and_search_large_ones():
     [
         ({"membership": 3}, "--membership 3: must be 0, or 4"),
         ({"membership": -1}, "--membership"),
+        ({"membership": 20, "training": ("fedavg",)}, "pools are of central training"),
         ({"vulnerability": True}, "--vulnerability needs a pool: give --membership"),
     ],
 )
