@@ -1,7 +1,7 @@
 """About how long a cell takes, for `--dry-run` and for running the longest steps first.
 
 The constants are medians over the cells of the runs in results/ on one core of a server CPU (2026);
-private training of lstm-char and transformer is scaled from steps timed alone.
+private training is scaled by what stacks save, that of lstm-char and transformer from steps alone.
 They order cells well and are right within a factor of two or so on other machines.
 """
 
@@ -11,14 +11,14 @@ from modiva.studies.spec import Cell
 
 # Seconds a model for 1,000 training sentences at the default epochs, small size: ordinary, private.
 _TRAINING = {
-    "cnn": (0.55, 2.4),
-    "lstm": (0.9, 3.5),
-    "lstm-char": (2.1, 8.5),
-    "transformer": (0.75, 3.0),
+    "cnn": (0.55, 1.6),
+    "lstm": (0.9, 2.3),
+    "lstm-char": (2.1, 6.0),
+    "transformer": (0.75, 2.2),
     "minilm": (110.0, 14.0),  # privately the head alone: the encoder runs twice
 }
 # Time of a step by the method of private training, over that of "dp".
-_METHODS = {"dp": 1.0, "edp": 2.5, "loop": 25.0}
+_METHODS = {"dp": 1.0, "edp": 3.8, "loop": 38.0}  # these train alone
 _FULL_SIZE = 4.0  # size "full" against "small"
 _DEFAULT_SENTENCES = 9_000
 _DEFAULT_PASSES = 2  # of ordinary training that cost as much as one over clients side by side

@@ -1,7 +1,7 @@
 """Training 20 small models side by side against one by one: throughput on one thread.
 
     python tests/benchmarks/bench_stacks.py [--models 20] [--sentences 800] [--epochs 8]
-    python tests/benchmarks/bench_stacks.py --private --models 6 --sentences 1000 --epochs 10
+    python tests/benchmarks/bench_stacks.py --private --models 6 --sentences 1000 --epochs 40
 
 Sizes of the small targets (embeddings and hidden 32, 800 sentences of random words in the lengths
 and the vocabulary of spoken commands). A B A B in one process; median [lowest, highest]
