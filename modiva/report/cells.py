@@ -41,7 +41,7 @@ class Table:
 # Columns that the page shows on request.
 MORE = (
     *("control_exposure", "position_accuracy", "multiset", "top10", "top10_bound", "hamming"),
-    *("exposure_bound", "epsilon_lower"),
+    *("exposure_bound", "epsilon_lower", "copies_intact", "words_kept", "secret_group_epsilon"),
 )
 _SHOWN = (
     *("corpus", "target", "attack", "defense", "pattern", "length", "planting", "repetitions"),
@@ -49,6 +49,7 @@ _SHOWN = (
         "exact",
         "exact_bound",
         "controls",
+        "decoded",
         "group_epsilon",
         "epsilon",
         "test_accuracy",
@@ -86,13 +87,14 @@ def _line(planted: Group | None, control: Group | None) -> dict[str, Cell]:
     cells |= {name: _number(group.get(name)) for name in ("length", "repetitions")}
     cells["n_models"] = _number(group.n_models)
     cells["n"] = _number(group.n if group.exact else None)
-    for name in ("exact", "position_accuracy", "multiset", "top10"):
+    for name in ("exact", "position_accuracy", "multiset", "top10", "decoded", "copies_intact"):
         cells[name] = _rate(getattr(planted, name, None))
     cells["controls"] = _rate(control.exact if control else None)
     cells["exposure"] = _measure(planted.exposure if planted else None, 1)
     cells["control_exposure"] = _measure(control.exposure if control else None, 1)
     cells["hamming"] = _measure(planted.hamming if planted else None, 1)
-    for name in ("test_accuracy", "valid_accuracy", "train_accuracy"):
+    cells["secret_group_epsilon"] = _number(group.secret_group_epsilon)
+    for name in ("test_accuracy", "valid_accuracy", "train_accuracy", "words_kept"):
         cells[name] = _measure(getattr(group, name), 2)
     floor = group.majority_accuracy
     cells["majority_accuracy"] = _number(floor, "–" if floor is None else f"{floor:.2f}")

@@ -16,6 +16,7 @@ from modiva.report.plots.groups import by_group
 from modiva.report.plots.membership import by_membership
 from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.positions import by_position
+from modiva.report.plots.protection import by_text_epsilon
 from modiva.report.plots.repetitions import by_defense, by_pattern
 from modiva.report.plots.style import STYLE, save, save_svg
 from modiva.report.words import prepare
@@ -23,8 +24,8 @@ from modiva.report.words import prepare
 CAPTIONS = "captions.json"
 NARROW = ".narrow.svg"  # the same figure with its panels below each other, for the page on a phone
 _DRAW = (
-    by_defense, by_noise, by_epsilon, by_claim, by_pattern, distributions, by_position,
-    side_by_side,
+    by_defense, by_noise, by_epsilon, by_claim, by_text_epsilon, by_pattern, distributions,
+    by_position, side_by_side,
 )  # fmt: skip
 
 
