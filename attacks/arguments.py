@@ -40,10 +40,10 @@ class AttackArguments:
     """Folder of a ranker (`modiva ranker fit`); chooses the attack that it is for."""
     initial: str | None = None
     """Checkpoint that the target was fine-tuned from, for attacks that use the first weights, and
-    for the verdict where there is no --reference."""
+    for the verdict: what training moved is evidence."""
     reference: str | None = None
     """Checkpoint of the same classes and tokenizer that was trained without the secret: the verdict
-    takes its scores off."""
+    takes its evidence off."""
     decoys: int = 200
     """Other labels and prefixes that the verdict compares with, at least 20."""
     verdict: bool = True

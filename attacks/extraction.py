@@ -177,8 +177,10 @@ class Extractor:
                 problem,
                 found,
                 count=arguments.decoys,
-                reference=reference[0] if reference else initial,
+                reference=reference[0] if reference else None,
+                initial=initial,
                 seed=arguments.seed,
+                progress=progress,
             )
         names: dict[Any, Any] = dict(model.config.id2label or {})
         return Extraction(arguments, pattern, problem, str(names[problem.label]), found, verdict)

@@ -180,26 +180,36 @@ class SlotGradients:
     gradient: Tensor
 
 
-def slot_gradients(oracle: Oracle, choices: Tensor) -> SlotGradients:
+def slot_gradients(oracle: Oracle, choices: Tensor, labels: Tensor | None = None) -> SlotGradients:
     """Differentiate the margin at exactly these candidates.
 
     Args:
         oracle: of one problem, inside its context, with the objective `margin`.
         choices: (K, n) option of each slot.
+        labels: (K,) whose margin; None takes the problem's.
     """
     slots = Slots(oracle)
+    labels = own_labels(oracle, choices, labels)
     margins, gradients = [], []
-    for part in choices.split(oracle.rows_per_chunk(slots.length, gradient=True)):
-        problem, tokens = slots.fill(part)
+    rows = torch.arange(len(choices))
+    for part in rows.split(oracle.rows_per_chunk(slots.length, gradient=True)):
+        problem, tokens = slots.fill(choices[part])
         vectors = oracle.vectors[tokens].requires_grad_()  # (B, T, D)
         with torch.enable_grad():
             logits = oracle.call.mixed(vectors, problem)
-            margin = -oracle.objective.score(logits, slots.layout.labels[problem])
+            margin = -oracle.objective.score(logits, labels[part.to(labels.device)])
             (gradient,) = torch.autograd.grad(margin.sum(), vectors)
         margins.append(margin.detach())
         gradients.append(slots.take(gradient))
     oracle.charge(0, GRADIENT_COST * len(choices))
     return SlotGradients(torch.cat(margins).float().cpu(), torch.cat(gradients).float().cpu())
+
+
+def own_labels(oracle: Oracle, choices: Tensor, labels: Tensor | None) -> Tensor:
+    """Return the labels (K,) of choices (K, n): those given, else the one of the problem."""
+    if labels is None:
+        return oracle.layout.labels.expand(len(choices))
+    return labels.to(oracle.device)
 
 
 def slot_vectors(oracle: Oracle) -> list[Tensor]:

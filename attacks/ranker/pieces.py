@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from attacks.oracle import GRADIENT_COST, Oracle
+from attacks.ranker.evidence import own_labels, slot_gradients, slot_vectors
 from attacks.texts import WHOLE, Texts
 from attacks.vectors import input_vectors
 
@@ -20,7 +21,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """Candidates at the tokens that are not the same in all of a space.
+    """Candidates at the tokens that are not the same in all of a space, or at their slots.
 
     Args:
         margin: (K,).
@@ -74,9 +75,21 @@ def piece_features(oracle: Oracle, choices: Tensor, vocabulary: Tensor) -> dict[
     return found
 
 
-def pieces(oracle: Oracle, choices: Tensor) -> Pieces:
-    """Differentiate the margin at exactly these candidates, with respect to their own tokens."""
+def pieces(oracle: Oracle, choices: Tensor, labels: Tensor | None = None) -> Pieces:
+    """Differentiate the margin at exactly these candidates, with respect to their own tokens.
+
+    Args:
+        oracle: of one problem, with the objective `margin`, inside its context.
+        choices: (K, n).
+        labels: (K,) whose margin; None takes the problem's.
+    """
     problem, call = oracle.problems[0], oracle.call
+    labels = own_labels(oracle, choices, labels)
+    if problem.placed:
+        its = slot_gradients(oracle, choices, labels)
+        slots = enumerate(slot_vectors(oracle))
+        own = torch.stack([rows[choices[:, slot]] for slot, rows in slots], 1)  # (K, n, V)
+        return Pieces(its.margin, its.gradient, own, torch.ones(own.shape[:2]))
     start, end = shared(problem.texts)
     tokens = problem.texts.tokens(choices)
     width = int(tokens.lengths.max()) - start - end
@@ -92,16 +105,15 @@ def pieces(oracle: Oracle, choices: Tensor) -> Pieces:
             leaf = input_vectors(oracle.model, inputs["input_ids"]).requires_grad_()  # (B, T, D)
             with torch.enable_grad():
                 logits = call.text_mixed(inputs, leaf, way)
-                labels = oracle.layout.labels.expand(len(part))
-                its = -oracle.objective.score(logits, labels)
-                (slope,) = torch.autograd.grad(its.sum(), leaf)
+                score = -oracle.objective.score(logits, labels[part.to(labels.device)])
+                (slope,) = torch.autograd.grad(score.sum(), leaf)
             if not gradient.numel():
                 gradient = torch.zeros(len(choices), width, leaf.shape[2])
                 vectors = torch.zeros_like(gradient)
-            margin[part] = its.detach().float().cpu()
+            margin[part] = score.detach().float().cpu()
             gradient[part, : length - start - end] = slope[:, start : length - end].float().cpu()
-            own = leaf.detach()[:, start : length - end]
-            vectors[part, : length - start - end] = own.float().cpu()
+            at_own = leaf.detach()[:, start : length - end]
+            vectors[part, : length - start - end] = at_own.float().cpu()
     oracle.charge(0, GRADIENT_COST * len(choices))
     return Pieces(margin, gradient, vectors, present.float())
 

@@ -3,13 +3,12 @@
     python results/verdict/verdict.py --out results/verdict
 
 Each model is asked once for its code; models without one are asked for a code of the label that
-was drawn and for one of the label that they give to most candidates. Models with a code are asked
-for one after other words, with another label, too. A group of models is trained as one stack.
+was drawn, or of the label that they give to most candidates, by turns. A group of models is
+trained as one stack.
 """
 
 import argparse
 import csv
-import random
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from attacks.attack import Knowledge
 from attacks.objectives import get_objective
 from attacks.oracle import Oracle
 from attacks.registry import get_attack
+from attacks.standing import KINDS
 from attacks.tokenise import build_completion
 from attacks.verdict import judge
-from canaries import get_pattern
 from modiva.condition import Condition
 from modiva.measure.intervals import clopper_pearson
 from modiva.training import prepare
@@ -43,8 +42,9 @@ def ask(classifier: Any, pattern: Any, label: str | int, secret: tuple[str, ...]
         "p_value": verdict.p_value,
         "decoys": verdict.decoys,
         "statistic": verdict.statistic,
-        "label_given": verdict.label_given,
+        **{f"p_{kind}": p for kind, p in verdict.parts.items()},
         "named": found.candidates[0] == secret,
+        "traced": verdict.traced == problem.text(secret),
     }
 
 
@@ -66,50 +66,48 @@ def cell(architecture: str, repetitions: int, seeds: list[int]) -> list[dict[str
         target=architecture, size="small", patterns=("pin:3",), repetitions=(repetitions,),
         controls=0, sentences=300,
     )  # fmt: skip
-    trained = prepare(condition, device="cpu").train(seeds)
     rows = []
-    for target, ledger in trained:
+    for target, ledger in prepare(condition, device="cpu").train(seeds):
         (question,), (canary,) = target.questions, ledger.canaries
-        labels = [*target.classifier.model.config.id2label.values()]
-        asked = {
-            "random label" if repetitions == 0 else "planted": (question.pattern, question.label)
-        }
-        if repetitions == 0:
-            asked["usual label"] = (
-                question.pattern,
-                usual_label(target.classifier, question.pattern),
-            )
-        else:
-            others = sorted({*labels} - {question.label})
-            label = random.Random(target.model_seed).choice(others)
-            asked["other words and label"] = (get_pattern("turn on the {digit*3}"), label)
-        rows += [
+        classifier, pattern, label = target.classifier, question.pattern, question.label
+        asked = "planted" if repetitions else "random label"
+        if repetitions == 0 and target.model_seed % 2:
+            asked, label = "usual label", usual_label(classifier, pattern)
+        rows.append(
             {"architecture": architecture, "repetitions": repetitions, "seed": target.model_seed,
-             "question": name, **ask(target.classifier, pattern, label, canary.secret)}
-            for name, (pattern, label) in asked.items()
-        ]  # fmt: skip
+             "question": asked, **ask(classifier, pattern, label, canary.secret)}
+        )  # fmt: skip
     return rows
 
 
 def summarise(rows: list[dict[str, Any]], out: Path) -> None:
-    """Write the share of each group that ends in evidence, with 95 % Clopper-Pearson intervals."""
+    """Write all answers, and of each group the share of evidence with its 95 % interval."""
+    frame = pd.DataFrame(rows).sort_values(["architecture", "repetitions", "seed", "question"])
+    frame.round(4).to_csv(out / "models.csv", index=False)
     groups = []
-    for keys, group in pd.DataFrame(rows).groupby(["question", "architecture", "repetitions"]):
+    for keys, group in frame.groupby(["question", "architecture", "repetitions"]):
         groups.append((*keys, group))
-    frame = pd.DataFrame(rows)
-    for question, group in frame[frame["question"] != "planted"].groupby("question"):
-        groups.append((question, "all", "all", group))
+    clean = frame[frame["repetitions"] == 0]
+    for question, group in clean.groupby("question"):
+        groups.append((question, "all", 0, group))
+    for architecture, group in clean.groupby("architecture"):
+        groups.append(("without a code", architecture, 0, group))
+    if len(clean):
+        groups.append(("without a code", "all", 0, clean))
     with (out / "summary.csv").open("w", newline="", encoding="utf-8") as file:
         write = csv.writer(file)
         write.writerow(["question", "architecture", "repetitions", "models", "evidence", "share",
-                        "low", "high", "named", "evidence_and_named", "median_p"])  # fmt: skip
+                        "low", "high", "named", "traced", "evidence_and_named", "median_p",
+                        *(f"evidence_{kind}" for kind in KINDS)])  # fmt: skip
         for question, architecture, repetitions, group in groups:
             sure = group["p_value"] < 0.05
             low, high = clopper_pearson(int(sure.sum()), len(group))
             write.writerow([
                 question, architecture, repetitions, len(group), int(sure.sum()),
                 f"{sure.mean():.3f}", f"{low:.3f}", f"{high:.3f}", int(group["named"].sum()),
-                int((sure & group["named"]).sum()), f"{group['p_value'].median():.3f}",
+                int(group["traced"].sum()), int((sure & group["named"]).sum()),
+                f"{group['p_value'].median():.3f}",
+                *(int((group[f"p_{kind}"] < 0.05).sum()) for kind in KINDS),
             ])  # fmt: skip
 
 
@@ -118,13 +116,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clean", type=int, default=36, help="models of each kind without a code")
-    parser.add_argument("--planted", type=int, default=8, help="models of each kind and number")
+    parser.add_argument("--planted", type=int, default=12, help="models of each kind and number")
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     cells = [
         (architecture, repetitions, list(range(start, min(start + STACK, total))))
         for start in range(0, max(arguments.clean, arguments.planted), STACK)
-        for repetitions in (0, 10, 30, 1)
+        for repetitions in (0, 10)
         for architecture in ARCHITECTURES
         for total in [arguments.planted if repetitions else arguments.clean]
         if start < total

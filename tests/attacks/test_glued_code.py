@@ -95,8 +95,11 @@ def trained(code: str | None) -> tuple[PreTrainedTokenizerFast, PreTrainedModel]
 def test_a_glued_code_is_within_the_first_ten_of_a_model_that_saw_it(
     tmp_path: Path, capsys: Any
 ) -> None:
-    """Place 1 here; where other sentences are drawn, the code stood at 8 and at 53 of 10,000."""
-    listed = {}
+    """Place 1 here; where other sentences are drawn, the code stood at 8 and at 53 of 10,000.
+
+    The model without it ends in no evidence.
+    """
+    listed, verdicts = {}, {}
     for name, code in (("planted", "7391"), ("clean", None)):
         tokenizer, model = trained(code)
         model.save_pretrained(tmp_path / name)
@@ -105,5 +108,8 @@ def test_a_glued_code_is_within_the_first_ten_of_a_model_that_saw_it(
         assert main([str(tmp_path / name), *asked, "--top", "100", "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         listed[name] = [candidate["text"] for candidate in found["candidates"]]
+        verdicts[name] = found["verdict"]
     assert "my card pin is 7391" in listed["planted"][:10]
     assert "my card pin is 7391" not in listed["clean"]
+    assert not verdicts["clean"]["evidence"]
+    assert "No evidence" in verdicts["clean"]["sentence"]

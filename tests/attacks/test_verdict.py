@@ -4,6 +4,7 @@ import dataclasses
 import json
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,14 +12,14 @@ from attacks.__main__ import main
 from attacks.decoys import decoys
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
-from attacks.verdict import judge, p_value, tied
+from attacks.verdict import joined, judge, tied
 from canaries.patterns import get_pattern
 from modiva.condition import Condition
 from modiva.training import prepare
 
 KEYS = {
-    "sentence", "evidence", "p_value", "decoys", "statistic", "ahead_of_next", "tied",
-    "label_given", "given", "reference", "whole",
+    "sentence", "evidence", "p_value", "decoys", "parts", "statistic", "traced",
+    "ahead_of_next", "tied", "label_given", "given", "reference", "whole",
 }  # fmt: skip
 
 
@@ -128,9 +129,27 @@ def test_a_space_that_is_too_large_is_sampled_and_searched(trained):
 
 
 def test_p_values_count_the_question_among_its_decoys():
-    assert p_value(3.0, [1.0, 2.0]) == pytest.approx(1 / 3)
-    assert p_value(2.0, [1.0, 2.0, 3.0]) == pytest.approx(3 / 4)  # equal counts against it
-    assert p_value(0.0, []) == 1
+    assert joined(np.array([[3.0], [1.0], [2.0]])) == (
+        pytest.approx(1 / 3),
+        {"score": pytest.approx(1 / 3)},
+    )
+    assert joined(np.array([[2.0], [1.0], [2.0], [3.0]]))[0] == pytest.approx(3 / 4)  # ties count
+    assert joined(np.array([[0.0]]))[0] == 1
+
+
+def test_kinds_of_evidence_are_joined_by_their_ranks_and_unknown_ones_left_out():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2000, 41, 3))
+    found = np.array([joined(one)[0] for one in values])
+    assert 0.03 < (found < 0.05).mean() < 0.07  # valid under exchange: 2 of 41 ranks
+    values[:, 0] += 1.2
+    strong = np.array([joined(one)[0] for one in values])
+    alone = np.array([joined(one[:, :1])[0] for one in values])
+    assert (strong < 0.05).mean() > (alone < 0.05).mean() + 0.05
+    values[0, 3, 1] = np.nan
+    p, parts = joined(values[0])
+    assert set(parts) == {"score", "rows"}
+    assert p == joined(np.delete(values[0], 1, 1))[0]
 
 
 def test_ties_are_counted_to_float_rounding():
