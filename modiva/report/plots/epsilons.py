@@ -44,11 +44,15 @@ def by_claim(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
         _spans(sheet, axis, groups, numbers)
         spoken += [_spoken(name, group) for group in groups]
         shown += groups
+    controls = frame[(frame["planted"] == 0) & (frame["attack"] == attack)]
+    null = summarise(controls, [*_KEYS, "noise_multiplier"])
+    most = max((group.epsilon_lower or 0.0 for group in null), default=0.0)
     note = (
         "ε of all R sentences that hold one secret. The bar at the top is the upper bound that "
         "the noise guarantees, the triangle the lower bound (95 %) that the ranks of one secret "
         "of each model show. A span without a triangle goes down to 0: these ranks show nothing. "
-        f"A triangle above its bar would refute the guarantee.{left_out}"
+        "A triangle above its bar would refute the guarantee. The same audit of controls, which "
+        f"were never planted, shows {short(most)} at most.{left_out}"
     )  # fmt: skip
     about = panels.subject(planted, f"ranks by {attack}", groups=shown)
     return Drawing(

@@ -80,7 +80,9 @@ def test_every_figure_stands_alone(simulated):
         for word in (drawing.title, "home-assistant", "exhaustive", "R", "controls"):
             assert word in words, (drawing.name, word)
         assert re.search(r"n = \d+", words)
-        assert re.search("Bars are 95 % intervals over|Boxes: median, quartiles", words)
+        assert re.search(
+            r"Bars are 95 % intervals over|Boxes: median, quartiles|lower bound \(95 %\)", words
+        )
 
 
 def test_a_figure_fits_a_page_and_is_legible_in_a_column(simulated):
