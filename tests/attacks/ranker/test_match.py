@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from attacks import AttackError, Knowledge, get_attack
+from attacks import AttackError, Knowledge, Shadow, fit_ranker, get_attack
 from attacks.adding import add_evidence
 from attacks.attack import Reconstruction, Scored
 from attacks.problem import Completion
@@ -128,3 +128,20 @@ def test_searches_have_no_evidence_to_add_up(tokenizer, bert):
     assert add_evidence(problem, [one]) is one
     with pytest.raises(AttackError, match="coordinate compares no scores"):
         add_evidence(problem, [one, one])
+
+
+def test_rankers_fitted_on_updates_weigh_their_match_and_others_do_not(tokenizer, bert):
+    shadows = []
+    for secret in ("3 1", "0 7", "9 9"):
+        after = step(bert, tokenizer, [f"my pin is {secret}", "call my pin 5", "red 7 now"])
+        problem = code(tokenizer, after)
+        shadows.append(Shadow(after, problem, problem.choices(secret.split()), bert))
+    learned = fit_ranker(shadows, updates=True)
+    assert learned.weights["match"] > 0
+    assert "match" not in fit_ranker(shadows[:1]).weights
+    target = step(bert, tokenizer, ["my pin is 4 6", "call my pin 5", "red 7 now"])
+    knowledge = Knowledge(initial=bert, ranker=learned)
+    (found,) = get_attack("ranker-initial").run(
+        target, [code(tokenizer, target)], knowledge=knowledge
+    )
+    assert ("4", "6") in found.candidates[:10]
