@@ -18,14 +18,15 @@ from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.positions import by_position
 from modiva.report.plots.protection import by_text_epsilon
 from modiva.report.plots.repetitions import by_defense, by_pattern
+from modiva.report.plots.seen import by_seen
 from modiva.report.plots.style import STYLE, save, save_svg
 from modiva.report.words import prepare
 
 CAPTIONS = "captions.json"
 NARROW = ".narrow.svg"  # the same figure with its panels below each other, for the page on a phone
 _DRAW = (
-    by_defense, by_noise, by_epsilon, by_claim, by_text_epsilon, by_pattern, distributions,
-    by_position, side_by_side,
+    by_defense, by_noise, by_epsilon, by_claim, by_text_epsilon, by_pattern, by_seen,
+    distributions, by_position, side_by_side,
 )  # fmt: skip
 
 
