@@ -139,17 +139,17 @@ class ModelStack:
         for name, value in (*own.named_parameters(), *own.named_buffers()):
             value.copy_(weights[name][: len(value)] if value.dim() else weights[name])
 
-    def keep(self, rows: list[int], optimizer: torch.optim.Optimizer) -> None:
-        """Drop all other rows, from the weights and from the optimiser's moments."""
+    def keep(self, rows: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Drop all other rows, from the weights and from the moments of an optimiser, if any."""
         index = torch.tensor(rows, dtype=torch.long)
         self.rows = [self.rows[row] for row in rows]
         self.buffers = {name: value[index] for name, value in self.buffers.items()}
-        group = optimizer.param_groups[0]
+        group = optimizer.param_groups[0] if optimizer else {}
         group["params"] = []
         for name, old in self.parameters.items():
             new = old.detach()[index].requires_grad_(old.requires_grad)
             self.parameters[name] = new
-            if not old.requires_grad:
+            if not old.requires_grad or optimizer is None:
                 continue
             group["params"].append(new)
             state = optimizer.state.pop(old)

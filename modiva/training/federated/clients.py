@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from modiva.classifiers import TargetClassifier
 from modiva.training.batches import EncodedSplit
@@ -107,6 +108,7 @@ class LocalTraining:
     def _stack(self, batches: Sequence[list[Tensor]]) -> tuple[Weights, Tensor]:
         """Return how far the weights of clients moved (m, ...), and their mean losses (m,).
 
+        The client with the most steps comes first; one that has ended leaves the stack.
         Only the rows of lookup tables that these clients read are stacked: SGD moves no other.
         """
         used = self.split.ids[torch.cat([b for own in batches for b in own])].unique()
@@ -116,29 +118,46 @@ class LocalTraining:
         stack = ModelStack([self.model] * len(batches), rows=used)
         stack.skeleton.train()
         start = {name: stack.parameters[name].detach().clone() for name in self.names}
-        parameters = [stack.parameters[name] for name in self.names]
+        moved = {name: torch.zeros_like(value) for name, value in start.items()}
         total = torch.zeros(len(batches), device=self.split.ids.device)
-        for step in range(max(map(len, batches))):
-            columns, real = _columns([own[step : step + 1] for own in batches])  # (m, B)
-            ids, mask, labels = self.split.take(columns.flatten())
-            shape = (*columns.shape, -1)
-            logits = stack.logits(places[ids].view(shape), mask.view(shape))  # (m, B, C)
-            losses = F.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
-            weights = real.to(losses)
-            means = (losses.view_as(weights) * weights).sum(1) / weights.sum(1).clamp_min(1)  # (m,)
-            gradients = torch.autograd.grad(means.sum(), parameters)
-            active = weights.amax(1)  # (m,)
-            with torch.no_grad():
-                self._descend(parameters, gradients, [start[name] for name in self.names], active)
-            total += means.detach()
+        for step in range(len(batches[0])):
+            running = [own[step] for own in batches if step < len(own)]
+            if len(running) < len(stack.rows):
+                self._leave(stack, len(running), start, moved)
+            total[: len(running)] += self._step(stack, running, places, start)
+        self._leave(stack, 0, start, moved)
         steps = torch.tensor([len(own) for own in batches]).to(total)
-        moved = {n: stack.parameters[n].detach() - start[n] for n in self.names}
         if TABLE in moved:
             rows = moved[TABLE]
             every = dict(self.model.named_parameters())[TABLE]
             moved[TABLE] = every.new_zeros(len(batches), *every.shape)
             moved[TABLE][:, used] = rows
         return moved, total / steps
+
+    def _step(
+        self, stack: ModelStack, running: Sequence[Tensor], places: Tensor, start: Weights
+    ) -> Tensor:
+        """Take a step of SGD of each client of a stack; return their losses (m,)."""
+        columns, real = _columns(running)  # (m, B)
+        ids, mask, labels = self.split.take(columns.flatten())
+        shape = (*columns.shape, -1)
+        logits = stack.logits(places[ids].view(shape), mask.view(shape))  # (m, B, C)
+        losses = F.cross_entropy(logits.flatten(0, 1), labels, reduction="none")
+        weights = real.to(losses)
+        means = (losses.view_as(weights) * weights).sum(1) / weights.sum(1)  # (m,)
+        parameters = [stack.parameters[name] for name in self.names]
+        gradients = torch.autograd.grad(means.sum(), parameters)
+        first = [start[name][: len(running)] for name in self.names]
+        with torch.no_grad():
+            self._descend(parameters, gradients, first)
+        return means.detach()
+
+    def _leave(self, stack: ModelStack, kept: int, start: Weights, moved: Weights) -> None:
+        """Take the clients that have ended, the last ones, out of the stack; note their moves."""
+        left = slice(kept, len(stack.rows))
+        for name in self.names:
+            moved[name][left] = stack.parameters[name].detach()[left] - start[name][left]
+        stack.keep(list(range(kept)))
 
     def _alone(self, batches: list[Tensor]) -> tuple[Weights, Tensor]:
         """Return the same of one client, (1, ...), by the model itself."""
@@ -172,28 +191,18 @@ class LocalTraining:
         parameters: Sequence[Tensor],
         gradients: Sequence[Tensor | None],
         start: Sequence[Tensor],
-        active: Tensor | None = None,
     ) -> None:
-        """Take a step of SGD; of clients that have ended (active 0) nothing moves."""
+        """Take a step of SGD on the loss and on the distance from where the round began."""
         rate = self.config.learning_rate
         for parameter, gradient, first in zip(parameters, gradients, start, strict=True):
             if self.proximal:
-                pull = parameter - first
-                if active is not None:
-                    pull *= active.view(-1, *[1] * (parameter.dim() - 1))
-                parameter.sub_(pull, alpha=rate * self.proximal)
+                parameter.sub_(parameter - first, alpha=rate * self.proximal)
             if gradient is not None:
                 parameter.sub_(gradient, alpha=rate)
 
 
-def _columns(batches: Sequence[Sequence[Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return sentences (m, B) of one step, and which are real; of a client that ended none is."""
-    width = max(len(batch) for own in batches for batch in own)
-    columns = torch.zeros(len(batches), width, dtype=torch.long)
-    real = torch.zeros(len(batches), width, dtype=torch.bool)
-    for row, own in enumerate(batches):
-        for batch in own:
-            columns[row, : len(batch)] = batch
-            columns[row, len(batch) :] = batch[0]
-            real[row, : len(batch)] = True
-    return columns, real
+def _columns(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return sentences (m, B) of one step, and which are real: shorter batches are filled up."""
+    columns = pad_sequence(list(batches), batch_first=True, padding_value=-1)
+    real = columns >= 0
+    return torch.where(real, columns, columns[:, :1]), real
