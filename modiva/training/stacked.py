@@ -139,17 +139,24 @@ class ModelStack:
         for name, value in (*own.named_parameters(), *own.named_buffers()):
             value.copy_(weights[name][: len(value)] if value.dim() else weights[name])
 
-    def keep(self, rows: list[int], optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Drop all other rows, from the weights and from the moments of an optimiser, if any."""
+    def keep_first(self, count: int) -> None:
+        """Drop all rows but the first ones, where no optimiser has moments of them."""
+        self.rows = self.rows[:count]
+        self.buffers = {name: value[:count] for name, value in self.buffers.items()}
+        for name, old in self.parameters.items():
+            self.parameters[name] = old.detach()[:count].requires_grad_(old.requires_grad)
+
+    def keep(self, rows: list[int], optimizer: torch.optim.Optimizer) -> None:
+        """Drop all other rows, from the weights and from the optimiser's moments."""
         index = torch.tensor(rows, dtype=torch.long)
         self.rows = [self.rows[row] for row in rows]
         self.buffers = {name: value[index] for name, value in self.buffers.items()}
-        group = optimizer.param_groups[0] if optimizer else {}
+        group = optimizer.param_groups[0]
         group["params"] = []
         for name, old in self.parameters.items():
             new = old.detach()[index].requires_grad_(old.requires_grad)
             self.parameters[name] = new
-            if not old.requires_grad or optimizer is None:
+            if not old.requires_grad:
                 continue
             group["params"].append(new)
             state = optimizer.state.pop(old)

@@ -157,7 +157,7 @@ class LocalTraining:
         left = slice(kept, len(stack.rows))
         for name in self.names:
             moved[name][left] = stack.parameters[name].detach()[left] - start[name][left]
-        stack.keep(list(range(kept)))
+        stack.keep_first(kept)
 
     def _alone(self, batches: list[Tensor]) -> tuple[Weights, Tensor]:
         """Return the same of one client, (1, ...), by the model itself."""
