@@ -28,7 +28,8 @@ from modiva.classifiers.checkpoint import save
 from modiva.corpora import load as load_corpus
 from modiva.corpora import public
 from modiva.measure import ModelRow, Row
-from modiva.measure.columns import MembershipRow, columns_of
+from modiva.measure.column import columns_of
+from modiva.measure.columns import MembershipRow
 from modiva.studies import load_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -39,6 +39,7 @@ SCORING = {
         f"modiva.measure.{name}"
         for name in (
             "audits",
+            "column",
             "columns",
             "exposure",
             "inference",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modiva.measure.columns import MembershipRow, PoolColumns, columns_of
+from modiva.measure.column import columns_of
+from modiva.measure.columns import MembershipRow, PoolColumns
 from modiva.measure.inference import OFFLINE, ONLINE, Signals, leave_one_out
 from modiva.measure.membership import (
     Claim,

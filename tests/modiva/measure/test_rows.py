@@ -16,7 +16,8 @@ from modiva.measure import (
     score_rows,
     summarise,
 )
-from modiva.measure.columns import ModelColumns, columns_of
+from modiva.measure.column import columns_of
+from modiva.measure.columns import ModelColumns
 from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
 
 SPACES = {"digit": SecretSpace("digit", tuple("0123456789"))}

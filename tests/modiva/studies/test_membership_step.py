@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from modiva.measure.columns import MembershipRow, RecordRow, columns_of
+from modiva.measure.column import columns_of
+from modiva.measure.columns import MembershipRow, RecordRow
 from modiva.report import publish
 from modiva.studies import AuditSpec, EngineSettings, Study, run_study
 
