@@ -12,7 +12,7 @@ from attacks.errors import AttackError
 from attacks.objectives import OBJECTIVES, label_margins
 from attacks.oracle import Oracle
 from attacks.problem import Completion
-from attacks.ranker.evidence import margin_oracle
+from attacks.ranker.margins import margin_oracle
 from attacks.ranker.movement import decay
 from attacks.ranker.pieces import pieces, shared
 from attacks.search.exhaustive import unravel

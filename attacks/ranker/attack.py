@@ -11,7 +11,7 @@ from attacks.errors import AttackError
 from attacks.pool import TOP
 from attacks.problem import Completion
 from attacks.progress import evaluations_bar
-from attacks.ranker.evidence import NUMBERED, flat_index
+from attacks.ranker.margins import NUMBERED, flat_index
 from attacks.ranker.ranker import FIXED, Ranked, Ranker, fixed_ranker, rank
 
 

@@ -21,7 +21,7 @@ from attacks.errors import AttackError
 from attacks.objectives import label_margins
 from attacks.oracle import Oracle
 from attacks.problem import Completion
-from attacks.ranker.evidence import draw
+from attacks.ranker.margins import draw
 
 DRAWN = 2_000  # candidates whose margins give the effects
 

@@ -22,12 +22,9 @@ from attacks.oracle import Oracle
 from attacks.pool import Choices
 from attacks.problem import Completion
 from attacks.ranker.evidence import (
-    ENUMERATED,
     Features,
-    Margins,
     gradient_features,
     margin_features,
-    margin_oracle,
     option_features,
     row_evidence,
     shape_features,
@@ -36,6 +33,7 @@ from attacks.ranker.evidence import (
     slot_vectors,
     standardise,
 )
+from attacks.ranker.margins import ENUMERATED, Margins, margin_oracle
 from attacks.ranker.movement import (
     Movement,
     movement_features,

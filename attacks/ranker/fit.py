@@ -24,7 +24,7 @@ from attacks.ranker.candidates import (
     neighbours,
     second_look,
 )
-from attacks.ranker.evidence import draw, margin_oracle
+from attacks.ranker.margins import draw, margin_oracle
 from attacks.ranker.match import MATCH, match_feature
 from attacks.ranker.ranker import USUAL, Ranker
 

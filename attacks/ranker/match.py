@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from attacks.problem import Completion
-from attacks.ranker.evidence import margin_oracle
+from attacks.ranker.margins import margin_oracle
 from attacks.ranker.movement import Movement
 
 MATCH = "match"  # the feature

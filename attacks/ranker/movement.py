@@ -27,12 +27,12 @@ from attacks.ranker.evidence import (
     SlotGradients,
     Slots,
     gradient_features,
-    margin_oracle,
     option_features,
     sharpness_features,
     slot_gradients,
     slot_vectors,
 )
+from attacks.ranker.margins import margin_oracle
 from attacks.vectors import check_precision, input_table, vocabulary_vectors
 
 # Points of the straight line from the initial to the final weights at which the gradients of

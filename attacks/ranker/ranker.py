@@ -21,7 +21,7 @@ from attacks.guard import system_errors
 from attacks.problem import Completion, problem_generators
 from attacks.ranker.calibration import Usual, label_name
 from attacks.ranker.candidates import Described, Describer, Effort, effort_for, second_look
-from attacks.ranker.evidence import ENUMERATED, margin_oracle
+from attacks.ranker.margins import ENUMERATED, margin_oracle
 from attacks.ranker.match import MATCH, match_feature
 from attacks.ranker.movement import check_initial
 from canaries.reading import parse_json, quote, read_bytes

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from attacks import build_completion
 from attacks.problem import problem_generators
-from attacks.ranker.evidence import Margins, margin_oracle
+from attacks.ranker.margins import Margins, margin_oracle
 from attacks.ranker.movement import interpolate
 from attacks.vectors import input_vectors
 from canaries import Planting, candidate_words, get_pattern, plant

@@ -5,8 +5,8 @@ import torch
 
 from attacks import AttackError
 from attacks.ranker.calibration import Usual, label_name, option_effects, problem_key
-from attacks.ranker.evidence import margin_oracle
 from attacks.ranker.fit import PENALTIES, conditional_logit, cross_validate
+from attacks.ranker.margins import margin_oracle
 from attacks.tokenise import build_completion
 from canaries.patterns import parse_slots
 

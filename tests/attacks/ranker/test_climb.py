@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 
 from attacks.ranker.candidates import SHORTLIST, SMALL, Describer, absent, neighbours
-from attacks.ranker.evidence import margin_oracle, standardise
+from attacks.ranker.evidence import standardise
+from attacks.ranker.margins import margin_oracle
 from attacks.tokenise import build_completion
 from canaries.patterns import parse_slots
 from canaries.spaces import SecretSpace

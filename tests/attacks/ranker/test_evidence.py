@@ -8,15 +8,13 @@ import torch
 from attacks.problem import Completion
 from attacks.ranker.candidates import Describer, slot_groups
 from attacks.ranker.evidence import (
-    Margins,
-    flat_index,
-    margin_oracle,
     occurrences,
     option_features,
     slot_gradients,
     slot_vectors,
     standardise,
 )
+from attacks.ranker.margins import Margins, flat_index, margin_oracle
 from attacks.ranker.movement import interpolate
 from attacks.scoring import score_choices
 from attacks.tokenise import build_completion

@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from attacks import AttackError, Knowledge, build_completion, get_attack
-from attacks.ranker.evidence import margin_oracle
+from attacks.ranker.margins import margin_oracle
 from attacks.ranker.pieces import pieces, shared
 from canaries import get_pattern
 

@@ -14,8 +14,8 @@ from attacks.arguments import AttackArguments
 from attacks.extraction import chosen_attack
 from attacks.ranker.calibration import Usual, problem_key
 from attacks.ranker.candidates import SMALL, Describer
-from attacks.ranker.evidence import margin_oracle
 from attacks.ranker.fit import Shadow, conditional_logit, fit_ranker, second_lessons
+from attacks.ranker.margins import margin_oracle
 from attacks.ranker.movement import (
     SHARES,
     Movement,
