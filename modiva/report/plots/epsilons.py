@@ -45,7 +45,7 @@ def by_claim(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
         spoken += [_spoken(name, group) for group in groups]
         shown += groups
     controls = frame[(frame["planted"] == 0) & (frame["attack"] == attack)]
-    null = summarise(controls, [*_KEYS, "noise_multiplier"])
+    null = summarise(controls, [*_KEYS, "repetitions", "noise_multiplier"])
     most = max((group.epsilon_lower or 0.0 for group in null), default=0.0)
     note = (
         "ε of all R sentences that hold one secret. The bar at the top is the upper bound that "
