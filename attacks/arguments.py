@@ -35,7 +35,7 @@ class AttackArguments:
     """exhaustive of up to 20,000 candidates and coordinate of more by default; or coordinate,
     exhaustive, relaxed, gumbel, beam, random; a paper's: parikh2022, elmahdy2022,
     gbda2021, gcg2023; or one that ranks: contrast, standardised, alignment, rows, movement,
-    movement-gain, ranker, ranker-initial."""
+    movement-gain, match, ranker, ranker-initial."""
     ranker: str | None = None
     """Folder of a ranker (`modiva ranker fit`); chooses the attack that it is for."""
     initial: str | None = None
