@@ -1,6 +1,7 @@
 """What each protection costs each group: paired by model seed, with intervals over models."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,9 @@ def costs(groups: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:
         line: dict[str, Any] = dict(zip([*kept, "grouping", "group"], key, strict=True))
         line["tested"] = int(part["tested"].iloc[0])
         line["floor"] = float(part["floor"].mean())
-        line["accuracy"] = intervals.student_interval(part["accuracy"], part["model_seed"])
+        accuracy = intervals.student_interval(part["accuracy"], part["model_seed"])
+        ends = np.clip([accuracy.lower, accuracy.upper], 0, 1)
+        line["accuracy"] = replace(accuracy, lower=float(ends[0]), upper=float(ends[1]))
         line["cost"] = (
             intervals.student_interval(lost[there], part["model_seed"][there])
             if there.any()

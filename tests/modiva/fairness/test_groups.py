@@ -114,6 +114,11 @@ def test_a_cost_is_paired_by_seed_and_that_of_no_protection_is_zero():
     assert found[1.0, "rare"].n_models == 8
 
 
+def test_an_accuracy_and_its_interval_are_shares():
+    found = costs(rows([{"common": 1.0, "rare": share} for share in (0.0, 1.0, 0.0)]))
+    assert all(0 <= own.lower <= own.mean <= own.upper <= 1 for own in found["accuracy"])
+
+
 def test_a_cost_without_an_unprotected_model_of_the_seed_is_none():
     alone = rows([{"common": 0.8, "rare": 0.7}], noise_multiplier=1.0)
     found = costs(alone)
