@@ -14,6 +14,12 @@ ROWS = "text,intent\n" + "".join(
 )
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """An empty working folder: results of the user's own runs must not matter."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """own.csv, and a target that was trained on it for an epoch."""
