@@ -289,31 +289,33 @@ class PerExampleClipper(BaseClipper):
         return found
 
     def _probe(self, losses: Tensor) -> None:
-        """Verify, once, that the first example's loss reaches only the first row of every layer."""
+        """Verify, once, that one example's loss reaches only its own row of every layer."""
+        # Of the largest loss: that of an empty place is zero and reaches nothing.
+        row = int(losses.detach().abs().argmax())
         watched = {name: record.watched for name, record in self._records.items()}
         tensors = [tensor for tensor in watched.values() if tensor is not None]
         self._probing = True
         try:
             gradients = torch.autograd.grad(
-                losses[0], tensors, retain_graph=True, allow_unused=True
+                losses[row], tensors, retain_graph=True, allow_unused=True
             )
         finally:
             self._probing = False
-        finite = True
+        shown = bool(losses[row] != 0)
         for name, gradient in zip(watched, gradients, strict=True):
             if gradient is None:
                 continue
             unit = self._units[name]
             self._check_size(unit, gradient)
-            others = gradient[1:]
+            others = torch.cat([gradient[:row], gradient[row + 1 :]])
             if bool(((others != 0) & ~others.isnan()).any()):
                 raise ModivaError(
                     f"at {unit.label} the loss of one example depends on others of its batch (or "
                     "its first dimension is not the example's), so no example has a gradient of "
                     "its own: put examples first and remove what mixes them"
                 )
-            finite = finite and not bool(others.isnan().any())
-        self._independent = finite
+            shown = shown and not bool(others.isnan().any())
+        self._independent = shown
 
     def _forget(self) -> None:
         self._records.clear()

@@ -15,7 +15,7 @@ from modiva.privacy import CLIPPERS, Clipping, Microbatches, retain_freed_memory
 from modiva.training.batches import EncodedSplits
 from modiva.training.config import TrainConfig
 from modiva.training.layer_stack import LayerStack
-from modiva.training.losses import CHUNK_COST, CHUNK_FLOATS, chunks_by_length
+from modiva.training.losses import chunk_sizes, chunks_by_length
 from modiva.training.private_run import PrivateRun
 from modiva.training.stack_run import StackRun, cross_entropies
 
@@ -59,8 +59,8 @@ class PrivateStackRun(StackRun):
         )
         self._check(self.runs)
         self.clipped = torch.zeros(len(splits), device=self.data.ids.device)
-        width = getattr(stack.skeleton.config, "hidden_size", 128)
-        self.tokens, self.cost = CHUNK_FLOATS // 4 // width, CHUNK_COST // width
+        tokens, self.cost = chunk_sizes(stack.skeleton)
+        self.tokens = tokens // 4
 
     def draw(self, seeds: Sequence[int]) -> list[Iterator[list[Tensor]]]:
         """Return each model's epochs of Poisson batches, each batch (n,) indices."""

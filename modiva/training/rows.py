@@ -31,7 +31,8 @@ class UsedRows(nn.Module):
         super().__init__()
         self.table, self.used = [table], used  # in a list: it is no part of the model meanwhile
         self.weight = nn.Parameter(table.weight.detach()[used])  # (U, D)
-        places = torch.zeros(table.num_embeddings, dtype=torch.long, device=used.device)
+        # Outside of the table where there is no row: an id that is not in use raises.
+        places = torch.full((table.num_embeddings,), -1, device=used.device)
         places[used] = torch.arange(len(used), device=used.device)
         self.places = places  # (V,)
         self.padding = None if table.padding_idx is None else int(places[table.padding_idx])
@@ -77,11 +78,14 @@ def use_rows(model: nn.Module, splits: Sequence[EncodedSplit]) -> UsedRows | Non
         return None
     rows = UsedRows(table, used)
     before = _sample(model, splits[0])
-    model.set_input_embeddings(rows)  # type: ignore[operator]
-    if torch.equal(before, _sample(model, splits[0])):
-        return rows
-    model.set_input_embeddings(table)  # type: ignore[operator]
-    return None
+    same = False
+    try:
+        model.set_input_embeddings(rows)  # type: ignore[operator]
+        same = torch.equal(before, _sample(model, splits[0]))
+    finally:
+        if not same:
+            model.set_input_embeddings(table)  # type: ignore[operator]
+    return rows if same else None
 
 
 def _replaceable(model: nn.Module) -> nn.Embedding | None:

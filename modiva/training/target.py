@@ -160,10 +160,7 @@ class Prepared:
         ]
 
     def build(self, planted: Planted, seed: int) -> Classifier:
-        """Build a target before training: of distillation the student."""
-        if isinstance(self.condition.training, Distilled):
-            texts = self._transfer(self.condition.training, planted, seed)
-            return self._build(planted, texts, stream_seed(seed, "student"))
+        """Build a target before training: of distillation the teacher."""
         return self._build(planted, self._texts(planted), seed)
 
     def _texts(self, planted: Planted) -> list[str]:
@@ -172,10 +169,6 @@ class Prepared:
         # training takes it as public. What text protection puts out tells no more than it may.
         pool = self.condition.side == "pool" and self.mechanism is None
         return [text for text, _ in (self.records.planted.train if pool else planted.train)]
-
-    def _transfer(self, settings: Distilled, planted: Planted, seed: int) -> list[str]:
-        pool = self.pool.train
-        return transfer_texts(settings, planted.train, pool, planted.ledger, seed)
 
     def _build(self, planted: Planted, texts: Sequence[str], seed: int) -> Classifier:
         labels = (canary.label for canary in planted.ledger.canaries)
@@ -229,10 +222,7 @@ class Prepared:
         if self.mechanism is not None:
             protected = protect(planted, self.mechanism, training_seeds)
             planted, kept = [one.planted for one in protected], [o.words_kept for o in protected]
-        classifiers = [
-            self._build(one, self._texts(one), seed)
-            for one, seed in zip(planted, seeds, strict=True)
-        ]
+        classifiers = [self.build(one, seed) for one, seed in zip(planted, seeds, strict=True)]
         data = [Splits(one.train, one.valid, self.corpus.test) for one in planted]
         config = dataclasses.replace(
             self.config, order_seed=seeds[0] if order_seed is None else order_seed
@@ -243,8 +233,9 @@ class Prepared:
         if isinstance(training, Distilled):
             teachers, classifiers, results = classifiers, [], []
             for number, (teacher, seed) in enumerate(zip(teachers, seeds, strict=True)):
-                student = self.build(planted[number], seed)
-                texts = self._transfer(training, planted[number], seed)
+                one = planted[number]
+                texts = transfer_texts(training, one.train, self.pool.train, one.ledger, seed)
+                student = self._build(one, texts, stream_seed(seed, "student"))
                 own = dataclasses.replace(
                     config, seed=stream_seed(training_seeds[number], "distil")
                 )

@@ -133,6 +133,15 @@ def test_examples_that_depend_on_each_other():
         clip_once(mixed, torch.randn(4, 3))
 
 
+def test_examples_that_depend_on_each_other_beside_empty_places():
+    model = Around(lambda m, x: (lambda y: y - y.mean(0))(m.layer(x)), layer=nn.Linear(3, 3))
+    inputs, empty = torch.randn(4, 3), torch.tensor([0.0, 0, 1, 1])
+    with PerExampleClipper(model, 1.0) as clipper:
+        clipper.backward(model(inputs).pow(2).sum(1) * 0)  # empty places alone show nothing
+        with pytest.raises(ModivaError, match="depends on others of its batch"):
+            clipper.backward(model(inputs).pow(2).sum(1) * empty)
+
+
 def test_an_input_changed_in_place_after_its_layer():
     def run(m: nn.Module, x: Tensor) -> Tensor:
         x = x.clone()
