@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
@@ -18,15 +17,9 @@ from canaries import Ledger
 from modiva.classifiers import Classifier
 from modiva.errors import ModivaError
 from modiva.handling import Distilled
-from modiva.training.batches import (
-    EncodedSplit,
-    chunks_of_tokens,
-    encode_split,
-    encode_splits,
-    majority_accuracy,
-)
+from modiva.training.batches import encode_split, encode_splits, majority_accuracy
 from modiva.training.config import EpochRecord, Examples, Splits, TrainConfig, TrainResult
-from modiva.training.evaluate import TOKENS_A_CHUNK, evaluate
+from modiva.training.evaluate import evaluate, logits_of
 from modiva.training.seeds import resolve_device, stream_seed, training_process
 from modiva.training.steps import epoch_batches, make_optimizer, trainable
 
@@ -144,19 +137,8 @@ def soft_loss(logits: Tensor, soft: Tensor, temperature: float) -> Tensor:
     return temperature**2 * F.cross_entropy(logits.float() / temperature, soft)
 
 
-@torch.no_grad()
 def _logits(teacher: Classifier, texts: Sequence[str]) -> Tensor:
     """Return the teacher's logits (N, C) of sentences."""
-    first = next(iter((teacher.model.config.label2id or {}).keys()))
-    split: EncodedSplit = encode_split(teacher, [(text, str(first)) for text in texts])
-    split = split.to(teacher.model.device)
-    found: Tensor | None = None
-    teacher.model.eval()
-    for indices in chunks_of_tokens(split.lengths, torch.arange(len(split)), TOKENS_A_CHUNK):
-        ids, mask, _ = split.take(indices)
-        logits = teacher.model(input_ids=ids, attention_mask=mask).logits.float()
-        if found is None:
-            found = logits.new_zeros(len(split), logits.shape[1])
-        found[indices.to(found.device)] = logits
-    assert found is not None
-    return found
+    first = next(iter(teacher.model.config.label2id or {}))  # a label that nothing reads
+    split = encode_split(teacher, [(text, str(first)) for text in texts])
+    return logits_of(teacher, split.to(teacher.model.device)).float()

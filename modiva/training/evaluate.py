@@ -52,46 +52,44 @@ def evaluate(model: nn.Module, split: EncodedSplit, vectors: Tensor | None = Non
     return Evaluation(loss / len(split), hits / len(split))
 
 
-@torch.no_grad()
 def probabilities(classifier: "Classifier", examples: Sequence[tuple[str, str]]) -> Tensor:
     """Return the class probabilities (N, C), float64 on the CPU, of (text, intent) pairs.
 
     Raises:
         ModivaError: an intent that the classifier does not have.
     """
-    model = classifier.model
-    split = encode_split(classifier, examples).to(model.device)
-    found = torch.empty(len(split), int(model.config.num_labels or 0), dtype=torch.float64)
-    was_training = model.training
-    model.eval()
-    for indices in _chunks(model, split):
-        ids, mask, _ = split.take(indices)
-        logits = model(input_ids=ids, attention_mask=mask).logits  # (B, C)
-        found[indices] = logits.double().softmax(-1).cpu()
-    model.train(was_training)
-    return found
+    split = encode_split(classifier, examples).to(classifier.model.device)
+    return logits_of(classifier, split).softmax(-1).cpu()
 
 
-@torch.no_grad()
 def confidences(
     classifier: "Classifier", examples: Sequence[tuple[str, str]]
 ) -> NDArray[np.float64]:
-    """Return log p / (1 - p) (n,) of each example's label: its logit over those of the others.
+    """Return log p / (1 - p) (n,) of the labels of (text, intent) pairs.
 
-    Args:
-        classifier: in evaluation mode.
-        examples: (text, intent) pairs.
+    It is a label's logit over those of the others.
     """
-    model: nn.Module = classifier.model
     split = encode_split(classifier, examples).to(classifier.model.device)
-    found = torch.empty(len(split), dtype=torch.float64)
+    logits, labels = logits_of(classifier, split), split.labels[:, None]  # (n, C), (n, 1)
+    others = logits.scatter(1, labels, -torch.inf)
+    found = logits.gather(1, labels).squeeze(1) - others.logsumexp(1)
+    return found.cpu().numpy()
+
+
+@torch.no_grad()
+def logits_of(classifier: "Classifier", split: EncodedSplit) -> Tensor:
+    """Return the logits (N, C), float64, of a split on the model's device, without dropout."""
+    model = classifier.model
+    was_training = model.training
+    model.eval()
+    size = len(split), int(model.config.num_labels or 0)
+    found = torch.empty(size, dtype=torch.float64, device=split.ids.device)
     for indices in _chunks(model, split):
-        ids, mask, labels = split.take(indices)
-        logits = model(input_ids=ids, attention_mask=mask).logits.double()  # (B, C)
-        own = logits.gather(1, labels[:, None])  # (B, 1)
-        others = logits.scatter(1, labels[:, None], -torch.inf)
-        found[indices] = (own.squeeze(1) - others.logsumexp(1)).cpu()
-    return found.numpy()
+        ids, mask, _ = split.take(indices)
+        logits = model(input_ids=ids, attention_mask=mask).logits  # (B, C)
+        found[indices.to(found.device)] = logits.double()
+    model.train(was_training)
+    return found
 
 
 def _chunks(model: nn.Module, split: EncodedSplit) -> list[Tensor]:
