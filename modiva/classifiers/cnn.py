@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.configuration import CnnConfig
 from modiva.classifiers.pooling import filtered_maximum
-from modiva.classifiers.windows import shifted_windows
+from modiva.classifiers.windows import shifted_windows, window_start
 
 
 class CnnEncoder(nn.Module):
@@ -40,7 +40,7 @@ class CnnEncoder(nn.Module):
         pooled = []
         for size, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
             # A narrower window is a part of the widest one: nothing is copied twice.
-            start = (widest - 1) // 2 - (size - 1) // 2
+            start = window_start(size, widest)
             part = windows.narrow(-1, start * self.input_size, size * self.input_size)
             features = self.dropout(convolution(part))  # (B, T, H)
             if padding is not None:
@@ -55,7 +55,7 @@ class CnnEncoder(nn.Module):
         weights: list[torch.Tensor] = []
         biases: list[torch.Tensor] = []
         for size, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
-            before = (widest - 1) // 2 - (size - 1) // 2
+            before = window_start(size, widest)
             after = widest - size - before
             assert isinstance(convolution, nn.Linear)
             weights.append(

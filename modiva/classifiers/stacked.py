@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from modiva.classifiers.cnn import CnnEncoder
 from modiva.classifiers.embedding import CharacterCnn
 from modiva.classifiers.recurrence import LstmRecurrence
-from modiva.classifiers.windows import shifted_windows
+from modiva.classifiers.windows import shifted_windows, window_start
 
 
 class Layer:
@@ -123,7 +123,7 @@ class Filters(Layer, nn.Module):
 
     def start(self, width: int) -> int:
         """Return where the windows of a narrower filter start in the widest, in vectors."""
-        return (self.widest - 1) // 2 - (width - 1) // 2
+        return window_start(width, self.widest)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Give the responses of all filters to windows: (N, T, widest * D) -> (N, T, F)."""

@@ -19,3 +19,8 @@ def shifted_windows(vectors: torch.Tensor, width: int) -> torch.Tensor:
     padded = F.pad(vectors, (0, 0, (width - 1) // 2, width // 2))  # (..., T + width - 1, D)
     shifts = [padded[..., start : start + length, :] for start in range(width)]
     return torch.cat(shifts, dim=-1)
+
+
+def window_start(width: int, widest: int) -> int:
+    """Return where a window of `width` vectors starts in the widest at its place, in vectors."""
+    return (widest - 1) // 2 - (width - 1) // 2

@@ -188,11 +188,10 @@ def _glove(path: Path) -> WordSpace:
             found[word] = numbers()
         if len(found) == MOST_WORDS:
             break
-    sizes = {len(vector) for vector in found.values()}
-    if len(found) < 2 or len(sizes) > 1:
+    if len(found) < 2:
         raise ModivaError(
-            f"word vectors {path}: {len(found)} words of lower-case letters and digits, of "
-            f"{len(sizes)} sizes: expected lines 'word x1 ... xd', two or more"
+            f"word vectors {path}: {len(found)} words of lower-case letters and digits: expected "
+            "lines 'word x1 ... xd', two or more"
         )
     words = sorted(found)
     return WordSpace(words, np.stack([found[word] for word in words]))

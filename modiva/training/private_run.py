@@ -36,9 +36,9 @@ class PrivateRun:
     def __init__(self, sentences: int, config: TrainConfig, sensitivity: int = 1) -> None:
         settings = config.privacy
         assert settings is not None
-        self.expected = expected_batch_size(settings, sentences)
         size = settings.public_size or sentences
         self.privacy = make_plan(settings, size, config.epochs, sensitivity)
+        self.expected = self.privacy.expected_batch_size
         self.batches = poisson_batches(
             sentences,
             self.privacy.sampling_rate,
