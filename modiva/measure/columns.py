@@ -233,10 +233,12 @@ class PoolColumns(TrainingColumns):
 
 
 def _rate(title: str, meaning: str) -> tuple[Column, Column, Column]:
-    ends = (Column("fact", f"{title}, {end}", f"{end.capitalize()} end of its interval.")
-            for end in ("lower", "upper"))  # fmt: skip
-    lower, upper = ends
-    return Column("fact", title, meaning), lower, upper
+    """Return the columns of a rate, and of the lower and upper end of its interval."""
+    return (
+        Column("fact", title, meaning),
+        Column("fact", f"{title}, lower", "Lower end of its interval."),
+        Column("fact", f"{title}, upper", "Upper end of its interval."),
+    )
 
 
 _AUC = _rate("AUC", "Area under the ROC of membership: probability that a member scores above a "

@@ -88,10 +88,10 @@ def attack_scores(
     return scores
 
 
-def leave_one_out(pool: Signals) -> dict[str, Array]:
+def leave_one_out(pool: Signals, attacks: Sequence[str] = (*OFFLINE, *ONLINE)) -> dict[str, Array]:
     """Return the scores (M, n) of a pool: each model is the target once, the others references."""
     models = np.arange(len(pool.records))
-    each = [attack_scores(pool.rows([t]), pool.rows(models != t)) for t in models]
+    each = [attack_scores(pool.rows([t]), pool.rows(models != t), attacks) for t in models]
     return {attack: np.concatenate([one[attack] for one in each]) for attack in each[0]}
 
 

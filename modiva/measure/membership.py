@@ -242,7 +242,7 @@ def score_records(
     pool: Signals, about: PoolColumns, sentences: Sequence[tuple[str, str]]
 ) -> Iterator[RecordRow]:
     """Yield one row per sentence, (text, intent) pairs that are the first records of the pool."""
-    ratios = leave_one_out(pool)["lira-online"]
+    ratios = leave_one_out(pool, ("lira-online",))["lira-online"]
     sums, counts = np.where(pool.held, ratios, 0.0).sum(0), pool.held.sum(0)
     for (text, intent), total, count in zip(sentences, sums, counts, strict=False):
         yield RecordRow(

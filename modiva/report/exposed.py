@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from modiva.files import write_text
 from modiva.natural import Exposed
-from modiva.report.page import environment, resource
-from modiva.version import __version__
+from modiva.report.page import render
 
 
 def write_exposed(
@@ -31,15 +28,10 @@ def write_exposed(
     writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    page = (
-        environment()
-        .from_string(resource("exposed.html"))
-        .render(
-            found=found.as_dict(top=top, reveal=reveal),
-            settings={key: value for key, value in settings.items() if value is not None},
-            style=Markup(resource("page.css")),
-            version=__version__,
-        )
+    page = render(
+        "exposed.html",
+        found=found.as_dict(top=top, reveal=reveal),
+        settings={key: value for key, value in settings.items() if value is not None},
     )
     return [
         write_text(folder / "exposed.csv", table.getvalue()),

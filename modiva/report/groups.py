@@ -8,7 +8,7 @@ import pandas as pd
 
 from modiva.fairness import paired
 from modiva.measure import Interval
-from modiva.report.words import NO_DEFENSE, count, percent, percent_range, target_name
+from modiva.report.words import NO_DEFENSE, count, percent, percent_range, records, target_name
 
 HEADINGS = ("Target", "Defense", "Grouping", "Group", "Tested", "Accuracy", "Floor", "Cost, points")
 FREQUENCY = "frequency"
@@ -41,7 +41,7 @@ def sentence(rows: pd.DataFrame, groups: pd.DataFrame) -> str:
         return ""
     keys = ["corpus", "target", "condition"]
     cells = [part for _, part in found.groupby(keys, sort=False)]
-    lines = _lines(max(cells, key=lambda part: max(cost.mean for cost in part["cost"])))
+    lines = records(max(cells, key=lambda part: max(cost.mean for cost in part["cost"])))
     first, last = lines[0], lines[-1]
     text = (
         f"On the {target_name(first['target'])}, {first['condition']} costs "
@@ -56,7 +56,7 @@ def _kept(bits: pd.DataFrame, cell: dict[str, Any]) -> str:
     if bits.empty:
         return ""
     same = [bits[key] == cell[key] for key in ("corpus", "target", "condition", "group")]
-    found = _lines(bits[np.logical_and.reduce(same)].sort_values("repetitions"))
+    found = records(bits[np.logical_and.reduce(same)].sort_values("repetitions"))
     if not found:
         return ""
     own, often = found[-1]["exposure"], count(found[-1]["repetitions"])
@@ -80,12 +80,8 @@ def table(groups: pd.DataFrame) -> list[list[str]]:
             percent(row["floor"]),
             "–" if row["cost"] is None else f"{100 * row['cost'].mean:.1f}{_ends(row['cost'])}",
         ]
-        for row in _lines(by_condition(groups))
+        for row in records(by_condition(groups))
     ]
-
-
-def _lines(found: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in found.to_dict("records")]
 
 
 def _first_number(name: str) -> int:

@@ -9,6 +9,7 @@ from modiva.report.words import (
     NO_DEFENSE,
     VIOLATED,
     count,
+    records,
     share,
     short,
     target_name,
@@ -28,7 +29,7 @@ def sentence(pools: pd.DataFrame) -> str:
     if told.empty:
         return ""
     bare = told[told["condition"] == NO_DEFENSE]
-    best = _rows((bare if len(bare) else told).sort_values("auc"))[-1]
+    best = records((bare if len(bare) else told).sort_values("auc"))[-1]
     text = (
         f"LiRA, which compares a model with {count(best['pool'] - 1)} others trained on random "
         f"halves, tells the training sentences of {_name(best)} from others with an AUC of "
@@ -37,7 +38,7 @@ def sentence(pools: pd.DataFrame) -> str:
     same = told[(told["corpus"] == best["corpus"]) & (told["target"] == best["target"])]
     private = same[same["auc_bound"].notna() & (same["condition"] != best["condition"])]
     if len(private):
-        last = _rows(private.sort_values("noise_multiplier"))[-1]
+        last = records(private.sort_values("noise_multiplier"))[-1]
         text += (
             f"; with {last['condition']} {_auc(last)}, where {last['auc_bound']:.2f} is the most "
             "that any attack can reach"
@@ -50,7 +51,7 @@ def table(pools: pd.DataFrame) -> list[list[str]]:
     keys = ["corpus", "target", "condition", "planting", "pool_seed", "records", "repetitions"]
     loss = pools[pools["inference"] == "loss"].set_index(keys)["auc"]
     lines = []
-    for row in _rows(pools[pools["inference"] == ATTACK]):
+    for row in records(pools[pools["inference"] == ATTACK]):
         found = loss.get(tuple(row[key] for key in keys))
         lines.append([
             f"{row['corpus']} · {target_name(row['target'])}",
@@ -70,7 +71,7 @@ def table(pools: pd.DataFrame) -> list[list[str]]:
 def refuted(pools: pd.DataFrame) -> list[str]:
     """Return a warning for every claim that the audits of pools refute."""
     warnings = []
-    for row in _rows(pools):
+    for row in records(pools):
         if not _violated(row):
             continue
         lower = max(row["one_epsilon_lower"], row["many_epsilon_lower"])
@@ -80,10 +81,6 @@ def refuted(pools: pd.DataFrame) -> list[str]:
             "Noise, clipping or sampling did not run as accounted."
         )
     return warnings
-
-
-def _rows(pools: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in pools.to_dict("records")]
 
 
 def _violated(row: Mapping[str, Any]) -> str:

@@ -61,33 +61,28 @@ def write_report(
     script = resource("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     table = table_of(summary)
-    page = (
-        environment()
-        .from_string(resource("page.html"))
-        .render(
-            title=settings.get("title", "What came back out"),
-            command=settings.get("command"),
-            attacked="attack" in frame,
-            answer=answer(frame, others) if len(frame) else None,
-            figures=_figures(figures),
-            table=Table(table.columns, table.lines[:LINES], table.constant),
-            total=len(table.lines),
-            more=any(column.name in MORE for column in table.columns),
-            sides=side_by_side(frame),
-            members=members.table(others["membership"]) if _any(others, "membership") else None,
-            headings=members.HEADINGS,
-            groups=groups.table(others["groups"]) if _any(others, "groups") else None,
-            group_headings=groups.HEADINGS,
-            threat_model=glossary.THREAT_MODEL,
-            notes=glossary.NOTES,
-            glossary={name: own.meaning for name, own in COLUMNS.items() if name in frame},
-            settings={key: setting_text(value) for key, value in shown.items()},
-            style=Markup(resource("page.css")),
-            script=Markup(script),
-            digest=digest,
-            data=_data(table),
-            version=__version__,
-        )
+    page = render(
+        "page.html",
+        title=settings.get("title", "What came back out"),
+        command=settings.get("command"),
+        attacked="attack" in frame,
+        answer=answer(frame, others) if len(frame) else None,
+        figures=_figures(figures),
+        table=Table(table.columns, table.lines[:LINES], table.constant),
+        total=len(table.lines),
+        more=any(column.name in MORE for column in table.columns),
+        sides=side_by_side(frame),
+        members=members.table(others["membership"]) if _any(others, "membership") else None,
+        headings=members.HEADINGS,
+        groups=groups.table(others["groups"]) if _any(others, "groups") else None,
+        group_headings=groups.HEADINGS,
+        threat_model=glossary.THREAT_MODEL,
+        notes=glossary.NOTES,
+        glossary={name: own.meaning for name, own in COLUMNS.items() if name in frame},
+        settings={key: setting_text(value) for key, value in shown.items()},
+        script=Markup(script),
+        digest=digest,
+        data=_data(table),
     )
     return write_text(Path(folder) / "report.html", page)
 
@@ -96,10 +91,18 @@ def _any(others: Mapping[str, pd.DataFrame], kind: str) -> bool:
     return kind in others and len(others[kind]) > 0
 
 
-def environment() -> jinja2.Environment:
-    """Return what renders a page: everything is escaped, and control characters are marks."""
+def render(name: str, **values: Any) -> str:
+    """Return a page: everything is escaped, and control characters are marks.
+
+    Args:
+        name: of the template, a file of this package.
+        values: that it shows, beside the style and the version.
+    """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_finalize
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        loader=jinja2.FunctionLoader(resource),
     )
     environment.filters |= {
         "together": _together,
@@ -109,7 +112,8 @@ def environment() -> jinja2.Environment:
         "range": percent_range,
         "bound": lambda epsilon: "∞" if epsilon is None else short(epsilon),
     }
-    return environment
+    style = Markup(resource("page.css"))
+    return environment.get_template(name).render(style=style, version=__version__, **values)
 
 
 def _finalize(value: Any) -> Any:

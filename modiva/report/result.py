@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from modiva.files import write_text
-from modiva.report.page import environment, resource
-from modiva.version import __version__
+from modiva.report.page import render
 
 
 def write_page(
@@ -34,17 +32,12 @@ def write_page(
          for value in row]
         for row in table.itertuples(index=False)
     ]  # fmt: skip
-    page = (
-        environment()
-        .from_string(resource("result.html"))
-        .render(
-            answer=answer,
-            sentences=sentences,
-            columns=list(zip(map(str, table.columns), numbers, strict=True)),
-            rows=rows,
-            settings=settings,
-            style=Markup(resource("page.css")),
-            version=__version__,
-        )
+    page = render(
+        "result.html",
+        answer=answer,
+        sentences=sentences,
+        columns=list(zip(map(str, table.columns), numbers, strict=True)),
+        rows=rows,
+        settings=settings,
     )
     return write_text(path, page)

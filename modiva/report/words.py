@@ -177,10 +177,7 @@ def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     levels = frame[[name for name in _HANDLING if name in frame]]
     number = levels.groupby(list(levels), dropna=False, sort=False).ngroup().to_numpy()
     _, first = np.unique(number, return_index=True)
-    kinds: list[dict[str, Any]] = [
-        {str(name): value for name, value in kind.items()}
-        for kind in levels.iloc[first].to_dict("records")
-    ]
+    kinds = records(levels.iloc[first])
     bases = [_base(kind) for kind in kinds]
     frame["base_defense"] = [bases[place] for place in number]
     order = sorted(kinds, key=_kind_order)
@@ -189,6 +186,11 @@ def prepare(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     found = [said[place] for place in number]
     frame["condition"] = pd.Categorical(found, names, ordered=True)
     return frame
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table, each by the names of its columns."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 # Columns that say how a target was trained and defended.

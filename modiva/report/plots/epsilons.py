@@ -36,8 +36,7 @@ def by_claim(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | None
     shown: list[Group] = []
     for cell, (axis,) in zip(cells, sheet.panels, strict=True):
         part = planted[(planted[_KEYS] == list(cell)).all(axis=1)]
-        name = panels.facet_title(planted, cell[:2])
-        name += "" if cell[2] == "none" else f", {cell[2]}"
+        name = panels.facet_title(planted, cell)
         axes.name_panel(axis, name)
         levels = summarise(part, ["repetitions", "noise_multiplier"])
         groups = [group for group in levels if group["repetitions"] in numbers]

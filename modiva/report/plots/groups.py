@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from modiva.measure import Interval
 from modiva.report.groups import FREQUENCY, by_condition, by_label
 from modiva.report.plots import axes, panels
+from modiva.report.plots.exposures import NULL_BITS
 from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import NO_DEFENSE
 
-_CHANCE = 1.4427  # bits of exposure of a secret that was never seen: log2 e
 _GROUPS = 4
 
 
@@ -101,6 +101,6 @@ def _exposure(
     axis.tick_params(axis="y", length=0, labelleft=axes.is_first(axis))
     if axes.is_first(axis):
         axis.set_ylabel("exposure\n(bits)")
-    axis.axhline(_CHANCE, zorder=2, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    axis.axhline(NULL_BITS, zorder=2, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     lines = [_line(part, condition, names, "exposure", turn) for turn, condition in conditions]
-    sheet.lines(axis, lines, _CHANCE, panel="exposure", step=0.06, named=False)
+    sheet.lines(axis, lines, NULL_BITS, panel="exposure", step=0.06, named=False)

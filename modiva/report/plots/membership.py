@@ -34,8 +34,7 @@ def by_membership(pools: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
     spoken: list[str] = []
     for cell, (axis,) in zip(cells, sheet.panels, strict=True):
         part = pools[(pools[_KEYS] == list(cell)).all(axis=1)]
-        name = panels.facet_title(pools, cell[:2])
-        name += "" if cell[2] == "none" else f", {cell[2]}"
+        name = panels.facet_title(pools, cell)
         axes.name_panel(axis, name)
         _panel(sheet, axis, part, name, spoken)
     pool = panels.span(sorted({int(number) for number in pools["pool"]}))

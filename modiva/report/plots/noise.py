@@ -86,8 +86,7 @@ def _draw(frame: pd.DataFrame, scale: _Scale, across: int) -> Drawing | None:
     placed: list[Mapping[float, float]] = []
     for cell, (top, *stack) in zip(cells, sheet.panels, strict=True):
         part = frame[(frame[_KEYS] == list(cell)).all(axis=1)]
-        name = panels.facet_title(frame, cell[:2])
-        name += "" if cell[2] == "none" else f", {cell[2]}"
+        name = panels.facet_title(frame, cell[:3])
         name += "" if methods == {"dp"} else f", {PRIVATE[cell[3]]}"
         places = _places(sorted(part["level"].unique()))
         placed.append(places)

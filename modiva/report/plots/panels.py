@@ -316,11 +316,17 @@ def facets(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return sorted(pairs, key=lambda pair: corpora.index(pair[0]))
 
 
-def facet_title(frame: pd.DataFrame, pair: tuple[str, str]) -> str:
-    """Return a panel's title: the target, and the corpus where there are several."""
-    corpus, target = pair
+def facet_title(frame: pd.DataFrame, cell: tuple[str, ...]) -> str:
+    """Return a panel's title: the target, the corpus where there are several, and any defense.
+
+    Args:
+        frame: rows of all panels.
+        cell: corpus and target, and the defense where panels are told apart by it.
+    """
+    corpus, target, *defenses = cell
     name = target_name(target)
-    return f"{corpus} · {name}" if frame["corpus"].nunique() > 1 else name
+    name = f"{corpus} · {name}" if frame["corpus"].nunique() > 1 else name
+    return ", ".join([name, *(defense for defense in defenses if defense != "none")])
 
 
 def limited(panels: Sequence[T], most: int = PANELS) -> tuple[list[T], str]:
