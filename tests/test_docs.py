@@ -1,17 +1,12 @@
 """What README and docs say is so: links lead somewhere, commands and snippets run."""
 
-import hashlib
-import http.server
-import json
 import re
 import shlex
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +21,6 @@ from canaries import load_patterns
 from modiva.classifiers import build, parse_target
 from modiva.classifiers.checkpoint import save
 from modiva.corpora import load as load_corpus
-from modiva.corpora import public
 from modiva.measure import ModelRow, Row
 from modiva.measure.column import columns_of
 from modiva.measure.columns import MembershipRow
@@ -213,57 +207,6 @@ DRY = {
     r"audit .*--target minilm": "ranking 10,000 sentences by a MiniLM takes minutes",
     r"study run results/": "twenty models a cell take hours",
 }
-
-
-@pytest.fixture
-def mirror(tmp_path_factory, monkeypatch) -> None:
-    """A local server of small public corpora, in the layouts and at the paths of the real ones."""
-    folder = tmp_path_factory.mktemp("mirror")
-    pinned = []
-    for file in public.pinned_files():
-        data = _published(file.path).encode()
-        place = folder / file.address
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        pinned.append(file._replace(size=len(data), sha256=digest))
-    monkeypatch.setattr(public, "pinned_files", lambda: tuple(pinned))
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(_Quiet, directory=str(folder))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("MODIVA_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("MODIVA_CACHE", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.delenv("MODIVA_CORPORA", raising=False)
-    yield
-    server.shutdown()
-    server.server_close()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a line a request."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        del format, args
-
-
-def _published(path: str) -> str:
-    """A small file in the layout of the public one at this path."""
-    name = Path(path).stem
-    texts = [f"{word} number {n}" for n in range(12) for word in name.lower().split("_")]
-    if "custom-intent-engines" in path:
-        intent = Path(path).parent.name
-        return json.dumps({intent: [{"data": [{"text": text}]} for text in texts]})
-    if path.endswith("data_full.json"):
-        pairs = [[f"{text} {n}", f"intent {n}"] for text in texts for n in range(3)]
-        return json.dumps(dict.fromkeys(("train", "val", "test", "oos_train"), pairs))
-    if name in ("seq", "label"):
-        return "".join(f"{name} {n % 3}\n" for n in range(60))
-    if "banking" in path:
-        return "text,category\n" + "".join(f"{text} {n},c{n}\n" for text in texts for n in (1, 2))
-    header = "answerid;scenario;intent;answer_annotation;answer_from_anno;answer_from_user\n"
-    return header + "".join(f'1;a;b;"{text}";"{text}";"{text}"\n' for text in texts)
 
 
 @pytest.fixture
