@@ -169,3 +169,23 @@ def test_an_unknown_architecture_is_looked_for_among_the_installed_packages(
     assert all(weight.data_ptr() % 64 == 0 for weight in model.parameters())  # not in the file
     assert type(model).__name__ == "OwnClassifier"
     assert not model.training
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ([], "--template"),
+        (["--template", "my pin {digit}", "--slots", "digit"], "either --template"),
+        (["--template", "my pin {digit}", "--prefix", "my"], "--prefix and --suffix go with"),
+        (["--template", "my pin"], "neither a pattern nor a template"),
+        (["--template", "pin-glu"], "did you mean 'pin-glued'"),
+        (["--template", "{digit*2:closed}"], "':glued'"),
+        (["--template", "{a|ab}{bc|c}"], "two ways"),
+        (["--template", "pin", "--patterns-file", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_bad_sentence_is_refused_before_the_checkpoint_is_read(asked, says, capsys):
+    assert main(["no-such-checkpoint", *asked, "--label", "1"]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert "no-such-checkpoint" not in captured.err

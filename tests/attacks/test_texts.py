@@ -41,7 +41,6 @@ from attacks.objectives import get_objective
 from attacks.oracle import Oracle
 from attacks.scoring import score_choices, score_texts
 from canaries import get_pattern
-from canaries.spaces import SecretSpace
 
 rng = np.random.default_rng(0)
 NUMBERS = [str(number) for number in rng.integers(0, 10_000, 60)] * 3
@@ -333,45 +332,6 @@ def test_a_sentence_that_is_too_long_is_refused(glued: Any) -> None:
 
 
 @pytest.fixture
-def few_words(make_word_level: Any, make_bert: Any) -> tuple[Any, Any]:
-    tokenizer = make_word_level(["call", "my", "red", "blue", "12", "34", "00"])
-    return tokenizer, make_bert(tokenizer)
-
-
-def test_options_that_a_tokenizer_does_not_know_are_dropped_and_counted(
-    few_words: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    tokenizer, model = few_words
-    colors = SecretSpace("tint", ("red", "mauve", "blue", "teal"))
-    asked = {"prefix": "call my", "slots": (colors,) * 2, "label": 1}
-    problem = build_completion(tokenizer, model, **asked, drop_unknown=True)
-    assert problem.options == (("red", "blue"),) * 2
-    assert "2 of 4 options of slot 1 (tint) are left out" in caplog.text
-    with pytest.raises(AttackError, match="'mauve', 'teal' of slot 1"):
-        build_completion(tokenizer, model, **asked)
-    none = SecretSpace("tint", ("mauve", "teal"))
-    with pytest.raises(AttackError, match="'mauve', 'teal'"):
-        build_completion(tokenizer, model, prefix="call", slots=(none,), label=1, drop_unknown=True)
-
-
-def test_glued_words_that_a_tokenizer_does_not_know_are_counted_or_refused(
-    few_words: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Of word-level tokenizers that saw some codes: the others are one unknown word."""
-    tokenizer, model = few_words
-    pattern = get_pattern("call {digit*2:glued}")
-    problem = build_completion(tokenizer, model, pattern=pattern, label=1, drop_unknown=True)
-    assert problem.options == (("0", "1", "3"), ("0", "2", "4"))
-    assert "14 of 20 options are left out" in caplog.text
-    problem = build_completion(tokenizer, model, pattern=pattern, label=1)
-    assert problem.size == 100
-    assert "97 of 100 candidates hold words that the tokenizer does not know" in caplog.text
-    assert len(np.unique(score_space(model, problem).round(4))) == 4
-    with pytest.raises(AttackError, match=r"all 1,000 candidates.*the same tokens"):
-        build_completion(tokenizer, model, pattern=get_pattern("call {digit*3:glued}"), label=1)
-
-
-@pytest.fixture
 def saved(tmp_path: Any, glued: Any) -> Any:
     tokenizer, model = glued
     model.save_pretrained(tmp_path / "target")
@@ -411,25 +371,3 @@ def test_the_command_takes_a_template(saved: Any, glued: Any, capsys: Any, tmp_p
     assert found["spaces"] == {"shop": ["house", "card"]}
     asked[1] = "{shop} {digit*2:glued}"
     assert printed(capsys, str(saved), *asked)["space_size"] == 200
-
-
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        ([], "--template"),
-        (["--template", "my pin {digit}", "--slots", "digit"], "either --template"),
-        (["--template", "my pin {digit}", "--prefix", "my"], "--prefix and --suffix go with"),
-        (["--template", "my pin"], "neither a pattern nor a template"),
-        (["--template", "pin-glu"], "did you mean 'pin-glued'"),
-        (["--template", "{digit*2:closed}"], "':glued'"),
-        (["--template", "{a|ab}{bc|c}"], "two ways"),
-        (["--template", "pin", "--patterns-file", "nowhere.yaml"], "nowhere.yaml"),
-    ],
-)
-def test_a_bad_sentence_is_refused_before_the_checkpoint_is_read(
-    asked: list[str], says: str, capsys: Any
-) -> None:
-    assert main(["no-such-checkpoint", *asked, "--label", "1"]) == 2
-    captured = capsys.readouterr()
-    assert says in captured.err
-    assert "no-such-checkpoint" not in captured.err

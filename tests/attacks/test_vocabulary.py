@@ -1,7 +1,8 @@
-"""Whole words, rows and positions are those of the target, whatever its family."""
+"""Whole words, rows and positions are those of the target; words that it lacks are counted."""
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -14,7 +15,7 @@ from transformers import (
 
 from attacks import AttackError, build_completion, get_attack, score_space
 from attacks.vocabulary import longest_input, whole_words
-from canaries.patterns import parse_slots
+from canaries.patterns import get_pattern, parse_slots
 from canaries.spaces import SecretSpace
 
 TEXTS = ["call my pin 0 1 2 3 4 5 6 7 8 9", "привет как дела", "où est la forêt", "καλημέρα κόσμε"]
@@ -146,3 +147,38 @@ def test_tokens_beyond_the_embedding_are_refused_by_name(tokenizer, bert, caplog
     assert not {"purple", "orange"} & set(words)
     assert "2 words of the tokenizer are left out" in caplog.text
     assert build(slots=(SecretSpace("word", tuple(words)),)).size == len(words)
+
+
+@pytest.fixture
+def few_words(make_word_level, make_bert):
+    tokenizer = make_word_level(["call", "my", "red", "blue", "12", "34", "00"])
+    return tokenizer, make_bert(tokenizer)
+
+
+def test_options_that_a_tokenizer_does_not_know_are_dropped_and_counted(few_words, caplog):
+    tokenizer, model = few_words
+    colors = SecretSpace("tint", ("red", "mauve", "blue", "teal"))
+    asked = {"prefix": "call my", "slots": (colors,) * 2, "label": 1}
+    problem = build_completion(tokenizer, model, **asked, drop_unknown=True)
+    assert problem.options == (("red", "blue"),) * 2
+    assert "2 of 4 options of slot 1 (tint) are left out" in caplog.text
+    with pytest.raises(AttackError, match="'mauve', 'teal' of slot 1"):
+        build_completion(tokenizer, model, **asked)
+    none = SecretSpace("tint", ("mauve", "teal"))
+    with pytest.raises(AttackError, match="'mauve', 'teal'"):
+        build_completion(tokenizer, model, prefix="call", slots=(none,), label=1, drop_unknown=True)
+
+
+def test_glued_words_that_a_tokenizer_does_not_know_are_counted_or_refused(few_words, caplog):
+    """Of word-level tokenizers that saw some codes: the others are one unknown word."""
+    tokenizer, model = few_words
+    pattern = get_pattern("call {digit*2:glued}")
+    problem = build_completion(tokenizer, model, pattern=pattern, label=1, drop_unknown=True)
+    assert problem.options == (("0", "1", "3"), ("0", "2", "4"))
+    assert "14 of 20 options are left out" in caplog.text
+    problem = build_completion(tokenizer, model, pattern=pattern, label=1)
+    assert problem.size == 100
+    assert "97 of 100 candidates hold words that the tokenizer does not know" in caplog.text
+    assert len(np.unique(score_space(model, problem).round(4))) == 4
+    with pytest.raises(AttackError, match=r"all 1,000 candidates.*the same tokens"):
+        build_completion(tokenizer, model, pattern=get_pattern("call {digit*3:glued}"), label=1)
