@@ -62,6 +62,7 @@ NO_LIBRARY = {
     "requests": "as pooch",
     "safetensors": "writes and reads numbers unchanged",
     "tqdm": "bars",
+    "urllib3": "as pooch",
     "yaml": "patterns, whose content is in the keys",
 }
 STEPS = {

@@ -1,15 +1,14 @@
 """Parquet and Arrow files, and the folders that `datasets.save_to_disk` writes."""
 
 import importlib.util
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from canaries.reading import parse_json, read_bytes
 from modiva.corpora.columns import Columns
-from modiva.corpora.reading import RawCorpus, parse_split
-from modiva.corpora.tables import Table, read_table
+from modiva.corpora.reading import RawCorpus, join_splits, parse_split
+from modiva.corpora.tables import Table, class_name, read_table
 from modiva.errors import ModivaError
 
 if TYPE_CHECKING:
@@ -54,9 +53,9 @@ def read_folder(folder: Path, columns: Columns) -> RawCorpus:
         splits[split] = folder / name
     if "train" not in splits:
         raise ModivaError(f"{folder} has no split train: give one split's folder")
-    read = {split: read_table(_saved(place), place, columns) for split, place in splits.items()}
-    notes = dict.fromkeys(raw.note for raw in read.values())
-    return RawCorpus({s: raw.splits["train"] for s, raw in read.items()}, " ".join(notes))
+    return join_splits(
+        {split: read_table(_saved(place), place, columns) for split, place in splits.items()}
+    )
 
 
 def read_file(path: Path, columns: Columns) -> RawCorpus:
@@ -106,7 +105,7 @@ def _table(paths: Sequence[Path]) -> Table:
     def column(place: int) -> list[Any]:
         values: list[Any] = table.column(place).to_pylist()
         names = classes.get(table.column_names[place])
-        return values if names is None else [_name(names, value) for value in values]
+        return values if names is None else [class_name(names, value) for value in values]
 
     def numbered(place: int) -> bool:
         return bool(pyarrow.types.is_integer(table.schema.field(place).type))
@@ -131,7 +130,7 @@ def _one(path: Path) -> "pyarrow.Table":
 def _classes(schema: "pyarrow.Schema") -> dict[str, list[str]]:
     """Return the names of classes that `datasets` keeps in the schema, by column."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
             column: [str(name) for name in feature["names"]]
             for column, feature in features.items()
@@ -139,7 +138,3 @@ def _classes(schema: "pyarrow.Schema") -> dict[str, list[str]]:
         }
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _name(names: Sequence[str], value: Any) -> Any:
-    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value

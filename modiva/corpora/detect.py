@@ -6,7 +6,7 @@ from types import ModuleType
 
 from modiva.corpora import arrow, clinc150, hwu64, seq_in, snips, tables
 from modiva.corpora.columns import BY_NAME, Columns
-from modiva.corpora.reading import RawCorpus, decode, read_bytes
+from modiva.corpora.reading import RawCorpus, decode, join_splits, read_bytes
 from modiva.errors import ModivaError
 
 LAYOUTS = (
@@ -52,9 +52,8 @@ def read_folder(folder: Path, columns: Columns) -> RawCorpus:
     if layout is not tables:
         raw: RawCorpus = layout.read(folder)
         return raw
-    found = {split: read_file(path, columns) for split, path in tables.split_files(folder).items()}
-    notes = dict.fromkeys(raw.note for raw in found.values())
-    return RawCorpus({s: raw.splits["train"] for s, raw in found.items()}, " ".join(notes))
+    paths = tables.split_files(folder)
+    return join_splits({split: read_file(path, columns) for split, path in paths.items()})
 
 
 def _layout(folder: Path) -> ModuleType:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from modiva.corpora.columns import Columns
-from modiva.corpora.reading import Pair, RawCorpus, parse_split
-from modiva.corpora.tables import Table, read_table
+from modiva.corpora.reading import Pair, RawCorpus, join_splits, parse_split
+from modiva.corpora.tables import Table, class_name, read_table
 from modiva.errors import ModivaError
 
 FORMS = (
@@ -37,12 +37,12 @@ def read(data: Any, columns: Columns, name: str = "the data") -> RawCorpus:
             f"{name} has the splits {', '.join(map(str, data))}: give train, and at most one valid "
             "and one test"
         )
-    read = {
-        str(split): read_table(table_of(data[key], f"{name}, {key}"), Path(name), columns)
-        for split, key in splits.items()
-    }
-    notes = dict.fromkeys(raw.note for raw in read.values())
-    return RawCorpus({s: raw.splits["train"] for s, raw in read.items()}, " ".join(notes))
+    return join_splits(
+        {
+            str(split): read_table(table_of(data[key], f"{name}, {key}"), Path(name), columns)
+            for split, key in splits.items()
+        }
+    )
 
 
 def table_of(data: Any, name: str) -> Table:
@@ -59,9 +59,8 @@ def table_of(data: Any, name: str) -> Table:
 
         def column(place: int) -> list[Any]:
             key = header[place]
-            values = list(data[key])
-            return [classes[key][v] if v is not None else v for v in values] if key in classes \
-                else values  # fmt: skip
+            values, names = list(data[key]), classes.get(key)
+            return values if names is None else [class_name(names, value) for value in values]
 
         return _columns(header, column, {header.index(c) for c in classes})
     if isinstance(data, Mapping) and data and all(_is_column(value) for value in data.values()):

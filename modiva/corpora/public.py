@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pooch
 import requests
+from urllib3.exceptions import HTTPError as Broken
 
 from modiva.corpora.reading import expanded
 from modiva.errors import ModivaError
@@ -257,7 +258,7 @@ class Download:
         """Write what `url` serves to `output`.
 
         Raises:
-            requests.RequestException: it cannot be reached, or is too slow.
+            requests.RequestException: it cannot be reached, breaks off, or is too slow.
             ValueError: it sends more than the published size.
         """
         until = time.monotonic() + self.seconds
@@ -267,13 +268,21 @@ class Download:
             Path(output).open("wb") as file,
         ):
             response.raise_for_status()
-            # As much as there is: a read of a whole block waits for a server that drips.
-            while block := response.raw.read1(2**16, decode_content=True):
+            while block := _some(response):
                 written += file.write(block)
                 if written > self.size:
                     raise ValueError(f"{url} sends more than {self.size:,} bytes")
                 if time.monotonic() > until:
                     raise requests.Timeout(f"{written:,} bytes in {self.seconds:.0f} s")
+
+
+def _some(response: requests.Response) -> bytes:
+    """Read as much as there is: a read of a whole block waits for a server that drips."""
+    try:
+        block: bytes = response.raw.read1(2**16, decode_content=True)
+    except Broken as error:
+        raise requests.ConnectionError(str(error)) from error
+    return block
 
 
 @contextmanager

@@ -97,6 +97,12 @@ def pair(text: str, intent: str, where: str) -> list[Pair]:
     return []
 
 
+def join_splits(parts: Mapping[str, RawCorpus]) -> RawCorpus:
+    """Return one corpus of parts that are train alone, each as the split that it stands for."""
+    notes = dict.fromkeys(raw.note for raw in parts.values())
+    return RawCorpus({s: raw.splits["train"] for s, raw in parts.items()}, " ".join(notes))
+
+
 def parse_split(name: str) -> str | None:
     """Return train, valid or test for one of their names, such as "dev"; None for another."""
     return _SPLIT_NAMES.get(name.lower())

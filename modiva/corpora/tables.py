@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import logging
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
@@ -185,6 +186,15 @@ def read_table(table: Table, path: Path, columns: Columns) -> RawCorpus:
             )
         found += pair(text, intent, where)
     return RawCorpus({"train": found}, _notes(path, columns.note, places.note))
+
+
+def class_name(names: Sequence[str], value: Any) -> Any:
+    """Return the name of a class number; what numbers no class, such as -1, as it is."""
+    try:
+        place = operator.index(value)
+    except TypeError:
+        return value
+    return names[place] if 0 <= place < len(names) else value
 
 
 def parse_lines(text: str, path: Path) -> list[tuple[int, Any]]:

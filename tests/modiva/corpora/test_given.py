@@ -105,6 +105,16 @@ def test_of_a_class_number_and_a_text_the_text_is_taken_and_it_is_said(tmp_path:
     assert load(data, label_column="label").intents == tuple(INTENTS)
 
 
+def test_a_row_without_a_class_has_no_name_of_one(tmp_path: Path) -> None:
+    """Data sets mark such rows by -1, which counts from the end of Python's lists."""
+    numbers = {**NUMBERS, "label": [-1, *NUMBERS["label"][1:]]}
+    data = datasets.Dataset.from_dict(numbers, features=FEATURES)
+    data.save_to_disk(tmp_path / "saved")
+    for source in (data, tmp_path / "saved"):
+        assert read_pairs(source) == [(ROWS[0][0], "-1"), *ROWS[1:]]
+    assert read_pairs(data_set().with_format("torch")) == ROWS
+
+
 def test_columns_are_chosen_by_name() -> None:
     frame = pd.DataFrame(COLUMNS).rename(columns={"text": "body", "label": "topic"})
     assert read_pairs(frame, text_column="body", label_column="topic") == ROWS

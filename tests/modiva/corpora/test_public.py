@@ -162,6 +162,21 @@ class Dripping(Endless):
     block, pause = b"x", 0.05
 
 
+class Breaking(Quiet):
+    """Sends less than it said."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x" * 100)
+
+
+def test_a_server_that_breaks_off_is_a_broken_connection(serve: Serve, tmp_path: Path) -> None:
+    with pytest.raises(requests.ConnectionError, match="100 bytes read"):
+        Download(1000)(serve(tmp_path, Breaking), str(tmp_path / "file"), None)
+
+
 @pytest.mark.parametrize(
     ("handler", "error", "message"),
     [(Endless, ValueError, "more than 1,000,000 bytes"), (Dripping, requests.Timeout, "bytes in")],
