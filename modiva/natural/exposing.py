@@ -9,19 +9,18 @@ import numpy as np
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from canaries.reading import quote
 from modiva.counts import count, plural
 from modiva.errors import ModivaError
 from modiva.natural.compare import permutation_p_value
 from modiva.natural.exposed import Exposed, Ranked
 from modiva.natural.find import Finder, Secret
+from modiva.natural.labels import resolve_labels
 from modiva.natural.rank import Judge
 
 logger = logging.getLogger(__name__)
 
 SIDES = ("members", "nonmembers")
 _BRACES = re.compile(r"\{[^{}]*[0-9][^{}]*\}")
-_SHOWN = 5  # labels in an error
 
 
 class _Sentence(NamedTuple):
@@ -76,7 +75,10 @@ def expose(
         )
     finder = finder or Finder()
     judges = [Judge(*one, candidates, seed) for one in ((model, tokenizer), reference) if one]
-    _check_labels(judges, (members, nonmembers))
+    for judge, checkpoint in zip(judges, ("checkpoint", "reference"), strict=False):
+        for side, rows in zip(SIDES, (members, nonmembers), strict=True):
+            labels = (label for _, label in rows)
+            resolve_labels(judge.model, labels, checkpoint=checkpoint, side=side)
     sides, notes = _apart([_found(rows, finder, side) for rows, side in zip(
         (members, nonmembers), SIDES, strict=True)])  # fmt: skip
     if not sides[0]:
@@ -158,24 +160,6 @@ def _compared(ranked: list[Ranked], notes: list[str], finder: Finder, seed: int)
         return result
     p_value = permutation_p_value(values, members, strata, seed=seed)
     return Exposed(tuple(ranked), p_value, tuple(notes), finder.kinds)
-
-
-def _check_labels(judges: Sequence[Judge], sides: Sequence[Sequence[tuple[str, str]]]) -> None:
-    for judge, which in zip(judges, ("checkpoint", "reference"), strict=False):
-        for side, rows in zip(SIDES, sides, strict=True):
-            strange = [
-                label for label in dict.fromkeys(label for _, label in rows)
-                if not judge.knows(label)
-            ]  # fmt: skip
-            if strange:
-                shown = ", ".join(quote(label) for label in strange[:_SHOWN])
-                names = list((judge.model.config.id2label or {}).values())
-                known = ", ".join(quote(str(name)) for name in names[:_SHOWN])
-                raise ModivaError(
-                    f"the {which} does not have {plural(len(strange), 'label')} of the {side}: "
-                    f"{shown}{', ...' * (len(strange) > _SHOWN)}; it has {known}"
-                    f"{', ...' * (len(names) > _SHOWN)}: give labels by these names or by index"
-                )
 
 
 def _found(rows: Sequence[tuple[str, str]], finder: Finder, side: str) -> dict[str, _Sentence]:

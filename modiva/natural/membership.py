@@ -7,6 +7,7 @@ tossed for members alike, so that both sides are judged by as many.
 """
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,6 @@ from transformers import PreTrainedModel
 
 from attacks import AttackError
 from attacks.guard import quiet
-from attacks.labels import resolve_label
 from attacks.loading import load_weights
 from attacks.objectives import is_multi_label
 from canaries.reading import quote
@@ -29,6 +29,7 @@ from modiva.condition import Condition
 from modiva.counts import count, plural
 from modiva.errors import ModivaError
 from modiva.measure import membership
+from modiva.natural.labels import resolve_labels
 from modiva.training import evaluate, resolve, resolve_device, train
 
 SIDES = ("members", "non-members")
@@ -41,7 +42,6 @@ _NAMES = {
 FEWEST = 10  # sentences of a side
 DIFFERENT = 1e-3  # p-value below which the labels of the two sides are said to differ
 NARROW = 50  # hidden size up to which the defaults are those of small targets
-_SHOWN = 5  # labels in an error
 
 Pair = tuple[str, str]
 
@@ -208,27 +208,16 @@ def _sides(
 def _labelled(model: PreTrainedModel, side: str, pairs: Sequence[Pair]) -> list[Pair]:
     """Return texts with the names that the model gives their labels."""
     names = {int(index): str(name) for index, name in (model.config.id2label or {}).items()}
-    known: dict[str, str] = {}
-    strange = []
-    for label in dict.fromkeys(label for _, label in pairs):
-        try:
-            known[label] = names[resolve_label(model, label)]
-        except AttackError:
-            strange.append(label)
-    if strange:
-        shown = ", ".join(map(quote, strange[:_SHOWN])) + ", ..." * (len(strange) > _SHOWN)
-        has = ", ".join(map(quote, list(names.values())[:_SHOWN])) + ", ..." * (len(names) > _SHOWN)
-        raise ModivaError(
-            f"the checkpoint does not have {plural(len(strange), 'label')} of the {side}: {shown}; "
-            f"it has {has}: give labels by these names or by index"
-        )
-    return [(text, known[label]) for text, label in pairs]
+    labels = (label for _, label in pairs)
+    known = resolve_labels(model, labels, checkpoint="checkpoint", side=side)
+    return [(text, names[known[label]]) for text, label in pairs]
 
 
 def _labels_differ(sides: Sequence[Sequence[Pair]]) -> float:
     """Return the p-value of labels that are spread alike over both sides (chi-squared)."""
-    labels = sorted({label for side in sides for _, label in side})
-    table = [[sum(own == label for _, own in side) for label in labels] for side in sides]
+    counts = [Counter(label for _, label in side) for side in sides]
+    labels = sorted(counts[0] | counts[1])
+    table = [[own[label] for label in labels] for own in counts]
     return float(stats.chi2_contingency(table).pvalue)
 
 

@@ -64,14 +64,6 @@ class Judge:
         # Many sentences differ by nothing but their secret.
         self._recent: dict[tuple[Any, str], _Scored | None] = {}
 
-    def knows(self, label: str) -> bool:
-        """Tell whether the checkpoint has a label of this name or index."""
-        try:
-            resolve_label(self.model, label)
-        except AttackError:
-            return False
-        return True
-
     def place(self, secret: Secret, label: str) -> Place | None:
         """Rank a secret; None where the checkpoint does not take sentences as long as these.
 
