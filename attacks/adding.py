@@ -29,16 +29,15 @@ def add_evidence(problem: Completion, found: Sequence[Reconstruction]) -> Recons
         raise AttackError(f"problem {problem.name}: nothing was seen of the training")
     if len(found) == 1:
         return found[0]
-    scored = [one.scored for one in found]
-    if any(one is None for one in scored):
+    scored = [one.scored for one in found if one.scored is not None]
+    if len(scored) < len(found):
         raise AttackError(
             f"attack {found[0].attack} compares no scores that could be added up over rounds: "
             "take exhaustive, or an attack that ranks, such as match"
         )
-    numbers = torch.cat([one.numbers for one in scored if one is not None]).unique()
+    numbers = torch.cat([one.numbers for one in scored]).unique()
     total = torch.zeros(len(numbers), dtype=torch.double)
     for one in scored:
-        assert one is not None
         total += _placed(one, numbers)
     order = total.argsort(stable=True)
     best = order[:TOP]

@@ -9,10 +9,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from attacks.errors import AttackError
-from attacks.objectives import OBJECTIVES, label_margins
-from attacks.oracle import Oracle
+from attacks.objectives import label_margins
 from attacks.problem import Completion
-from attacks.ranker.margins import margin_oracle
+from attacks.ranker.margins import draw, margin_oracle
 from attacks.ranker.movement import decay
 from attacks.ranker.pieces import pieces, shared
 from attacks.search.exhaustive import unravel
@@ -103,7 +102,7 @@ class Space:
         if self.whole:
             self.choices = unravel(torch.arange(size), problem.sizes)  # (K, n)
         else:
-            self.choices = self._drawn(size)
+            self.choices = draw(problem.sizes, size, generator)
         logits = self.logits(models.target, self.choices)
         self.margins = label_margins(logits, models.target.config)  # (K, L)
         contrast = _centred(logits)
@@ -115,7 +114,7 @@ class Space:
 
     def logits(self, model: PreTrainedModel, choices: Tensor) -> Tensor:
         """Score choices (N, n) for all labels: logits (N, L)."""
-        with Oracle(model, [self.problem], OBJECTIVES["margin"]) as oracle:
+        with margin_oracle(model, self.problem) as oracle:
             return oracle.logits(torch.zeros(len(choices), dtype=torch.long), choices).double()
 
     def best(self, labels: Sequence[int]) -> list[Standing]:
@@ -214,7 +213,7 @@ class Space:
     @cached_property
     def _compared(self) -> Tensor:
         """Random choices (COMPARED, n), the same for all labels."""
-        return self._drawn(COMPARED)
+        return draw(self.problem.sizes, COMPARED, self.generator)
 
     def _row_shares(self, models: Models) -> Tensor | None:
         """Share (K,) of candidates whose tokens have rows as long or longer, on average."""
@@ -234,11 +233,6 @@ class Space:
         own = torch.arange(ids.shape[1]) < (tokens.lengths - end)[:, None]
         own[:, :start] = False
         return ids, own
-
-    def _drawn(self, count: int) -> Tensor:
-        """Random choices (count, n)."""
-        draw = [torch.randint(s, (count,), generator=self.generator) for s in self.problem.sizes]
-        return torch.stack(draw, dim=1)
 
     def _swaps(self, choices: Tensor) -> tuple[Tensor, Tensor]:
         """Choices (M, n) that differ from those of rows (A, n) in one slot; and whose (M,)."""

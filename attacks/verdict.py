@@ -104,8 +104,8 @@ def judge(
 
     Decoys are other labels of the same sentence, and other labels of sentences whose prefix has
     other words; not the question's label, since what a model keeps of a code it gives away after
-    other prefixes, too. Where a model has one label, decoys have it. With a reference, the score of
-    the same candidate in that model is taken off each.
+    other prefixes, too. Where a model has one label, decoys have it. With a reference, the evidence
+    of the same candidate in that model is taken off each.
 
     Spaces that are too large to be scored whole for every decoy are sampled, and the best of the
     sample climbs by swaps of one option. The question then counts by the lower of its first

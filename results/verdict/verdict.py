@@ -19,6 +19,7 @@ import torch
 from attacks.attack import Knowledge
 from attacks.objectives import get_objective
 from attacks.oracle import Oracle
+from attacks.ranker.margins import draw
 from attacks.registry import get_attack
 from attacks.standing import KINDS
 from attacks.tokenise import build_completion
@@ -52,8 +53,7 @@ def usual_label(classifier: Any, pattern: Any) -> int:
     """The label that the model gives to most of 1,000 random candidates."""
     model = classifier.model
     problem = build_completion(classifier.tokenizer, model, pattern=pattern, label=0)
-    draw = torch.Generator().manual_seed(0)
-    choices = torch.stack([torch.randint(s, (1000,), generator=draw) for s in problem.sizes], 1)
+    choices = draw(problem.sizes, 1000, torch.Generator().manual_seed(0))
     with Oracle(model, [problem], get_objective("loss")) as oracle:
         logits = oracle.logits(torch.zeros(len(choices), dtype=torch.long), choices)
     return int(logits.argmax(1).mode().values)
@@ -112,7 +112,7 @@ def summarise(rows: list[dict[str, Any]], out: Path) -> None:
 
 
 def main() -> None:
-    """Train, ask and write `summary.csv`; a group that is finished is written at once."""
+    """Train, ask and write both tables; a group that is finished is written at once."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clean", type=int, default=36, help="models of each kind without a code")
