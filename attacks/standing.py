@@ -161,7 +161,7 @@ class Space:
         ]
 
     def _gradients(self, models: Models, choices: Tensor, labels: Tensor) -> Tensor:
-        """How a label's gradient fits the vectors of its candidate's tokens: (A,), standardised.
+        """Measure how a label's gradient fits its candidate's token vectors: (A,), standardised.
 
         Training moves the vectors of a secret's tokens along the gradient of its label, so that the
         two have one direction. With initial weights it is what the vectors moved by, and the signs
@@ -193,7 +193,7 @@ class Space:
         return torch.where(spread > _ROUNDING * fit.abs().max(), above, 0.0)
 
     def _traced(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The best of all candidates by the ranks of score and rows: (A,) and its place (A,).
+        """Find the best of all candidates by the ranks of score and rows: (A,) and its place (A,).
 
         The rank of the rows counts twice. Rows that training met are longer, or moved farther.
         """
@@ -216,7 +216,7 @@ class Space:
         return draw(self.problem.sizes, COMPARED, self.generator)
 
     def _row_shares(self, models: Models) -> Tensor | None:
-        """Share (K,) of candidates whose tokens have rows as long or longer, on average."""
+        """Compute the share (K,) of candidates whose rows are as long on average or longer."""
         lengths = models.lengths
         if lengths is None:
             return None
@@ -235,7 +235,7 @@ class Space:
         return ids, own
 
     def _swaps(self, choices: Tensor) -> tuple[Tensor, Tensor]:
-        """Choices (M, n) that differ from those of rows (A, n) in one slot; and whose (M,)."""
+        """List choices (M, n) that differ from one of (A, n) in a slot, and from which (M,)."""
         trials, owners = [], []
         for slot, size in enumerate(self.problem.sizes):
             options = torch.randperm(size, generator=self.generator)[:SWAPS]
@@ -248,17 +248,17 @@ class Space:
 
 
 def _centred(logits: Tensor) -> Tensor:
-    """Logits (N, L) less the mean of their row; a single label's stands against zero."""
+    """Subtract the mean of their row from logits (N, L); a single label's stands against zero."""
     return logits - logits.mean(1, keepdim=True) if logits.shape[1] > 1 else logits
 
 
 def _joined(margins: Tensor, rows: Tensor) -> Tensor:
-    """How high candidates (K,) are by score and rows: (A, K) of margins (K, A) and rows (K,)."""
+    """Join the ranks of margins (K, A) and the shares of rows (K,): (A, K), higher is better."""
     return -(_shares(margins.T).log() + 2 * rows.log())
 
 
 def _shares(values: Tensor) -> Tensor:
-    """Share of each row of values (A, K) that is as high or higher, float32."""
+    """Compute the share of each row of values (A, K) that is as high or higher, float32."""
     ordered = values.sort(1).values.contiguous()
     below = torch.searchsorted(ordered, values.contiguous())
     return 1 - below.float() / values.shape[1]

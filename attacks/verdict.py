@@ -220,7 +220,7 @@ def joined(values: np.ndarray) -> tuple[float, dict[str, float]]:
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
-    """Share of values (N,) at or above each."""
+    """Compute the share of values (N,) at or above each."""
     return 1 - np.searchsorted(np.sort(values), values) / len(values)
 
 

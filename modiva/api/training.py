@@ -65,10 +65,15 @@ class TrainedModel(Result):
         return "\n".join(lines)
 
     def frame(self) -> "pd.DataFrame":
-        """Return one row per epoch: losses and accuracy on the validation split."""
+        """Return one row per epoch: its number and the mean training loss.
+
+        Training that may stop early has the loss and accuracy on the validation split, too. No
+        other training looks at that split between epochs.
+        """
         import pandas as pd
 
-        return pd.DataFrame([vars(epoch) for epoch in self.target.result.history])
+        rows = pd.DataFrame([vars(epoch) for epoch in self.target.result.history])
+        return rows.dropna(axis="columns", how="all")
 
 
 def train(

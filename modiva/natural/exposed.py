@@ -103,6 +103,11 @@ class Exposed:
     @property
     def sentence(self) -> str:
         """The answer in one sentence, with what follows from it in another."""
+        return " ".join(self.answer)
+
+    @property
+    def answer(self) -> tuple[str, str]:
+        """The counts of both sides in one sentence, and what follows from them in another."""
         members, others = self._side("members"), self._side("nonmembers")
         one = members["first_percent"] == 1
         shares = (
@@ -114,8 +119,9 @@ class Exposed:
         if self.p_value is None:
             few = min((members["sentences"], "members"), (others["sentences"], "non-members"))
             return (
-                f"{shares}. No test is made: the {few[1]} have {plural(few[0], 'sentence')} with "
-                f"secrets, and a test needs {LEAST} on each side."
+                f"{shares}.",
+                f"No test is made: the {few[1]} have {plural(few[0], 'sentence')} with secrets, "
+                f"and a test needs {LEAST} on each side.",
             )
         half = [f"{100 * (self._median(side) or 1):.2g} %" for side in ("members", "nonmembers")]
         verdict = (
@@ -125,7 +131,7 @@ class Exposed:
             if self.evidence
             else "No evidence that the checkpoint gives away secrets of its training data."
         )
-        return f"{shares}; p = {self.p_value:.2g}. {verdict}"
+        return f"{shares}; p = {self.p_value:.2g}.", verdict
 
     def most_exposed(self, top: int) -> list[Ranked]:
         """Return the members' secrets, the most exposed first."""

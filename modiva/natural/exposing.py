@@ -204,6 +204,7 @@ def _apart(sides: Sequence[dict[str, _Sentence]]) -> tuple[list[list[_Sentence]]
 
 
 def _sample(found: list[_Sentence], most: int, seed: int) -> list[_Sentence]:
+    """Draw at most so many sentences, in the order in which they stand."""
     if len(found) <= most:
         return found
     drawn = np.random.default_rng(seed).permutation(len(found))[:most]

@@ -346,7 +346,7 @@ def _options(sign: str) -> tuple[str, ...]:
 
 
 def _alternatives(word: str) -> tuple[str, ...]:
-    """The months or numbers that could stand for one: as it is written, in its case."""
+    """List the months or numbers that could stand for a word, written in its case."""
     names = _SPOKEN.split("|")
     if word.lower() not in names:
         names = [name if word.lower() in _MONTHS else name[:3] for name in _MONTHS]

@@ -30,7 +30,8 @@ from modiva.counts import count, plural
 from modiva.errors import ModivaError
 from modiva.measure import membership
 from modiva.natural.labels import resolve_labels
-from modiva.training import evaluate, resolve, resolve_device, train
+from modiva.training import evaluate, resolve, resolve_device
+from modiva.training.stack import train_stack
 
 SIDES = ("members", "non-members")
 LEVEL = 0.05
@@ -241,17 +242,32 @@ def _references(
     device: str,
     progress: bool,
 ) -> NDArray[np.float64]:
-    """Train one reference per row of `held` (R, n) and return its signals (R, n)."""
-    condition = _condition(classifier.model, epochs)
+    """Train one reference per row of `held` (R, n) and return its signals (R, n).
+
+    References of our own architectures are trained side by side. Others are trained one by one, so
+    that no more than one is held in memory.
+    """
+    own = isinstance(classifier.model, TargetClassifier)
+    _, config = resolve(_condition(classifier.model, epochs), order_seed=seed, device=device)
+    numbers = range(seed, seed + len(held))
+    width = max(1, len(held)) if own else 1
     found = []
-    bar = tqdm(held, desc="references", disable=None if progress else True, leave=False)
-    for number, row in enumerate(bar, seed):
-        _, config = resolve(condition, seed=number, device=device)
-        model = _fresh(classifier.model, initial, number)
-        reference = Classifier(model, classifier.tokenizer)
-        sentences = [record for record, inside in zip(records, row, strict=True) if inside]
-        train(reference, (sentences, (), ()), config, progress=False)
-        found.append(evaluate.confidences(reference, records))
+    with tqdm(
+        total=len(held), desc="references", disable=None if progress else True, leave=False
+    ) as bar:
+        for start in range(0, len(held), width):
+            group = numbers[start : start + width]
+            references = [
+                Classifier(_fresh(classifier.model, initial, number), classifier.tokenizer)
+                for number in group
+            ]
+            data = [
+                ([record for record, inside in zip(records, row, strict=True) if inside], (), ())
+                for row in held[start : start + width]
+            ]
+            train_stack(references, data, config, seeds=group, progress=False)
+            found += [evaluate.confidences(reference, records) for reference in references]
+            bar.update(len(group))
     return np.stack(found)
 
 
@@ -277,6 +293,7 @@ def _fresh(model: PreTrainedModel, initial: str | None, seed: int) -> PreTrained
 
 
 def _about_references(model: PreTrainedModel, initial: str | None) -> list[str]:
+    """List what references can tell, and what weakens them."""
     notes = [
         "References hold no member: of calibrated attacks only offline ones are possible, which "
         "are weaker than those of an audit with a pool (modiva audit --membership)."

@@ -30,6 +30,7 @@ def write_exposed(
     writer.writerows(rows)
     page = render(
         "exposed.html",
+        answer=found.answer,
         found=found.as_dict(top=top, reveal=reveal),
         settings={key: value for key, value in settings.items() if value is not None},
     )

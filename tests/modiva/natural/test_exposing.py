@@ -209,7 +209,9 @@ def test_the_command_masks_secrets_unless_they_are_asked_for(folder, sides, tmp_
     codes = {text.split()[-1] for text, _ in sides[0]}
     assert {row["text"] for row in told["most_exposed"]} == {"my pin is •••"}
     assert all(f"my pin is {code}" not in text for text in written for code in codes)
-    assert told["sentence"].split(";")[0] in written[1]
+    heading = written[1].split("<h1>")[1].split("</h1>")[0]
+    assert told["sentence"].split(";")[0] in heading
+    assert "ranks secrets of its training data higher" not in heading
     assert len(list(csv.DictReader(written[0].splitlines()))) == 60
     assert main([*command, "--out", str(out), "--reveal"]) == 0
     told = json.loads(capsys.readouterr().out)
