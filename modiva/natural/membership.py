@@ -30,8 +30,7 @@ from modiva.counts import count, plural
 from modiva.errors import ModivaError
 from modiva.measure import membership
 from modiva.natural.labels import resolve_labels
-from modiva.training import evaluate, resolve, resolve_device
-from modiva.training.stack import train_stack
+from modiva.training import evaluate, resolve, resolve_device, train_stack
 
 SIDES = ("members", "non-members")
 LEVEL = 0.05

@@ -2,10 +2,10 @@
 
 from modiva.training import evaluate, textprivacy
 from modiva.training.checkpoint import save_checkpoint
-from modiva.training.loop import train
 from modiva.training.resolve import resolve
 from modiva.training.saving import load_ledgers, load_targets, save_targets
 from modiva.training.seeds import resolve_device
+from modiva.training.stack import train_stack
 from modiva.training.target import (
     Prepared,
     Target,
@@ -28,5 +28,5 @@ __all__ = [
     "save_checkpoint",
     "save_targets",
     "textprivacy",
-    "train",
+    "train_stack",
 ]

@@ -203,7 +203,7 @@ class Prepared:
                 `seeds`. Privacy holds against those who do not know them.
             planted: sentences of each, with canaries; None plants by the seeds.
             progress: show a bar.
-            clipper: of private training, in place of its method's; see `modiva.training.train`.
+            clipper: of private training, in place of its method's; see `loop.train`.
             rounds: folder in which federated training keeps its rounds, and goes on after an
                 interruption; None takes a temporary one.
 

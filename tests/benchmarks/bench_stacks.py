@@ -19,8 +19,9 @@ import torch
 
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.condition import Condition, Privacy
-from modiva.training import resolve, train
+from modiva.training import resolve
 from modiva.training.config import Splits
+from modiva.training.loop import train
 from modiva.training.stack import train_stack
 
 INTENTS = 7

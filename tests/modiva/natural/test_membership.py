@@ -13,7 +13,8 @@ from modiva.cli import main
 from modiva.condition import Condition
 from modiva.errors import ModivaError
 from modiva.natural import infer_members
-from modiva.training import resolve, train
+from modiva.training import resolve
+from modiva.training.loop import train
 
 INTENTS = ["play", "weather", "book"]
 WORDS = [f"word{number}" for number in range(60)]

@@ -10,8 +10,9 @@ from modiva.errors import ModivaError
 from modiva.privacy import BaseClipper, plan_from
 from modiva.privacy.engine import PerExampleClipper
 from modiva.privacy.reference import ReferenceClipper
-from modiva.training import prepare, resolve, train
+from modiva.training import prepare, resolve
 from modiva.training.config import PrivacySettings, TrainConfig
+from modiva.training.loop import train
 from modiva.training.stack import train_stack
 
 from .conftest import make_classifier, weights

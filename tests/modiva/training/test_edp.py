@@ -9,9 +9,10 @@ from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
 from modiva.privacy import Microbatches, plan_from
 from modiva.privacy.microbatch import MicrobatchClipper
-from modiva.training import resolve, train
+from modiva.training import resolve
 from modiva.training.batches import encode_split
 from modiva.training.config import PrivacySettings, TrainConfig
+from modiva.training.loop import train
 from modiva.training.private import PrivateSteps
 
 from .conftest import make_classifier, make_splits, weights

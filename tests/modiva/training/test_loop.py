@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from modiva.errors import ModivaError
-from modiva.training import train
 from modiva.training.batches import encode_split
 from modiva.training.config import Splits, TrainConfig
 from modiva.training.evaluate import evaluate
+from modiva.training.loop import train
 from modiva.training.stopping import EarlyStopping
 
 from .conftest import make_classifier, make_splits, weights

@@ -12,10 +12,11 @@ from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
 from modiva.privacy import plan_from
 from modiva.privacy.engine import PerExampleClipper
-from modiva.training import resolve, train
+from modiva.training import resolve
 from modiva.training.batches import encode_split
 from modiva.training.config import PrivacySettings, TrainConfig
 from modiva.training.evaluate import evaluate
+from modiva.training.loop import train
 from modiva.training.losses import chunks_by_length
 from modiva.training.private import PrivateSteps
 from modiva.training.private_run import make_plan

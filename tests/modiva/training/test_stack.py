@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from modiva.classifiers.cnn import CnnEncoder
 from modiva.classifiers.configuration import CnnConfig
 from modiva.errors import ModivaError
-from modiva.training import train
 from modiva.training.config import PrivacySettings, TrainConfig
+from modiva.training.loop import train
 from modiva.training.stack import train_stack
 
 from .conftest import make_classifier, make_splits, weights

@@ -10,8 +10,9 @@ from modiva.classifiers import Classifier, build
 from modiva.classifiers.checkpoint import save
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.training import resolve, train
+from modiva.training import resolve
 from modiva.training.batches import encode_split
+from modiva.training.loop import train
 from modiva.training.private import PrivateSteps
 from modiva.training.tuning import RANK, tuned
 
