@@ -10,12 +10,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 from modiva.condition import NONE, Condition, Size, private_by
 from modiva.corpora import choose_columns
 from modiva.errors import ModivaError
-from modiva.files import write_text
+from modiva.files import atomic_folder, write_text
+from modiva.handling import SEEN, Federated, Seen
+from modiva.studies import settings
+from modiva.validate import require
 
 if TYPE_CHECKING:
     from canaries import Ledger
@@ -52,15 +57,30 @@ def _kept(files: Mapping[Path, str], made: Path) -> Iterator[None]:
         raise
 
 
+def _write_views(target: "Target", ledger: "Ledger", seen: Seen, folder: Path) -> None:
+    """Write the models before and after each step of the rounds that an attacker sees."""
+    from modiva.classifiers import Classifier, write_into
+
+    with atomic_folder(folder) as temporary:
+        for canary in ledger.canaries:
+            for number, models in enumerate(target.views(canary.id, seen), start=1):
+                for name, model in zip(("before", "after"), models, strict=True):
+                    step = temporary / canary.id / str(number) / name
+                    step.mkdir(parents=True)
+                    write_into(Classifier(model, target.classifier.tokenizer), step)
+
+
 @dataclass(frozen=True)
 class Train:
     """Train one classifier and write a Hugging Face checkpoint folder with training.json.
 
     With --pattern, secrets are planted in the training split; what was planted goes to a ledger
     file BESIDE the folder (OUT.ledger.json), which only `modiva score` reads; what an attacker
-    knows of it goes to OUT.questions.json.
+    knows of it goes to OUT.questions.json. Of federated training, --seen writes what an attacker
+    sees besides the final model: OUT.update/CANARY/1/before and after, and so on.
     """
 
+    trained: Annotated[settings.Trained, tyro.conf.arg(name="training")]
     out: Path
     """The checkpoint folder to write; must not exist yet."""
     corpus: str = "home-assistant"
@@ -126,18 +146,22 @@ class Train:
         if self.out.exists():
             raise ModivaError(f"--out {self.out}: {self.out} exists; name another or remove it")
         condition = self.condition()
+        folders = self._view_folders(condition)
         prepared = prepare(condition, device=self.device)
+        prepared.check_training()
         check_planting(prepared)
         beside = self._beside(prepared.plant(self.seed or 0).ledger)
         config = dataclasses.replace(prepared.config, precision=self.precision)
         prepared = dataclasses.replace(prepared, config=config)
         secret = self.seed is None and _is_private(condition)
-        ((target, _),) = prepared.train(
+        ((target, ledger),) = prepared.train(
             [self.seed or 0],
             training_seeds=[secrets.randbits(128)] if secret else None,
             progress=True,
         )
         with _kept(beside, self.out):  # the checkpoint comes last: once it is there, all is
+            for seen, folder in folders.items():
+                _write_views(target, ledger, seen, folder)
             save_checkpoint(
                 self.out,
                 target,
@@ -147,8 +171,33 @@ class Train:
             )
         for path in beside:
             print(f"{path.suffixes[-2][1:]:<11} {path}")
+        for seen, folder in folders.items():
+            print(f"{seen:<11} {folder}: before and after each step, for --initial of an attack")
         self._say(target, condition, secret)
         return 0
+
+    def _view_folders(self, condition: Condition) -> dict[Seen, Path]:
+        """Return the folders for what an attacker sees besides the final model.
+
+        Raises:
+            ModivaError: training without rounds or canaries, an unknown view, or a folder that
+                is there.
+        """
+        folders: dict[Seen, Path] = {}
+        for name in self.trained.seen:
+            seen: Any = name
+            require(seen in SEEN, "--seen", seen, f"one of {', '.join(SEEN)}")
+            if seen == "final":
+                continue
+            if not isinstance(condition.training, Federated) or not self.pattern:
+                raise ModivaError(
+                    f"--seen {seen}: only federated training with a --pattern has rounds to look "
+                    "into; give --training fedavg and --pattern pin, or leave --seen out"
+                )
+            folders[seen] = self.out.parent / f"{self.out.name}.{seen}"
+            if folders[seen].exists():
+                raise ModivaError(f"--out {self.out}: {folders[seen]} exists; name another --out")
+        return folders
 
     def _beside(self, ledger: "Ledger") -> dict[Path, str]:
         """Return the files that go beside the checkpoint with their content.
@@ -191,7 +240,8 @@ class Train:
                 group = plan_from(result.plan).group_epsilon(copies)
                 bound = f"{group:.3g}" if math.isfinite(group) else "no bound"
                 print(f"epsilon     {bound} for a secret in {copies} sentences")
-            print(f"epsilon     {result.epsilon:.3g} for one sentence, delta {result.delta:g}")
+            one = "device" if isinstance(condition.training, Federated) else "sentence"
+            print(f"epsilon     {result.epsilon:.3g} for one {one}, delta {result.delta:g}")
         if target.words_kept is not None:
             print(f"text        {condition.privatize}, {target.words_kept:.0%} of words kept")
         if _is_private(condition):
@@ -202,6 +252,12 @@ class Train:
         defense, privacy = private_by(
             self.defense, noise=self.noise, epsilon=self.epsilon, delta=self.delta
         )
+        trainings = list(self.trained.trainings())
+        if len(trainings) != 1:
+            raise ModivaError(
+                f"{len(trainings)} ways of training: one target has one; give one value of each "
+                "flag, or compare them with modiva audit"
+            )
         return Condition(
             corpus=choose_columns(self.corpus, self.text_column, self.label_column),
             target=self.target,
@@ -222,6 +278,7 @@ class Train:
             epochs=self.epochs,
             word_vectors=self.word_vectors,
             freeze_embeddings=self.freeze_embeddings,
+            training=trainings[0],
         )
 
 

@@ -3,10 +3,14 @@
 Nothing here imports PyTorch; values are checked by `modiva.studies.spec`.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from modiva.condition import Size
-from modiva.handling import CENTRAL
+from modiva.errors import ModivaError
+from modiva.handling import CENTRAL, SERVERS, TRANSFERS, Distilled, Federated
 
 # Models of one architecture that train side by side: enough to fill a core, few for the memory.
 STACK = 20
@@ -107,6 +111,46 @@ class Trained:
     seen: tuple[str, ...] = ("final",)
     """Of federated training: the final model, all global models (rounds), the averages of the
     rounds of a canary's device (aggregate), or its own updates (update)."""
+
+    def trainings(self) -> Iterator[Federated | Distilled | None]:
+        """Return the axis of training; None is one trainer.
+
+        Raises:
+            ModivaError: an unknown one.
+        """
+        for name in self.training:
+            if name == CENTRAL:
+                yield None
+            elif name in SERVERS:
+                yield from self._federations(name)
+            elif name.startswith("distil:"):
+                transfer: Any = name.removeprefix("distil:")
+                yield Distilled(transfer, self.temperature)
+            else:
+                known = (CENTRAL, *SERVERS, *(f"distil:{one}" for one in TRANSFERS))
+                raise ModivaError(f"--training {name}: use one of {', '.join(known)}")
+
+    def _federations(self, server: Any) -> Iterator[Federated]:
+        noises: list[dict[str, float]] = [{"noise_multiplier": noise} for noise in self.user_noise]
+        noises += [{"epsilon": epsilon} for epsilon in self.user_epsilon]
+        for per_round, partition, selection, periods, noise in itertools.product(
+            self.per_round, self.partition, self.selection, self.continual, noises
+        ):
+            yield Federated(
+                server=server,
+                clients=self.clients,
+                per_round=per_round,
+                rounds=self.rounds,
+                partition=partition,
+                selection=selection,
+                periods=periods,
+                spread=self.spread,
+                clip_norm=self.user_clip,
+                server_rate=self.server_rate,
+                proximal=self.proximal,
+                keep_rounds="rounds" in self.seen,
+                **noise,
+            )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 from canaries import CanaryError, get_pattern, load_patterns
 from modiva.condition import NONE, Condition, Privacy, Side, split_defense
 from modiva.errors import ModivaError
-from modiva.handling import CENTRAL, SEEN, SERVERS, TRANSFERS, Distilled, Federated, Seen
+from modiva.handling import CENTRAL, SEEN, SERVERS, Federated, Seen
 from modiva.studies.settings import (
     STACK,
     Attacked,
@@ -141,46 +141,6 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
             raise ModivaError(
                 f"--seen {' '.join(self.seen)} --training {' '.join(self.training)}: only "
                 f"federated training has rounds; add one of {', '.join(SERVERS)}"
-            )
-
-    def trainings(self) -> Iterator[Federated | Distilled | None]:
-        """Return the axis of training; None is one trainer.
-
-        Raises:
-            ModivaError: an unknown one.
-        """
-        for name in self.training:
-            if name == CENTRAL:
-                yield None
-            elif name in SERVERS:
-                yield from self._federations(name)
-            elif name.startswith("distil:"):
-                transfer: Any = name.removeprefix("distil:")
-                yield Distilled(transfer, self.temperature)
-            else:
-                known = (CENTRAL, *SERVERS, *(f"distil:{one}" for one in TRANSFERS))
-                raise ModivaError(f"--training {name}: use one of {', '.join(known)}")
-
-    def _federations(self, server: Any) -> Iterator[Federated]:
-        noises: list[dict[str, float]] = [{"noise_multiplier": noise} for noise in self.user_noise]
-        noises += [{"epsilon": epsilon} for epsilon in self.user_epsilon]
-        for per_round, partition, selection, periods, noise in itertools.product(
-            self.per_round, self.partition, self.selection, self.continual, noises
-        ):
-            yield Federated(
-                server=server,
-                clients=self.clients,
-                per_round=per_round,
-                rounds=self.rounds,
-                partition=partition,
-                selection=selection,
-                periods=periods,
-                spread=self.spread,
-                clip_norm=self.user_clip,
-                server_rate=self.server_rate,
-                proximal=self.proximal,
-                keep_rounds="rounds" in self.seen,
-                **noise,
             )
 
     def privacies(self) -> Iterator[Privacy | None]:
