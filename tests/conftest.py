@@ -109,8 +109,15 @@ def _denormal_numbers() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One thread a process: workers run side by side, and results do not depend on the machine."""
+    """One thread a process: workers run side by side, and results do not depend on the machine.
+
+    Programs that tests start import the code beside the tests, whatever is installed and wherever
+    they run: in an environment that several checkouts share, another one may be installed.
+    """
     import torch
+
+    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
     # How long an example takes says how busy the machine is.
     settings.register_profile("modiva", deadline=None)

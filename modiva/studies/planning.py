@@ -69,6 +69,7 @@ class _Planner:
         self._patterns: dict[Any, tuple[tuple[Pattern, ...], str]] = {}
         self._without_places: dict[Any, tuple[str, ...]] = {}
         self._decides = lru_cache(maxsize=None)(_decides)
+        self._needs = lru_cache(maxsize=None)(_needs)
         self._attack = lru_cache(maxsize=None)(_attack_facts)
 
     def cell(self, cell: Cell) -> PlannedCell:
@@ -144,7 +145,7 @@ class _Planner:
         """Add one attack on one chunk of trained targets; returns its key."""
         needs = [("target", train.key)]
         seen = () if cell.seen == "final" else (cell.seen,)
-        wanted = get_attack(name).needs
+        wanted = self._needs(name)
         if "ranker" in wanted:
             initial = "initial" in wanted
             if initial not in rankers:
@@ -344,6 +345,10 @@ def _protects(condition: Condition) -> list[Any]:
         return []
     files = [condition.word_space, condition.autoencoder or ""]
     return [condition.privatize, [content(Path(name)) for name in files if name != "minilm"]]
+
+
+def _needs(name: str) -> frozenset[str]:
+    return frozenset(get_attack(name).needs)
 
 
 def _attack_facts(name: str, objective: str) -> Any:

@@ -11,6 +11,8 @@ from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.run import EngineSettings, run_plan
 from modiva.studies.spec import content_key
 
+CELLS = 12
+
 
 def _spin(seconds):
     end = time.perf_counter() + seconds
@@ -105,12 +107,11 @@ class Plans:
         return Plan(self.signature, self.settings, tuple(planned), artefacts, steps)
 
 
-def run(out, cells, workers=2, **settings):
+def run(out, cells, engine="debug", **settings):
     """Run a synthetic study to its end."""
-    return run_plan(
-        Plans(cells, **settings), Path(out), EngineSettings(workers=workers), progress=False
-    )
+    engine = EngineSettings(engine, workers=2)
+    return run_plan(Plans(cells, **settings), Path(out), engine, progress=False)
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], int(sys.argv[2]))
+    run(sys.argv[1], int(sys.argv[2]), "local")

@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import synthetic
 
 from modiva.cli import main
 from modiva.errors import ModivaError
@@ -23,14 +24,7 @@ HERE = EngineSettings("debug")
 
 
 @pytest.fixture
-def synthetic():
-    import synthetic
-
-    return synthetic
-
-
-@pytest.fixture
-def start(synthetic):
+def start():
     """Runs a small study; returns its result."""
 
     def start(out, cells=2, store=None, **settings):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import synthetic
 
 from modiva.errors import ModivaError
 from modiva.studies import AuditSpec, EngineSettings, run_study
@@ -50,13 +51,6 @@ def cluster():
         os.environ["PYTHONPATH"] = before
 
 
-@pytest.fixture
-def synthetic():
-    import synthetic
-
-    return synthetic
-
-
 def _engine(cluster):
     return EngineSettings(name="ray", address=cluster.address)
 
@@ -95,7 +89,7 @@ def test_a_real_cell_on_ray_has_the_rows_of_the_local_engine(cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_lost_worker_and_a_lost_node_cost_no_rows(cluster, tmp_path, synthetic):
+def test_a_lost_worker_and_a_lost_node_cost_no_rows(cluster, tmp_path):
     out, losses = tmp_path / "ray", []
     thief = threading.Thread(target=_lose_a_worker_then_a_node, args=(cluster, out, losses))
     thief.start()
@@ -110,7 +104,7 @@ def test_a_lost_worker_and_a_lost_node_cost_no_rows(cluster, tmp_path, synthetic
     assert {p.name for p in (out / "scratch").iterdir()} == set()
 
 
-def test_no_cluster_is_said(tmp_path, synthetic):
+def test_no_cluster_is_said(tmp_path):
     pytest.importorskip("ray", reason="needs the extra ray")
     from modiva.studies.engines.ray import unpack
 

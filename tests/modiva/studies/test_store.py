@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import synthetic
 
 from modiva.errors import ModivaError
 from modiva.studies.engines.task import Outcome
@@ -20,13 +21,6 @@ ROWS = [
     {"exact": 1, "secret": "0 0 4 2", "epsilon": None, "exposure": 0.1, "hits": "1111"},
     {"exact": 0, "secret": 'drop "table', "epsilon": None, "exposure": 1 / 3, "hits": "0000"},
 ]
-
-
-@pytest.fixture
-def synthetic():
-    import synthetic
-
-    return synthetic
 
 
 def _state(folder):
@@ -76,7 +70,7 @@ def test_rows_of_two_kinds_of_step_do_not_share_columns(tmp_path):
         assert list(index.select("fit", asked, [])) == []
 
 
-def test_numbers_and_texts_keep_their_types(tmp_path, synthetic):
+def test_numbers_and_texts_keep_their_types(tmp_path):
     frame = synthetic.run(tmp_path / "out", 4).frame()
     assert frame["exact"].dtype.kind == "i"
     assert frame["exposure"].dtype.kind == "f"
@@ -89,9 +83,9 @@ def test_numbers_and_texts_keep_their_types(tmp_path, synthetic):
     assert some["exact"].equals(frame["exact"])
 
 
-def test_studies_of_one_store_share_steps_and_gc_removes_what_none_uses(tmp_path, synthetic):
+def test_studies_of_one_store_share_steps_and_gc_removes_what_none_uses(tmp_path):
     store = tmp_path / "store"
-    engine = synthetic.EngineSettings(workers=1)
+    engine = synthetic.EngineSettings("debug")
 
     def run(name, attacks):
         plans = synthetic.Plans(5, attacks=attacks)
@@ -118,7 +112,7 @@ def test_studies_of_one_store_share_steps_and_gc_removes_what_none_uses(tmp_path
     assert Store(store).verify() == (0, 0)
 
 
-def test_gc_removes_nothing_where_it_cannot_know(tmp_path, synthetic):
+def test_gc_removes_nothing_where_it_cannot_know(tmp_path):
     with pytest.raises(ModivaError, match="is no store"):
         collect(Store(tmp_path))
     synthetic.run(tmp_path / "out", 2)
@@ -128,7 +122,7 @@ def test_gc_removes_nothing_where_it_cannot_know(tmp_path, synthetic):
     assert len(finished_steps(Store(tmp_path / "out"))) == 6
 
 
-def test_verify_finds_damage_that_size_and_time_do_not_show(tmp_path, synthetic):
+def test_verify_finds_damage_that_size_and_time_do_not_show(tmp_path):
     import os
 
     out = tmp_path / "out"
@@ -144,9 +138,9 @@ def test_verify_finds_damage_that_size_and_time_do_not_show(tmp_path, synthetic)
 
 
 @pytest.mark.parametrize("where", ["--out", "--store"])
-def test_a_folder_of_something_else_is_refused(tmp_path, synthetic, where):
+def test_a_folder_of_something_else_is_refused(tmp_path, where):
     (tmp_path / "thesis.tex").write_text("important")
-    plans, engine = synthetic.Plans(1), synthetic.EngineSettings(workers=1)
+    plans, engine = synthetic.Plans(1), synthetic.EngineSettings("debug")
     for folder in (tmp_path, tmp_path / "thesis.tex"):
         places = (folder, None) if where == "--out" else (tmp_path / "new", folder)
         with pytest.raises(ModivaError, match=r"not empty|is a file"):
@@ -180,8 +174,8 @@ def test_progress_tells_models_and_the_time_left(caplog):
     assert caplog.messages == ["10 of 10 models: 1 cell failed, done"]
 
 
-def test_a_study_ends_at_all_its_models(tmp_path, synthetic, caplog):
-    plans, engine = synthetic.Plans(3), synthetic.EngineSettings(workers=1)
+def test_a_study_ends_at_all_its_models(tmp_path, caplog):
+    plans, engine = synthetic.Plans(3), synthetic.EngineSettings("debug")
     for first in (True, False):  # the second run finds nothing to do
         caplog.clear()
         with caplog.at_level("INFO", "modiva.studies.progress"):
