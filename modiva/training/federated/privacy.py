@@ -50,14 +50,16 @@ class UserPrivacy:
         self.count_noise = 0.0
         if self.adaptive:
             self.count_noise = max(settings.per_round / COUNT_SHARE, LEAST_COUNT_NOISE * noise)
-            # Both releases together have the noise multiplier of the plan (theorem 1).
+            # Both releases together have the noise multiplier of the plan (theorem 1), since one
+            # device moves the count by 1/2 at most.
             self.noise = (noise**-2 - (2 * self.count_noise) ** -2) ** -0.5
-        self._unclipped = 0
+        self._count = 0.0
 
     def clip(self, weights: Weights) -> Tensor:
         """Clip updates (m, ...) in place, each to the norm of the round; return norms (m,)."""
         norms = update_norms(weights)
-        self._unclipped += int((norms <= self.clip_norm).sum())
+        # Half a device below 0 and half above: one more or less moves the count by half.
+        self._count += float(((norms <= self.clip_norm).double() - 0.5).sum())
         factors = (self.clip_norm / norms.clamp_min(1e-12)).clamp_max(1.0)
         for value in weights.values():
             value *= factors.view(-1, *[1] * (value.dim() - 1))
@@ -74,10 +76,10 @@ class UserPrivacy:
             noise = torch.randn(value.shape, generator=draws).to(value)
             value.add_(noise, alpha=std).div_(self.settings.per_round)
         if self.adaptive:
-            count = self._unclipped + self.count_noise * float(torch.randn((), generator=draws))
-            share = count / self.settings.per_round
+            count = self._count + self.count_noise * float(torch.randn((), generator=draws))
+            share = count / self.settings.per_round + 0.5
             self.clip_norm *= math.exp(-CLIP_RATE * (share - QUANTILE))
-        self._unclipped = 0
+        self._count = 0.0
 
     def describe(self, clip_norms: Sequence[float]) -> dict[str, Any]:
         """Return the plan, what ran, and the epsilon of every device where they differ."""

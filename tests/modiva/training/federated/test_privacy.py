@@ -86,6 +86,20 @@ def test_the_sum_is_released_with_the_noise_that_the_plan_promises(clip_norm):
     assert float(total["w"].std()) * 10 / norm == pytest.approx(bound.noise, rel=0.01)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e3])  # not clipped, clipped
+def test_one_device_more_moves_the_count_by_half_as_the_accounting_says(scale):
+    """Andrew et al. 2021, theorem 1, is of the sum of b - 1/2; the sum of b moves by 1."""
+    norms = []
+    for devices in (0, 1):
+        bound = privacy(noise_multiplier=1.0)
+        if devices:
+            bound.clip(random_updates(devices, scale))
+        bound.release({"w": torch.zeros(1)}, 1)
+        norms.append(bound.clip_norm)
+    moved = math.log(norms[1] / norms[0]) * 10 / 0.2
+    assert moved == pytest.approx(-0.5 if scale < 1 else 0.5)
+
+
 def test_the_clip_norm_adapts_to_the_median_of_the_updates():
     bound = privacy(clients=10_000, per_round=1_000, noise_multiplier=0.5, rounds=200)
     for round_ in range(200):
