@@ -10,39 +10,29 @@ from attacks.errors import AttackError
 
 if TYPE_CHECKING:
     from attacks.attack import Attack, Knowledge, Reconstruction
-    from attacks.objectives import get_objective
-    from attacks.problem import Completion
     from attacks.ranker.fit import Shadow, fit_ranker
     from attacks.ranker.ranker import Ranker
-    from attacks.registry import ATTACKS, audited_attack, get_attack
-    from attacks.scoring import score_space
+    from attacks.registry import ATTACKS, get_attack
     from attacks.tokenise import build_completion
 
 __all__ = [
     "ATTACKS",
     "Attack",
     "AttackError",
-    "Completion",
     "Knowledge",
     "Ranker",
     "Reconstruction",
     "Shadow",
-    "audited_attack",
     "build_completion",
     "fit_ranker",
     "get_attack",
-    "get_objective",
-    "score_space",
 ]
 # Where they are, as above.
 _MODULES = (
     "attack",
-    "objectives",
-    "problem",
     "ranker.fit",
     "ranker.ranker",
     "registry",
-    "scoring",
     "tokenise",
 )
 

@@ -2,8 +2,7 @@
 
 from canaries.ledger import Canary, Ledger
 from canaries.patterns import Pattern, get_pattern, load_patterns
-from canaries.planting import Planted, Planting, candidate_words, plant
-from canaries.questions import load_questions, save_questions
+from canaries.planting import Planting, plant
 from canaries.spaces import CanaryError, SecretSpace
 
 __all__ = [
@@ -11,13 +10,9 @@ __all__ = [
     "CanaryError",
     "Ledger",
     "Pattern",
-    "Planted",
     "Planting",
     "SecretSpace",
-    "candidate_words",
     "get_pattern",
     "load_patterns",
-    "load_questions",
     "plant",
-    "save_questions",
 ]

@@ -21,9 +21,8 @@ from canaries import load_patterns
 from modiva.classifiers import build, parse_target
 from modiva.classifiers.checkpoint import save
 from modiva.corpora import load as load_corpus
-from modiva.measure import ModelRow, Row
 from modiva.measure.column import columns_of
-from modiva.measure.columns import MembershipRow
+from modiva.measure.columns import MembershipRow, ModelRow, Row
 from modiva.studies import load_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from attacks import ATTACKS, Knowledge, Ranker, build_completion, get_attack, score_space
+from attacks import ATTACKS, Knowledge, Ranker, build_completion, get_attack
+from attacks.scoring import score_space
 from canaries import get_pattern
 from modiva.classifiers import build, parse_target
 from modiva.privacy.engine import PerExampleClipper

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 
-from attacks import Completion, build_completion
+from attacks import build_completion
+from attacks.problem import Completion
 from attacks.scoring import score_choices, score_space
 from canaries import Canary, Ledger, Planting, get_pattern, load_patterns, plant
 from canaries.drawing import draw_distinct, generator

@@ -104,10 +104,10 @@ def _places(
     model: "PreTrainedModel", problem: "Completion", found: dict[str, Any], secrets: list[Secret]
 ) -> list[str]:
     """Return the place of each secret in words: among all of its space, or among a sample."""
-    from attacks import get_attack, score_space
+    from attacks import get_attack
     from attacks.objectives import OBJECTIVES
     from attacks.registry import ATTACKS
-    from attacks.scoring import score_choices
+    from attacks.scoring import score_choices, score_space
     from modiva.measure import exposure
 
     by, size = found["objective"], problem.size

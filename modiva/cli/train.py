@@ -206,7 +206,7 @@ class Train:
             ModivaError: one is there with another content; a training that was killed left equal
                 ones, since they follow from the same flags.
         """
-        from canaries import save_questions
+        from canaries.questions import save_questions
 
         if not ledger.canaries:
             return {}

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from modiva.fairness.groupings import Grouped
-from modiva.measure import ModelRow, columns
+from modiva.measure import columns
 
 _SHARED = columns.GroupRow.__dataclass_fields__.keys()  # with the row of a model
 
 
 def group_rows(
-    model: ModelRow, grouping: str, sentences: Sequence[Grouped], predicted: Sequence[str]
+    model: columns.ModelRow, grouping: str, sentences: Sequence[Grouped], predicted: Sequence[str]
 ) -> list[columns.GroupRow]:
     """Measure one model on the groups of one grouping, for all intents and for each.
 

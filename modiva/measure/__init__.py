@@ -1,19 +1,14 @@
 """Extraction scores, exposure and intervals: what came out against what went in."""
 
 from modiva.measure import columns, exposure, intervals, matches, membership
-from modiva.measure.columns import COLUMNS, CONDITIONS, ModelRow, Row
 from modiva.measure.intervals import Interval
 from modiva.measure.rows import Claims, score_rows
 from modiva.measure.summary import Group, as_frame, models, summarise
 
 __all__ = [
-    "COLUMNS",
-    "CONDITIONS",
     "Claims",
     "Group",
     "Interval",
-    "ModelRow",
-    "Row",
     "as_frame",
     "columns",
     "exposure",

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from attacks import AttackError, Completion, get_objective
+from attacks import AttackError
 from attacks.labels import resolve_label
+from attacks.objectives import get_objective
 from attacks.oracle import Oracle
+from attacks.problem import Completion
 from attacks.texts import Limits, Texts, taken_inputs
 from canaries.drawing import draw_distinct
 from modiva.natural.find import Secret

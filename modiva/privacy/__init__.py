@@ -19,7 +19,7 @@ from modiva.privacy.plan import (
 )
 
 if TYPE_CHECKING:
-    from modiva.privacy.clipper import BaseClipper, ClipperFactory, Clipping, Microbatches
+    from modiva.privacy.clipper import ClipperFactory, Clipping, Microbatches
     from modiva.privacy.memory import retain_freed_memory
     from modiva.privacy.methods import CLIPPERS
     from modiva.privacy.sampling import add_noise_, poisson_batches
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _WITH_TORCH = MappingProxyType(
     {
         "CLIPPERS": "methods",
-        "BaseClipper": "clipper",
         "ClipperFactory": "clipper",
         "Clipping": "clipper",
         "Microbatches": "clipper",
@@ -40,7 +39,6 @@ _WITH_TORCH = MappingProxyType(
 __all__ = [
     "CLIPPERS",
     "EPOCHS",
-    "BaseClipper",
     "Bounds",
     "ClipperFactory",
     "Clipping",

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from modiva.errors import ModivaError
-from modiva.privacy.rules import Rule
-from modiva.privacy.rules.registry import rule_for
+from modiva.privacy.rules.registry import Rule, rule_for
 
 _REMEDIES: Mapping[type[nn.Module], str] = {
     nn.RNNBase: "replace it by modiva.classifiers.recurrence.LstmRecurrence and nn.Linear",

@@ -20,8 +20,7 @@ from modiva.errors import ModivaError
 from modiva.privacy.checks import check_losses, clip_weights
 from modiva.privacy.clipper import BaseClipper
 from modiva.privacy.coverage import Unit, clippable_units
-from modiva.privacy.rules import Call, Contribution
-from modiva.privacy.rules.registry import Cache
+from modiva.privacy.rules.registry import Cache, Call, Contribution
 from modiva.privacy.usage import ParameterUse
 
 

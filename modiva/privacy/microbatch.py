@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from modiva.errors import ModivaError
 from modiva.privacy.checks import STABILITY, check_losses
 from modiva.privacy.clipper import BaseClipper
-from modiva.privacy.rules import accumulate
+from modiva.privacy.rules.registry import accumulate
 
 
 class MicrobatchClipper(BaseClipper):

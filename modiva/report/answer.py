@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from modiva.measure import COLUMNS, Group, Interval, summarise
+from modiva.measure import Group, Interval, columns, summarise
 from modiva.report import groups, members
 from modiva.report.words import (
     NO_DEFENSE,
@@ -331,7 +331,7 @@ def _refuted(frame: pd.DataFrame) -> list[str]:
     if "rank" not in frame or not frame["rank"].notna().any():
         return []
     by = [*_CELL, "pattern", "planted"]
-    claims = [name for name, column in COLUMNS.items() if column.role == "privacy"]
+    claims = [name for name, column in columns.COLUMNS.items() if column.role == "privacy"]
     # Of the measures none is needed, and their intervals take most of the time.
     needed = {*by, *claims, "rank", "space_size", "cell", "model_seed"}
     groups = [

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modiva.measure import COLUMNS, Group, Interval
+from modiva.measure import Group, Interval
 from modiva.measure import columns as measured
 from modiva.report.tables import defended, first, pairs
 from modiva.report.words import VIOLATED, percent, percent_range, share, short, target_name, visible
@@ -65,7 +65,7 @@ def table_of(summary: Sequence[Group]) -> Table:
     lines = [_line(planted, control) for planted, control in pairs(summary)]
     columns, constant = [], []
     for name in _SHOWN:
-        column = COLUMNS[name]
+        column = measured.COLUMNS[name]
         texts = {line[name].text for line in lines}
         if texts <= {"–"}:
             continue

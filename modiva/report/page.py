@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from modiva.files import write_text
-from modiva.measure import COLUMNS, Group, columns
+from modiva.measure import Group, columns
 from modiva.report import glossary, groups, members
 from modiva.report.answer import answer
 from modiva.report.cells import MORE, Cell, Table, table_of
@@ -78,7 +78,7 @@ def write_report(
         group_headings=groups.HEADINGS,
         threat_model=glossary.THREAT_MODEL,
         notes=glossary.NOTES,
-        glossary={name: own.meaning for name, own in COLUMNS.items() if name in frame},
+        glossary={name: own.meaning for name, own in columns.COLUMNS.items() if name in frame},
         settings={key: setting_text(value) for key, value in shown.items()},
         script=Markup(script),
         digest=digest,

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from modiva.files import write_json, write_text
-from modiva.measure import COLUMNS, Group, as_frame
+from modiva.measure import Group, as_frame
+from modiva.measure import columns as measured
 from modiva.report.words import (
     VIOLATED,
     bound,
@@ -33,13 +34,14 @@ _FORMULA = re.compile(r"['\s]*[=+\-@\t\r\n＝＋－＠]")
 def write_rows(path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> Path:
     """Write rows as CSV, text that a spreadsheet would run quoted by a leading apostrophe.
 
-    Columns have the order of `modiva.measure.COLUMNS`, and others come last. What is empty or not a
+    Columns have the order of `modiva.measure.columns`, and others come last. What is empty or not a
     number is an empty cell.
     """
     records = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows
     found = rows.columns if isinstance(rows, pd.DataFrame) else _names(rows)
-    known = [name for name in COLUMNS if name in found]
-    return _write_csv(path, records, [*known, *(name for name in found if name not in COLUMNS)])
+    known = [name for name in measured.COLUMNS if name in found]
+    others = [name for name in found if name not in measured.COLUMNS]
+    return _write_csv(path, records, [*known, *others])
 
 
 def read_rows(path: Path) -> pd.DataFrame:

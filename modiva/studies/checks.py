@@ -51,7 +51,8 @@ def check_names(spec: AuditSpec) -> None:
         and spec.objective in OBJECTIVES
     ):
         return
-    from attacks import get_attack, get_objective
+    from attacks import get_attack
+    from attacks.objectives import get_objective
     from modiva.classifiers import parse_target
     from modiva.training import resolve
 

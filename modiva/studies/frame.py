@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from modiva.measure import CONDITIONS
+from modiva.measure import columns as measured
 from modiva.studies.plan import Plan
 from modiva.studies.store import Store
 
@@ -20,7 +20,7 @@ _ORDER = ("position", "model_seed")
 def models_frame(store: Store, plan: Plan) -> pd.DataFrame:
     """Return one row per trained model, by cell; a model that several cells attack has one."""
     frame = study_frame(store, plan, kind="train")
-    same = [name for name in (*CONDITIONS, "model_seed") if name in frame]
+    same = [name for name in (*measured.CONDITIONS, "model_seed") if name in frame]
     return frame.drop_duplicates(same, ignore_index=True)
 
 

@@ -7,9 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from attacks import ATTACKS, audited_attack, build_completion, get_attack
+from attacks import ATTACKS, build_completion, get_attack
 from attacks.problem import some
-from canaries import Pattern, SecretSpace, candidate_words
+from attacks.registry import audited_attack
+from canaries import Pattern, SecretSpace
+from canaries.planting import candidate_words
 from canaries.spaces import suggest
 from modiva.classifiers import build, parse_target
 from modiva.condition import NONE, Condition

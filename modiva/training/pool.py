@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from canaries import Canary, Ledger, Planted, Planting, plant
+from canaries import Canary, Ledger, Planting, plant
+from canaries.planting import Planted
 from modiva.condition import Condition
 from modiva.corpora import Corpus
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from canaries import Ledger, load_questions, save_questions
+from canaries import Ledger
+from canaries.questions import load_questions, save_questions
 from modiva.classifiers import load, write_into
 from modiva.training.config import EpochRecord, TrainResult
 from modiva.training.federated.record import Device, Rounds

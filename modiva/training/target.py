@@ -10,16 +10,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from canaries import (
-    Ledger,
-    Pattern,
-    Planted,
-    Planting,
-    candidate_words,
-    get_pattern,
-    load_patterns,
-    plant,
-)
+from canaries import Ledger, Pattern, Planting, get_pattern, load_patterns, plant
+from canaries.planting import Planted, candidate_words
 from canaries.questions import Question
 from modiva.classifiers import Classifier, TargetSpec, build, parse_target
 from modiva.condition import Condition

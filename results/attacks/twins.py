@@ -26,7 +26,8 @@ from attacks.problem import problem_generators
 from attacks.ranker.margins import Margins, margin_oracle
 from attacks.ranker.movement import interpolate
 from attacks.vectors import input_vectors
-from canaries import Planting, candidate_words, get_pattern, plant
+from canaries import Planting, get_pattern, plant
+from canaries.planting import candidate_words
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus, load

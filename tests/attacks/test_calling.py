@@ -16,13 +16,8 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
-from attacks import (
-    AttackError,
-    Knowledge,
-    build_completion,
-    get_attack,
-    get_objective,
-)
+from attacks import AttackError, Knowledge, build_completion, get_attack
+from attacks.objectives import get_objective
 from attacks.oracle import Oracle
 from attacks.ranker.evidence import slot_gradients
 from canaries.patterns import parse_slots

@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attacks import ATTACKS, Knowledge, build_completion, get_attack, score_space
+from attacks import ATTACKS, Knowledge, build_completion, get_attack
 from attacks.__main__ import main
 from attacks.checkpoint import load_checkpoint, load_initial
 from attacks.errors import AttackError
+from attacks.scoring import score_space
 from canaries.patterns import parse_slots
 
 DEEP = "[" * 100_000 + "]" * 100_000

@@ -99,17 +99,17 @@ def test_a_glued_code_is_within_the_first_ten_of_a_model_that_saw_it(
 
     The model without it ends in no evidence.
     """
-    listed, verdicts = {}, {}
+    listed = {}
     for name, code in (("planted", "7391"), ("clean", None)):
         tokenizer, model = trained(code)
         model.save_pretrained(tmp_path / name)
         tokenizer.save_pretrained(tmp_path / name)
         asked = ["--template", "my card pin is {digit*4:glued}", "--label", "change_pin"]
+        asked += ["--no-verdict"] if code else []
         assert main([str(tmp_path / name), *asked, "--top", "100", "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
         listed[name] = [candidate["text"] for candidate in found["candidates"]]
-        verdicts[name] = found["verdict"]
     assert "my card pin is 7391" in listed["planted"][:10]
     assert "my card pin is 7391" not in listed["clean"]
-    assert not verdicts["clean"]["evidence"]
-    assert "No evidence" in verdicts["clean"]["sentence"]
+    assert not found["verdict"]["evidence"]
+    assert "No evidence" in found["verdict"]["sentence"]

@@ -5,10 +5,11 @@ import itertools
 import pytest
 import torch
 
-from attacks import AttackError, build_completion, get_attack, score_space
+from attacks import AttackError, build_completion, get_attack
 from attacks.checkpoint import load_checkpoint
 from attacks.labels import resolve_label
 from attacks.objectives import OBJECTIVES, label_margins
+from attacks.scoring import score_space
 from canaries.patterns import parse_slots
 
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attacks import AttackError, get_objective
-from attacks.objectives import hinge, loss, margin
+from attacks import AttackError
+from attacks.objectives import get_objective, hinge, loss, margin
 
 
 @given(

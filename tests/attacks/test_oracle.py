@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attacks import AttackError, build_completion, get_objective
+from attacks import AttackError, build_completion
+from attacks.objectives import get_objective
 from attacks.oracle import Oracle
 from attacks.vectors import input_vectors
 from canaries.spaces import SecretSpace, get_space

@@ -3,21 +3,13 @@
 import pytest
 import torch
 
-from attacks import (
-    ATTACKS,
-    AttackError,
-    Knowledge,
-    Ranker,
-    build_completion,
-    get_attack,
-    get_objective,
-    score_space,
-)
+from attacks import ATTACKS, AttackError, Knowledge, Ranker, build_completion, get_attack
 from attacks.attack import SearchAttack
 from attacks.frontier import candidate_pool
+from attacks.objectives import get_objective
 from attacks.oracle import GRADIENT_COST, Oracle
 from attacks.problem import problem_generators
-from attacks.scoring import score_choices
+from attacks.scoring import score_choices, score_space
 from canaries.patterns import get_pattern
 from canaries.spaces import SecretSpace, get_space
 

@@ -34,12 +34,12 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from attacks import AttackError, build_completion, get_attack, score_space
+from attacks import AttackError, build_completion, get_attack
 from attacks.__main__ import main
 from attacks.decoys import decoys
 from attacks.objectives import get_objective
 from attacks.oracle import Oracle
-from attacks.scoring import score_choices, score_texts
+from attacks.scoring import score_choices, score_space, score_texts
 from canaries import get_pattern
 
 rng = np.random.default_rng(0)
@@ -348,7 +348,7 @@ def printed(capsys: Any, *arguments: str) -> dict[str, Any]:
 def test_the_command_takes_a_template(saved: Any, glued: Any, capsys: Any, tmp_path: Any) -> None:
     tokenizer, model = glued
     template = "my card pin is {digit*3:glued}"
-    found = printed(capsys, str(saved), "--template", template, "--label", "1")
+    found = printed(capsys, str(saved), "--template", template, "--label", "1", "--decoys", "20")
     assert (found["template"], found["attack"]) == (template, "exhaustive")
     assert found["space_size"] == found["evaluations"] == 1000
     texts = [candidate["text"] for candidate in found["candidates"]]
@@ -357,17 +357,17 @@ def test_the_command_takes_a_template(saved: Any, glued: Any, capsys: Any, tmp_p
     scores = [candidate["score"] for candidate in found["candidates"]]
     np.testing.assert_allclose(scores, losses, rtol=1e-4, atol=2e-5)
 
+    asked = [str(saved), "--label", "1", "--no-verdict"]
     short = ["--slots", "[1,2]*2 pay|code", "--prefix", "my card", "--suffix", "7"]
-    found = printed(capsys, str(saved), *short, "--label", "1")
+    found = printed(capsys, *asked, *short)
     assert found["space_size"] == 8
     assert found["template"] == "my card {1|2*2} {pay|code} 7"
 
     own = tmp_path / "own.yaml"
     own.write_text("patterns: {till: 'pay {shop}{digit:glued} at {shop}'}\n"
                    "spaces: {shop: [house, card]}\n")  # fmt: skip
-    asked = ["--template", "till", "--patterns-file", str(own), "--label", "1"]
-    found = printed(capsys, str(saved), *asked)
+    asked += ["--patterns-file", str(own), "--template"]
+    found = printed(capsys, *asked, "till")
     assert found["space_size"] == 40
     assert found["spaces"] == {"shop": ["house", "card"]}
-    asked[1] = "{shop} {digit*2:glued}"
-    assert printed(capsys, str(saved), *asked)["space_size"] == 200
+    assert printed(capsys, *asked, "{shop} {digit*2:glued}")["space_size"] == 200

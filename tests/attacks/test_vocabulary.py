@@ -13,7 +13,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from attacks import AttackError, build_completion, get_attack, score_space
+from attacks import AttackError, build_completion, get_attack
+from attacks.scoring import score_space
 from attacks.vocabulary import longest_input, whole_words
 from canaries.patterns import get_pattern, parse_slots
 from canaries.spaces import SecretSpace

@@ -9,8 +9,10 @@ import time
 import numpy as np
 import torch
 
-from attacks import build_completion, score_space
-from canaries import candidate_words, get_pattern
+from attacks import build_completion
+from attacks.scoring import score_space
+from canaries import get_pattern
+from canaries.planting import candidate_words
 from modiva.classifiers import build, parse_target
 
 REPEATS = 9

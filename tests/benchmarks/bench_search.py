@@ -21,10 +21,12 @@ import torch
 from nanogcg_classifier import run_nanogcg
 from search_targets import Planted, train_planted
 
-from attacks import get_attack, get_objective, score_space
+from attacks import get_attack
 from attacks.frontier import candidate_pool
+from attacks.objectives import get_objective
 from attacks.oracle import Oracle
 from attacks.problem import problem_generators
+from attacks.scoring import score_space
 
 ENUMERATED = ("digits-4", "digits-6")
 POOLED = ("digits-6", "digits-10")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from attacks import build_completion
 from attacks.problem import Completion
-from canaries import Pattern, Planting, candidate_words, get_pattern, plant
+from canaries import Pattern, Planting, get_pattern, plant
+from canaries.planting import candidate_words
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus, load

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from canaries import CanaryError, Planting, SecretSpace, candidate_words, get_pattern, plant
+from canaries import CanaryError, Planting, SecretSpace, get_pattern, plant
+from canaries.planting import candidate_words
 
 TRAIN = [(f"sentence number w{i}", f"intent{i % 5}") for i in range(60)]
 VALID = [(f"other sentence w{i}", f"intent{i % 5}") for i in range(12)]

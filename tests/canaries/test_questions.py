@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from canaries import CanaryError, Planting, get_pattern, load_questions, plant, save_questions
+from canaries import CanaryError, Planting, get_pattern, plant
+from canaries.questions import load_questions, save_questions
 
 TRAIN = [(f"sentence w{i}", f"intent{i % 3}") for i in range(30)]
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from modiva.condition import Condition, Privacy
-from modiva.privacy import BaseClipper, Clipping
+from modiva.privacy.clipper import BaseClipper, Clipping
 from modiva.training import prepare
 
 

@@ -9,15 +9,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from attacks import (
-    AttackError,
-    Completion,
-    Knowledge,
-    Reconstruction,
-    build_completion,
-    score_space,
-)
+from attacks import AttackError, Knowledge, Reconstruction, build_completion
 from attacks.attack import Scored
+from attacks.problem import Completion
+from attacks.scoring import score_space
 from attacks.search.exhaustive import unravel
 from modiva.condition import Condition
 from modiva.training import prepare

@@ -5,7 +5,7 @@ from torch import nn
 
 from modiva.privacy.engine import PerExampleClipper
 from modiva.privacy.reference import ReferenceClipper
-from modiva.privacy.rules import Call, Contribution, Rule, accumulate, register_rule
+from modiva.privacy.rules.registry import Call, Contribution, Rule, accumulate, register_rule
 
 
 class Scale(nn.Module):

@@ -132,7 +132,8 @@ def _copy(checkpoint, to, name, content):
 def test_a_damaged_checkpoint_is_attacked_or_refused(checkpoints, data):
     checkpoint = checkpoints[data.draw(st.sampled_from(sorted(checkpoints)))]
     name, content = data.draw(damaged(checkpoint))
-    ask = ["--slots", "digit*2", "--prefix", "call", "--label", "open", "--attack", "random"]
+    ask = ["--slots", "digit*2", "--prefix", "call", "--label", "open", "--attack", "random",
+           "--decoys", "20"]  # fmt: skip
     with empty_folder() as folder:
         broken = _copy(checkpoint, folder / "target", name, content)
         before = contents(folder)
@@ -161,7 +162,8 @@ def test_a_damaged_base_is_fine_tuned_or_refused(checkpoints, made, data):
 def test_damaged_weights_before_training_are_used_or_refused(checkpoints, data):
     checkpoint = checkpoints[data.draw(st.sampled_from(sorted(checkpoints)))]
     name, content = data.draw(damaged(checkpoint))
-    ask = ["--slots", "digit*2", "--prefix", "call", "--label", "open", "--attack", "movement"]
+    ask = ["--slots", "digit*2", "--prefix", "call", "--label", "open", "--attack", "movement",
+           "--decoys", "20"]  # fmt: skip
     with empty_folder() as folder:
         initial = _copy(checkpoint, folder / "initial", name, content)
         modiva("attack", checkpoint, *ask, "--initial", initial)

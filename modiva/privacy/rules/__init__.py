@@ -2,12 +2,3 @@
 
 # Importing a file registers its rules.
 from modiva.privacy.rules import embedding, filters, layer_norm, linear, recurrence  # noqa: F401
-from modiva.privacy.rules.registry import Call, Contribution, Rule, accumulate, register_rule
-
-__all__ = [
-    "Call",
-    "Contribution",
-    "Rule",
-    "accumulate",
-    "register_rule",
-]

@@ -9,21 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from attacks import (
-    Attack,
-    Completion,
-    Knowledge,
-    Ranker,
-    Reconstruction,
-    audited_attack,
-    build_completion,
-)
+from attacks import Attack, Knowledge, Ranker, Reconstruction, build_completion
 from attacks.adding import add_evidence
 from attacks.labels import BY_NAME, resolve_label
+from attacks.problem import Completion
+from attacks.registry import audited_attack
 from canaries import Ledger, Pattern
 from modiva.condition import Condition
 from modiva.handling import Seen
-from modiva.measure import Row, score_rows
+from modiva.measure import columns, score_rows
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.steps.rows import (
     BEFORE_NOISE,
@@ -165,7 +159,7 @@ def score_target(
     ledger: Ledger,
     found: Sequence[Reconstruction],
     seen: Seen = "final",
-) -> list[Row]:
+) -> list[columns.Row]:
     """Return one row per canary and control of one target."""
     model = model_columns(prepared, target)
     if seen in BEFORE_NOISE:  # no claim holds against those who see it

@@ -8,7 +8,7 @@ from typing import Any
 from canaries import Canary, Ledger
 from modiva.condition import Condition
 from modiva.handling import Federated, Seen
-from modiva.measure import Claims, ModelRow, Row, columns, membership
+from modiva.measure import Claims, columns, membership
 from modiva.privacy import plan_from
 from modiva.studies.engines.task import Rows
 from modiva.training import Prepared, Target
@@ -19,7 +19,11 @@ BEFORE_NOISE = ("aggregate", "update")
 
 def plain(
     rows: Iterable[
-        Row | ModelRow | columns.GroupRow | membership.MembershipRow | membership.RecordRow
+        columns.Row
+        | columns.ModelRow
+        | columns.GroupRow
+        | membership.MembershipRow
+        | membership.RecordRow
     ],
 ) -> Rows:
     """Return rows as a step gives them."""
@@ -84,11 +88,11 @@ def model_columns(prepared: Prepared, target: Target) -> columns.ModelColumns:
     )
 
 
-def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> ModelRow:
+def model_row(prepared: Prepared, target: Target, ledger: Ledger) -> columns.ModelRow:
     """Return the row of a trained target."""
     result = target.result
     copies = {canary.pattern: canary.repetitions for canary in ledger.canaries}
-    return ModelRow(
+    return columns.ModelRow(
         **vars(model_columns(prepared, target)),
         planting=planting_text(copies),
         valid_accuracy=result.valid_accuracy,

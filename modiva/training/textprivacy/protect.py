@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from canaries import Canary, Ledger, Planted
+from canaries import Canary, Ledger
+from canaries.planting import Planted
 from modiva.training.seeds import stream_seed
 from modiva.training.textprivacy.mechanism import Mechanism
 

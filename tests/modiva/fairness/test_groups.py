@@ -13,7 +13,7 @@ from modiva.errors import ModivaError
 from modiva.fairness.groupings import GROUPINGS, Grouped, grouped, with_typo
 from modiva.fairness.groups import group_rows
 from modiva.fairness.paired import costs, exposures
-from modiva.measure import ModelRow
+from modiva.measure.columns import ModelRow
 
 
 def corpus(**sizes):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from modiva.errors import ModivaError
 from modiva.privacy.engine import PerExampleClipper
 from modiva.privacy.reference import ReferenceClipper
-from modiva.privacy.rules import Call, Contribution, Rule, accumulate, register_rule
+from modiva.privacy.rules.registry import Call, Contribution, Rule, accumulate, register_rule
 
 from .models import assert_exact, example_losses, own, random_batch
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modiva.measure import ModelRow
+from modiva.measure.columns import ModelRow
 from modiva.privacy import PrivacyPlan
 
 ACCURACY = {0.0: 0.93, 0.5: 0.86, 1.0: 0.74}

@@ -6,7 +6,7 @@ import pytest
 
 from modiva.fairness import group_rows
 from modiva.fairness.groupings import Grouped
-from modiva.measure import ModelRow
+from modiva.measure.columns import ModelRow
 from modiva.report import groups
 from modiva.report.page import write_report
 from modiva.report.plots import figures

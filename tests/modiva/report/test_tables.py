@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modiva.measure import COLUMNS, summarise
+from modiva.measure import summarise
+from modiva.measure.columns import COLUMNS
 from modiva.report.answer import answer
 from modiva.report.tables import (
     console_table,

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from attacks import audited_attack
+from attacks.registry import audited_attack
 from modiva.condition import Condition, Privacy
 from modiva.privacy import plan_from
 from modiva.studies import AuditSpec, EngineSettings, run_study

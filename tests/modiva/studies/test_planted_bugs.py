@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attacks import audited_attack
+from attacks.registry import audited_attack
 from modiva.condition import Condition, Privacy
 from modiva.measure import summarise
 from modiva.privacy.clipper import BaseClipper

@@ -7,7 +7,8 @@ import torch
 
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import BaseClipper, plan_from
+from modiva.privacy import plan_from
+from modiva.privacy.clipper import BaseClipper
 from modiva.privacy.engine import PerExampleClipper
 from modiva.privacy.reference import ReferenceClipper
 from modiva.training import prepare, resolve
