@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help env audit test test-fast check notebooks bench lock clean clean-runs
+.PHONY: help env audit test test-fast check notebooks bench gpu-report lock clean clean-runs
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench: env  ## speed ratios (A B A B, medians); installs the tools we compare wi
 	$(BIN)/python tests/benchmarks/bench_stacks.py
 	$(BIN)/python tests/benchmarks/bench_studies.py
 	$(BIN)/python tests/benchmarks/bench_dp_step.py --opacus
+
+gpu-report: env  ## run the tests and benchmarks on a GPU; writes gpu-report.md
+	$(BIN)/python tests/benchmarks/gpu_report.py
 
 lock:  ## write requirements.lock from what is installed in .venv
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+(cpu|cu[0-9]+)$$//' > requirements.lock

@@ -65,10 +65,10 @@ class PrivateSteps:
             self.run = PrivateRun(len(split), config, self.clipper.sensitivity)
             self._check()
             self.losses = ChunkedLosses(model, split)
+            self.optimizer = make_optimizer(self.parameters, config)
         except BaseException:
             self.close()
             raise
-        self.optimizer = make_optimizer(self.parameters, config)
 
     @property
     def steps(self) -> int:

@@ -29,9 +29,13 @@ class PlainSteps:
     ) -> None:
         self.model, self.split, self.config = model, split, config
         self.steps = 0
-        self.rows = use_rows(model, (split, *watched))
-        self.optimizer = make_optimizer(trainable(model), config)
         self.vectors = frozen_vectors(model, split)
+        self.rows = use_rows(model, (split, *watched))
+        try:
+            self.optimizer = make_optimizer(trainable(model), config)
+        except BaseException:
+            self.close()
+            raise
         self.epochs = epoch_batches(split, config, config.seed)
 
     def epoch(self) -> float:

@@ -38,16 +38,17 @@ def tuned(model: nn.Module, part: Part) -> Iterator[None]:
     assert isinstance(model, PreTrainedModel)
     layers = _layers(model)
     asked = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    if part == "lora":
-        _adapt(model, layers)
-        trained = {id(p) for name, p in model.named_parameters() if ".lora_" in name}
-    else:
-        trained = {id(p) for p in layers[-LAST:].parameters()} | _after(model.base_model, layers)
-    for parameter in model.base_model.parameters():
-        parameter.requires_grad_(id(parameter) in trained)
-    for parameter in _head(model):
-        parameter.requires_grad_(True)
     try:
+        if part == "lora":
+            _adapt(model, layers)
+            trained = {id(p) for name, p in model.named_parameters() if ".lora_" in name}
+        else:
+            last = {id(p) for p in layers[-LAST:].parameters()}
+            trained = last | _after(model.base_model, layers)
+        for parameter in model.base_model.parameters():
+            parameter.requires_grad_(id(parameter) in trained)
+        for parameter in _head(model):
+            parameter.requires_grad_(True)
         yield
     finally:
         if part == "lora":
@@ -104,11 +105,10 @@ def _adapt(model: PreTrainedModel, layers: nn.ModuleList) -> None:
 
 def _merge(model: PreTrainedModel) -> None:
     """Add the adapters to the weights that they stand beside, and remove them."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
     for name, module in list(model.named_modules()):
-        if isinstance(module, BaseTunerLayer):
+        if hasattr(module, "get_base_layer"):  # a layer of adapters
             module.merge()
             parent, _, attribute = name.rpartition(".")
             setattr(model.get_submodule(parent), attribute, module.get_base_layer())
-    del model.peft_config
+    if hasattr(model, "peft_config"):
+        del model.peft_config

@@ -74,7 +74,7 @@ def ordinary(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> Ste
 def private(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor) -> Step:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     clipper = PerExampleClipper(model, 1.0)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(labels.device).manual_seed(0)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -123,6 +123,8 @@ def opacus(mode: str) -> Callable[[nn.Module, dict[str, Tensor], Tensor], Step]:
 def timed(step: Step, clock: Callable[[], float]) -> float:
     start = clock()
     step()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return clock() - start
 
 
@@ -190,7 +192,10 @@ def main() -> None:
         "--plain-malloc", action="store_true", help="do not keep freed memory in the process"
     )
     parser.add_argument("--opacus", action="store_true", help="measure Opacus, too")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
+    if options.device == "cuda" and (options.memory or options.clock == "cpu"):
+        parser.error("--device cuda: memory and processor time are measured on the CPU alone")
     torch.set_num_threads(1)
     if not options.plain_malloc:
         retain_freed_memory()
@@ -204,11 +209,14 @@ def main() -> None:
     for name in options.models:
         for size in options.batch_sizes:
             inputs, labels = batch(size, options.length)
+            inputs = {name: value.to(options.device) for name, value in inputs.items()}
+            labels = labels.to(options.device)
             for engine, make in engines.items():
-                model = build(name)
+                model = build(name).to(options.device)
                 plain = ordinary(copy.deepcopy(model), inputs, labels)
                 row: dict[str, object] = {"model": name, "batch_size": size, "engine": engine}
                 row |= {"length": options.length, "clock": options.clock}
+                row["device"] = options.device
                 try:
                     other = make(model, inputs, labels)
                     other()

@@ -91,6 +91,18 @@ def test_merging_changes_no_logit_and_a_seed_gives_the_same_adapters(folder, par
     assert torch.equal(*found)
 
 
+@pytest.mark.parametrize("part", ["lora", "last-layers"])
+def test_a_model_that_cannot_be_tuned_is_left_as_it_was(folder, part):
+    spec, _ = resolve(Condition(target=folder))
+    model = build(spec, texts=[], intents=sorted(WORDS)).model
+    model.counts = torch.nn.Parameter(torch.zeros(2, dtype=torch.long), requires_grad=False)
+    before = {name: value.requires_grad for name, value in model.named_parameters()}
+    with pytest.raises(RuntimeError, match="floating point"), tuned(model, part):
+        pass
+    assert {name: value.requires_grad for name, value in model.named_parameters()} == before
+    assert not hasattr(model, "peft_config")
+
+
 @pytest.mark.parametrize("defense", ["lora", "last-layers", "all-layers"])
 def test_the_clipped_sum_of_a_part_is_that_of_the_loop_over_examples(folder, defense):
     spec, config = resolve(
