@@ -184,6 +184,7 @@ TINY = {
         *("--models", "1", "--sentences", "150", "--epochs", "1"),
         *("--shadows", "4", "--engine", "debug"),
     ),
+    "attack": ("--decoys", "20"),
     "train": ("--size", "small", "--sentences", "150", "--epochs", "1"),
     "ranker fit": ("--size", "small", "--sentences", "150", "--epochs", "1", "--shadows", "4"),
     "study run": ("--engine", "debug"),

@@ -228,7 +228,7 @@ class Train:
     def _say(self, target: "Target", condition: Condition, secret: bool) -> None:
         """Print what came of the training."""
         result = target.result
-        from modiva.privacy import plan_from
+        from modiva.privacy import PrivacyPlan
 
         print(f"checkpoint  {self.out}")
         print(
@@ -237,7 +237,7 @@ class Train:
         )
         if result.epsilon is not None and result.plan is not None:
             for copies in sorted({one for one in condition.copies if one > 1}):
-                group = plan_from(result.plan).group_epsilon(copies)
+                group = PrivacyPlan.read(result.plan).group_epsilon(copies)
                 bound = f"{group:.3g}" if math.isfinite(group) else "no bound"
                 print(f"epsilon     {bound} for a secret in {copies} sentences")
             one = "device" if isinstance(condition.training, Federated) else "sentence"

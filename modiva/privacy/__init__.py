@@ -13,14 +13,12 @@ from modiva.privacy.plan import (
     EPOCHS,
     PrivacyPlan,
     check_delta,
-    plan_from,
     sampling_rate_of,
     steps_an_epoch,
 )
 
 if TYPE_CHECKING:
     from modiva.privacy.clipper import ClipperFactory, Clipping, Microbatches
-    from modiva.privacy.memory import retain_freed_memory
     from modiva.privacy.methods import CLIPPERS
     from modiva.privacy.sampling import add_noise_, poisson_batches
 
@@ -32,7 +30,6 @@ _WITH_TORCH = MappingProxyType(
         "Microbatches": "clipper",
         "add_noise_": "sampling",
         "poisson_batches": "sampling",
-        "retain_freed_memory": "memory",
     }
 )
 
@@ -48,9 +45,7 @@ __all__ = [
     "calibrate",
     "check_delta",
     "least_noise",
-    "plan_from",
     "poisson_batches",
-    "retain_freed_memory",
     "sampling_rate_of",
     "steps_an_epoch",
 ]

@@ -141,6 +141,16 @@ class PrivacyPlan:
                     "of the run"
                 )
 
+    @classmethod
+    def read(cls, described: Mapping[str, Any]) -> "PrivacyPlan":
+        """Rebuild the plan that `describe` wrote (after JSON, too)."""
+        # Plans were written without a sensitivity while there was per-example clipping alone.
+        known = {"sensitivity": 1, **described}
+        fields = {name: known[name] for name in cls.__dataclass_fields__}
+        if isinstance(fields["noise_multiplier"], list):
+            fields["noise_multiplier"] = tuple(fields["noise_multiplier"])
+        return cls(**fields)
+
     def describe(self) -> dict[str, Any]:
         """Return the plan with its epsilon and accountant, for JSON (infinite epsilon as None).
 
@@ -160,16 +170,6 @@ class PrivacyPlan:
         if self.sensitivity != 1:
             described["epsilon_at_sensitivity_1"] = _finite(replace(self, sensitivity=1).epsilon())
         return described
-
-
-def plan_from(described: Mapping[str, Any]) -> PrivacyPlan:
-    """Rebuild the plan that `PrivacyPlan.describe` wrote (after JSON, too)."""
-    # Plans were written without a sensitivity while there was per-example clipping alone.
-    known = {"sensitivity": 1, **described}
-    fields = {name: known[name] for name in PrivacyPlan.__dataclass_fields__}
-    if isinstance(fields["noise_multiplier"], list):
-        fields["noise_multiplier"] = tuple(fields["noise_multiplier"])
-    return PrivacyPlan(**fields)
 
 
 def sampling_rate_of(dataset_size: int, batch_size: int | None = None) -> float:

@@ -11,7 +11,7 @@ import transformers
 from modiva.classifiers import write_into
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder, write_json
-from modiva.privacy import Bounds, plan_from
+from modiva.privacy import Bounds, PrivacyPlan
 from modiva.training.private_run import finite
 from modiva.version import __version__
 
@@ -71,7 +71,7 @@ def save_checkpoint(
             "patterns": [pattern.template for pattern in prepared.patterns],
             "repetitions": list(condition.copies),
             "group_epsilon": [
-                None if plan is None else finite(plan_from(plan).group_epsilon(copies))
+                None if plan is None else finite(PrivacyPlan.read(plan).group_epsilon(copies))
                 for copies in condition.copies
             ],
             **_bounds(plan, prepared),
@@ -100,6 +100,6 @@ def _bounds(plan: dict[str, Any] | None, prepared: "Prepared") -> dict[str, list
     names = [field.name for field in fields(Bounds)]
     if plan is None:
         return {name: [None] * len(prepared.patterns) for name in names}
-    private = plan_from(plan)
+    private = PrivacyPlan.read(plan)
     found = [private.bounds(pattern.size, copies) for pattern, copies in planted]
     return {name: [getattr(bounds, name) for bounds in found] for name in names}

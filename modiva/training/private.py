@@ -17,11 +17,11 @@ from modiva.privacy import (
     ClipperFactory,
     Clipping,
     Microbatches,
-    retain_freed_memory,
 )
 from modiva.training.batches import EncodedSplit
 from modiva.training.config import TrainConfig
 from modiva.training.losses import ChunkedLosses
+from modiva.training.memory import retain_freed_memory
 from modiva.training.private_run import PrivateRun, expected_batch_size
 from modiva.training.seeds import generator
 from modiva.training.steps import make_optimizer, trainable

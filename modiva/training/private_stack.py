@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modiva.privacy import CLIPPERS, Clipping, Microbatches, retain_freed_memory
+from modiva.privacy import CLIPPERS, Clipping, Microbatches
 from modiva.training.batches import EncodedSplits
 from modiva.training.config import TrainConfig
 from modiva.training.layer_stack import LayerStack
 from modiva.training.losses import chunk_sizes, chunks_by_length
+from modiva.training.memory import retain_freed_memory
 from modiva.training.private_run import PrivateRun
 from modiva.training.stack_run import StackRun, cross_entropies
 

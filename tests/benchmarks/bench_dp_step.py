@@ -28,8 +28,9 @@ from modiva.classifiers.configuration import CnnConfig, LstmConfig, TransformerC
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.transformer import TransformerClassifier
 from modiva.files import write_text
-from modiva.privacy import add_noise_, retain_freed_memory
+from modiva.privacy import add_noise_
 from modiva.privacy.engine import PerExampleClipper
+from modiva.training.memory import retain_freed_memory
 
 LABELS, VOCABULARY = 64, 3000
 Step = Callable[[], None]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("browser")  # what its tests share is made once
+
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 RUN = """async () => {
     const found = await axe.run(document, {resultTypes: ["violations"]});

@@ -11,6 +11,8 @@ import pytest
 
 from modiva.measure import summarise
 
+pytestmark = pytest.mark.xdist_group("browser")  # what its tests share is made once
+
 ROWS = "#table tbody tr"
 
 

@@ -17,10 +17,11 @@ ROWS = "text,intent\n" + "".join(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder as slow: examples add up."""
+    """Mark every test of this folder as slow: examples add up; one worker makes what all share."""
     for item in items:
         if item.path.is_relative_to(FOLDER):
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group("fuzz"))
 
 
 @pytest.fixture(scope="session")

@@ -38,5 +38,5 @@ def test_a_damaged_ranker_ranks_or_is_refused(made, data):
         shutil.copytree(made / "ranker", folder / "ranker")
         (folder / "ranker" / chosen).write_bytes(content)
         modiva("ranker", "show", folder / "ranker")
-        ask = ["--slots", "digit*4", "--prefix", "call", "--label", "open"]
+        ask = ["--slots", "digit*4", "--prefix", "call", "--label", "open", "--decoys", "20"]
         modiva("attack", made / "target", *ask, "--ranker", folder / "ranker")

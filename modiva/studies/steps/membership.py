@@ -15,7 +15,7 @@ import numpy as np
 from modiva.condition import Condition
 from modiva.corpora import Corpus
 from modiva.measure import membership
-from modiva.privacy import PrivacyPlan, plan_from
+from modiva.privacy import PrivacyPlan
 from modiva.studies.engines.task import Context, Rows
 from modiva.studies.spec import Cell
 from modiva.studies.steps.rows import plain, planting_text, training_columns
@@ -66,7 +66,7 @@ class MembershipJob:
         if self.kind == "records":
             return plain(membership.score_records(pool, about, prepared.records.sentences))
         plan = targets[0].result.plan
-        parts = claimed(prepared, None if plan is None else plan_from(plan))
+        parts = claimed(prepared, None if plan is None else PrivacyPlan.read(plan))
         return plain(membership.score_pool(pool, about, parts))
 
 

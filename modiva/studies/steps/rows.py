@@ -9,7 +9,7 @@ from canaries import Canary, Ledger
 from modiva.condition import Condition
 from modiva.handling import Federated, Seen
 from modiva.measure import Claims, columns, membership
-from modiva.privacy import plan_from
+from modiva.privacy import PrivacyPlan
 from modiva.studies.engines.task import Rows
 from modiva.training import Prepared, Target
 
@@ -135,7 +135,7 @@ def _training_claims(target: Target, canary: Canary, seen: Seen) -> Claims | Non
     """
     if target.result.plan is None or seen in BEFORE_NOISE:
         return None
-    plan, copies = plan_from(target.result.plan), canary.repetitions
+    plan, copies = PrivacyPlan.read(target.result.plan), canary.repetitions
     if target.rounds is not None:
         device = target.devices.get(canary.id)
         copies = device.holders if device else 0

@@ -21,6 +21,8 @@ from canaries import CanaryError, Ledger
 from modiva.corpora import load
 from modiva.errors import ModivaError
 
+pytestmark = pytest.mark.xdist_group("api")  # what its tests share is made once
+
 PAGE = Path(__file__).parents[3] / "docs" / "python.md"
 PROGRAM = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
 

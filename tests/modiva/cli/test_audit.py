@@ -15,6 +15,8 @@ import pytest
 from modiva.cli import main
 from modiva.studies import AuditSpec, free_folder
 
+pytestmark = pytest.mark.xdist_group("audit")  # what its tests share is made once
+
 SMALL = [
     *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "0", "20"),
     *("--noise", "0", "--models", "2", "--sentences", "150", "--epochs", "3", "--controls", "2"),

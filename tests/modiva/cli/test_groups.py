@@ -5,6 +5,8 @@ import pytest
 
 from modiva.cli import main
 
+pytestmark = pytest.mark.xdist_group("groups")  # what its tests share is made once
+
 SMALL = [
     *("audit", "--target", "cnn", "--pattern", "call", "--repetitions", "5", "--noise", "0", "2"),
     *("--models", "2", "--sentences", "120", "--epochs", "2", "--attack", "exhaustive"),

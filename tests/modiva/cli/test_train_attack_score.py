@@ -8,7 +8,7 @@ import pytest
 import attacks.__main__
 from canaries import Ledger
 from modiva.cli import main
-from modiva.privacy import plan_from
+from modiva.privacy import PrivacyPlan
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_the_noise_of_a_private_target_is_its_own_unless_a_seed_is_given(tmp_pat
     said = capsys.readouterr().out
     planting = one[0]["planting"]
     assert planting["group_epsilon"][0] > one[0]["epsilon"]
-    bounds = plan_from(one[0]["plan"]).bounds(10_000, 10)
+    bounds = PrivacyPlan.read(one[0]["plan"]).bounds(10_000, 10)
     for name, value in asdict(bounds).items():
         assert planting[name] == [value]
     assert planting["group_neighbouring"] == ["add-or-remove-10"]

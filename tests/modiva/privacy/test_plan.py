@@ -10,7 +10,7 @@ from dp_accounting.rdp import RdpAccountant
 from scipy import stats
 
 from modiva.errors import ModivaError
-from modiva.privacy import PrivacyPlan, calibrate, plan_from
+from modiva.privacy import PrivacyPlan, calibrate
 from modiva.privacy.accounting import group_sensitivities
 
 PLAN = PrivacyPlan(
@@ -162,9 +162,9 @@ def test_calibration_spends_the_whole_epsilon_and_no_more(epsilon):
 def test_a_plan_survives_json_and_cannot_be_changed():
     scheduled = replace(PLAN, steps=2, noise_multiplier=(1.0, 2.0))
     for plan in (PLAN, scheduled, replace(scheduled, sensitivity=2)):
-        assert plan_from(json.loads(json.dumps(plan.describe()))) == plan
+        assert PrivacyPlan.read(json.loads(json.dumps(plan.describe()))) == plan
     older = {key: value for key, value in PLAN.describe().items() if key != "sensitivity"}
-    assert plan_from(older) == PLAN
+    assert PrivacyPlan.read(older) == PLAN
     with pytest.raises(FrozenInstanceError):
         PLAN.steps = 1  # type: ignore[misc]
 

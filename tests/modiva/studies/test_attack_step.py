@@ -6,7 +6,7 @@ import pytest
 
 from attacks.registry import audited_attack
 from modiva.condition import Condition, Privacy
-from modiva.privacy import plan_from
+from modiva.privacy import PrivacyPlan
 from modiva.studies import AuditSpec, EngineSettings, run_study
 from modiva.studies.steps.attack import attack_target, score_target
 from modiva.training import prepare
@@ -86,7 +86,7 @@ def test_a_private_target_reports_what_ran(by):
         assert row.noise_multiplier > 0
         assert row.target_epsilon == by.get("epsilon")
         assert row.delta == 1e-5
-        plan = plan_from(target.result.plan)
+        plan = PrivacyPlan.read(target.result.plan)
         bounds = plan.bounds(row.space_size, row.repetitions)
         assert (row.exact_bound, row.top10_bound) == (bounds.exact_bound, bounds.top10_bound)
         assert 1.44 < row.exposure_bound == bounds.exposure_bound

@@ -7,7 +7,7 @@ import torch
 
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import plan_from
+from modiva.privacy import PrivacyPlan
 from modiva.privacy.clipper import BaseClipper
 from modiva.privacy.engine import PerExampleClipper
 from modiva.privacy.reference import ReferenceClipper
@@ -80,7 +80,7 @@ def test_ones_own_clipper_is_trained_with_and_named(splits):
     )
     assert first.plan == second.plan
     assert first.plan["ran"]["clipper"] == "UnitClipper"
-    assert plan_from(first.plan).epsilon() == pytest.approx(first.epsilon)
+    assert PrivacyPlan.read(first.plan).epsilon() == pytest.approx(first.epsilon)
     one, other = map(weights, classifiers)
     assert all(torch.equal(one[name], other[name]) for name in one)
     plain = make_classifier(splits)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import Microbatches, plan_from
+from modiva.privacy import Microbatches, PrivacyPlan
 from modiva.privacy.microbatch import MicrobatchClipper
 from modiva.training import resolve
 from modiva.training.batches import encode_split
@@ -61,7 +61,7 @@ def plain_gradient(steps, indices):
 
 def test_a_run_says_what_it_promised_what_ran_and_what_one_sentence_can_move(splits):
     result = train(make_classifier(splits), splits, CONFIG, progress=False)
-    plan = plan_from(result.plan)
+    plan = PrivacyPlan.read(result.plan)
     assert result.epsilon == pytest.approx(plan.epsilon())
     assert plan.sensitivity == result.plan["sensitivity"] == 2
     assert plan.effective_noise_multipliers[0] == plan.noise_multipliers[0] / 2 == 0.5

@@ -10,7 +10,7 @@ from modiva.classifiers import Classifier, build
 from modiva.classifiers.checkpoint import save
 from modiva.condition import Condition, Privacy
 from modiva.errors import ModivaError
-from modiva.privacy import plan_from
+from modiva.privacy import PrivacyPlan
 from modiva.privacy.engine import PerExampleClipper
 from modiva.training import resolve
 from modiva.training.batches import encode_split
@@ -34,7 +34,7 @@ CONFIG = TrainConfig(
 def test_a_private_run_says_what_it_promised_and_what_ran(splits):
     result = train(make_classifier(splits), splits, CONFIG, progress=False)
     assert result.delta == 1e-5
-    assert result.epsilon == pytest.approx(plan_from(result.plan).epsilon())
+    assert result.epsilon == pytest.approx(PrivacyPlan.read(result.plan).epsilon())
     assert result.plan["sampling_rate"] == pytest.approx(32 / 120)
     ran = result.plan["ran"]
     assert ran["steps"] == result.steps == result.plan["steps"] == 3 * 4
