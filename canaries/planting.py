@@ -103,8 +103,7 @@ def plant(
             the same sentence, or a split that cannot be planted in.
     """
     _check_integer("seed", seed, 0)
-    train = tuple((text, intent) for text, intent in train)
-    valid = tuple((text, intent) for text, intent in valid)
+    train, valid = tuple(train), tuple(valid)
     if not train:
         raise CanaryError("the training split is empty: give at least one sentence to plant among")
     if share_valid and not valid:

@@ -22,7 +22,7 @@ from modiva.classifiers import build, parse_target
 from modiva.classifiers.checkpoint import save
 from modiva.corpora import load as load_corpus
 from modiva.measure.column import columns_of
-from modiva.measure.columns import MembershipRow, ModelRow, Row
+from modiva.measure.columns import GroupRow, MembershipRow, ModelRow, RecordRow, Row
 from modiva.studies import load_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -214,8 +214,8 @@ def workplace(tmp_path, monkeypatch) -> Path:
     """A folder with the files that the pages speak of and do not make: data, studies, a model."""
     monkeypatch.chdir(tmp_path)
     corpus = load_corpus("home-assistant")
-    rows = "".join(f'"{text}",{intent}\n' for text, intent in corpus.train[:600])
-    Path("my_intents.csv").write_text(f"text,intent\n{rows}")
+    rows = "".join(f'"{text}",{intent},{text[:1]}\n' for text, intent in corpus.train[:600])
+    Path("my_intents.csv").write_text(f"text,intent,locale\n{rows}")
     for study in (REPOSITORY / "results").rglob("*.yaml"):
         place = study.relative_to(REPOSITORY)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -394,5 +394,5 @@ def test_attacks_and_their_settings_are_those_of_the_page():
 def test_every_column_is_in_the_glossary():
     text = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    kinds = (Row, ModelRow, MembershipRow)
+    kinds = (Row, ModelRow, MembershipRow, RecordRow, GroupRow)
     assert {column.name for kind in kinds for column in columns_of(kind)} <= described

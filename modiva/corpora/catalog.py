@@ -3,8 +3,8 @@
 import logging
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from canaries.spaces import suggest
 from modiva.corpora import arrow, detect, given, home_assistant, public
 from modiva.corpora.columns import Columns, parse_columns
-from modiva.corpora.corpus import Corpus, Example
+from modiva.corpora.corpus import NOTHING, Corpus, Example
 from modiva.corpora.reading import Pair, RawCorpus
 from modiva.corpora.splits import SPLITS, complete
 from modiva.corpora.text import normalise
@@ -91,6 +91,7 @@ def load(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
+    beside: tuple[str, ...] = (),
     seed: int = 0,
     cache: Path | None = None,
     base_url: str | None = None,
@@ -106,6 +107,7 @@ def load(
             Or the sentences: pairs, records, a DataFrame, a Dataset, or these by split.
         text_column: name or number of the column of texts; found by its name if not given.
         label_column: of the column of intents.
+        beside: further columns, whose values stand beside each sentence (`Example.beside`).
         seed: decides the splits that the data does not bring, and the default corpus' sentences.
         cache: folder of downloads, as for `fetch`.
         base_url: address of a mirror, as for `fetch`.
@@ -114,10 +116,14 @@ def load(
         ModivaError: an unknown name, a missing path, or data that cannot be a corpus.
     """
     if not isinstance(data, str | Path):
-        raw = given.read(data, Columns(text_column, label_column))
+        raw = given.read(data, Columns(text_column, label_column, beside))
         return _corpus(raw, "data", "the data", "unknown", "", seed)
     name = choose_columns(str(data), text_column, label_column)
     if name == home_assistant.NAME:
+        if beside:
+            raise ModivaError(
+                f"corpus {name} has no columns beside its sentences: leave {beside[0]!r} out"
+            )
         return home_assistant.build(seed)
     if name in public.PUBLIC:
         about = describe(name)
@@ -126,8 +132,10 @@ def load(
         source, note = about.source, about.note
         if local is not None:
             source, note = _local(name, local, about)
-        return _corpus(detect.read(place), name, source, about.licence, note, seed)
+        raw = detect.read(place, Columns(beside=beside))
+        return _corpus(raw, name, source, about.licence, note, seed)
     path, chosen = parse_columns(name)
+    chosen = replace(chosen, beside=beside)
     if path.exists():
         # Named as the user does, through a link too; only "." and ".." have no name of their own.
         folder = path.absolute().name.strip(".") or path.resolve().name
@@ -257,11 +265,13 @@ def _unknown(name: str) -> ModivaError:
 def _corpus(raw: RawCorpus, name: str, source: str, licence: str, note: str, seed: int) -> Corpus:
     """Normalise the pairs, make the missing splits, and refuse what cannot train a classifier."""
     notes = [note, raw.note]
-    splits: dict[str, list[tuple[str, str]]] = {}
+    splits: dict[str, Sequence[Example]] = {}
     blank = 0
     for split, pairs in raw.splits.items():
-        normal = [(normalise(text), intent) for text, intent in pairs]
-        splits[split] = [(text, intent) for text, intent in normal if text]
+        normal = [
+            Example(normalise(pair[0]), pair[1], getattr(pair, "beside", NOTHING)) for pair in pairs
+        ]
+        splits[split] = [pair for pair in normal if pair.text]
         blank += len(normal) - len(splits[split])
         if not splits[split]:
             raise ModivaError(f"{source}: the {split} split holds no sentences: add some")
@@ -278,5 +288,5 @@ def _corpus(raw: RawCorpus, name: str, source: str, licence: str, note: str, see
     made = [split for split in SPLITS if split not in splits]
     if made:
         notes.append(f"{' and '.join(made)} held out from train by seed {seed}, by intent.")
-    train, valid, test = (tuple(Example(*pair) for pair in whole[split]) for split in SPLITS)
+    train, valid, test = (tuple(whole[split]) for split in SPLITS)
     return Corpus(name, train, valid, test, source, licence, " ".join(filter(None, notes)))

@@ -1,10 +1,10 @@
-"""The columns of texts and intents in a table: found by name, or chosen by the user."""
+"""The columns of a table: texts and intents, found or chosen, and others kept beside them."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from modiva.corpora.reading import expanded
 from modiva.errors import ModivaError
@@ -13,28 +13,53 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "utterance", "sentence", "query"),
     "intent": ("intent", "label", "category", "intent_name", "label_name", "label_text"),
 }
+BESIDE = "further"
+NO_OTHERS: Mapping[str, int] = {}
 _CHOICE = re.compile(r"(?P<path>.+?)#(?P<choice>(?:text|intent)=.+)", re.DOTALL)
 
 
 class Places(NamedTuple):
-    """The places of the text and the intent column, and what a reader must know of the choice."""
+    """The places of the text and the intent column, and what a reader must know of the choice.
+
+    Args:
+        text, intent: places in the header.
+        note: on a choice that the user did not make.
+        others: places of the columns that are kept beside, by name.
+    """
 
     text: int
     intent: int
     note: str = ""
+    others: Mapping[str, int] = NO_OTHERS
+
+    def beside(self, row: Sequence[Any] | Mapping[int, Any]) -> dict[str, str]:
+        """Return what a row has beside its sentence, "" for an empty field.
+
+        Args:
+            row: its values by place.
+        """
+        return {name: _written(row[place]) for name, place in self.others.items()}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that the user chose: names, or numbers from 1; None is found by name."""
+    """The columns that the user chose: names, or numbers from 1; None is found by name.
+
+    Args:
+        text, intent: of texts and intents.
+        beside: further ones, whose values stand beside each sentence (`Example.beside`).
+    """
 
     text: str | None = None
     intent: str | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
         """What a reader of results must know of the choice."""
-        chosen = [f"{k} from column {v!r}" for k, v in self._roles().items() if v is not None]
+        roles = {"text": self.text, "intent": self.intent}
+        chosen = [f"{role} from column {name!r}" for role, name in roles.items() if name]
+        chosen += [f"column {name!r} beside each sentence" for name in self.beside]
         return f"Chosen by the user: {', '.join(chosen)}." if chosen else ""
 
     def places(
@@ -68,10 +93,14 @@ class Columns:
         intent = _place(header, named, "intent", self.intent, where, path)
         if text == intent:
             raise ModivaError(f"{where}: column {header[text]!r} cannot be both text and intent")
-        return Places(text, intent, note)
+        return Places(text, intent, note, self.others(header, where, path))
 
-    def _roles(self) -> dict[str, str | None]:
-        return {"text": self.text, "intent": self.intent}
+    def others(self, header: Sequence[str], where: str, path: str) -> dict[str, int]:
+        """Return the places of the columns that are kept beside, by name; see `places`."""
+        return {
+            name: _place(header, _named(header, BESIDE, name), BESIDE, name, where, path)
+            for name in self.beside
+        }
 
 
 BY_NAME = Columns()
@@ -87,7 +116,8 @@ def parse_columns(spec: str) -> tuple[Path, Columns]:
     if found is None or whole.exists():
         return whole, BY_NAME
     parts = re.split(r",(?=(?:text|intent)=)", found["choice"])
-    return expanded(found["path"]), Columns(**dict(part.split("=", 1) for part in parts))
+    chosen = dict(part.split("=", 1) for part in parts)
+    return expanded(found["path"]), Columns(chosen.get("text"), chosen.get("intent"))
 
 
 def has_both(header: Sequence[str]) -> bool:
@@ -114,6 +144,8 @@ def _place(
     names = [_plain(name) for name in header]
     columns = ", ".join(repr(name.strip()[:40]) for name in header[:12])
     if not places:
+        if role == BESIDE:
+            raise ModivaError(f"{where} has no column {chosen!r}; columns found: {columns}")
         wanted = NAMES[role] if chosen is None else (_plain(chosen),)
         raise ModivaError(
             f"{where} has no {role} column: name one {' or '.join(map(repr, wanted))}, or choose "
@@ -122,6 +154,8 @@ def _place(
     several = " and ".join(f"{place + 1} {names[place]!r}" for place in places)
     # A name that stands twice is told apart by its number only.
     example = places[0] + 1 if len({names[p] for p in places}) < len(places) else names[places[0]]
+    if role == BESIDE:
+        raise ModivaError(f"{where}: columns {several}: choose one by number, such as {example}")
     raise ModivaError(
         f"{where}: columns {several} could each be the {role}: choose one by name or number, as "
         f"in {path}#{role}={example}; columns found: {columns}"
@@ -130,3 +164,8 @@ def _place(
 
 def _plain(name: str) -> str:
     return name.strip().lower()
+
+
+def _written(value: Any) -> str:
+    """Return a value as text; "" for what a table has in an empty field."""
+    return "" if value is None or value != value else str(value).strip()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -13,12 +13,33 @@ import numpy as np
 from modiva.corpora.splits import stratified_places
 from modiva.errors import ModivaError
 
+NOTHING: Mapping[str, str] = {}
 
-class Example(NamedTuple):
-    """One sentence, normalised, and its intent."""
+
+class Labelled(NamedTuple):
+    """One sentence and its intent."""
 
     text: str
     intent: str
+
+
+class Example(Labelled):
+    """One sentence and its intent, a pair, and what further columns say of it.
+
+    Args:
+        text: as the file has it; in a `Corpus` normalised.
+        intent: its name.
+        beside: values by the names of the columns that were asked for; they travel with the pair
+            through splits, draws and planting, and do not count in comparisons.
+    """
+
+    beside: Mapping[str, str]
+
+    def __new__(cls, text: str, intent: str, beside: Mapping[str, str] = NOTHING) -> "Example":
+        """Make a pair with values beside it."""
+        made = super().__new__(cls, text, intent)
+        made.beside = beside
+        return made
 
 
 @dataclass(frozen=True)
@@ -50,7 +71,7 @@ class Corpus:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the three splits in order; name, source and note do not count."""
+        """SHA-256 (hex) of the three splits in order; nothing else counts."""
         digest = hashlib.sha256()
         for split in (self.train, self.valid, self.test):
             # Lengths first, so that no two different corpora give the same bytes.

@@ -29,7 +29,11 @@ def read(path: Path, columns: Columns = BY_NAME) -> RawCorpus:
     """
     raw = read_folder(path, columns) if path.is_dir() else read_file(path, columns)
     if columns.note and columns.note not in raw.note:
-        raise ModivaError(f"{path} is no table, so it has no columns to choose: leave out #...")
+        chosen = [name for name in (columns.text, columns.intent, *columns.beside) if name]
+        raise ModivaError(
+            f"{path} is no table, so it has no columns to choose: leave "
+            f"{' and '.join(map(repr, chosen))} out"
+        )
     return raw
 
 
@@ -49,6 +53,8 @@ def read_folder(folder: Path, columns: Columns) -> RawCorpus:
     layout = _layout(folder)
     if layout is arrow:
         return arrow.read_folder(folder, columns)
+    if layout is hwu64:
+        return hwu64.read(folder, columns)
     if layout is not tables:
         raw: RawCorpus = layout.read(folder)
         return raw

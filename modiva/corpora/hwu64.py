@@ -8,6 +8,8 @@ import io
 from pathlib import Path
 
 from canaries.reading import regular_size
+from modiva.corpora.columns import BY_NAME, Columns, Places
+from modiva.corpora.corpus import Example
 from modiva.corpora.reading import Pair, RawCorpus, read_text, split_paths
 from modiva.errors import ModivaError
 
@@ -32,19 +34,20 @@ def files(folder: Path) -> list[Path]:
     return [*_csv(folder), *(f for p in _folders(folder) for f in _csv(p))]
 
 
-def read(folder: Path) -> RawCorpus:
+def read(folder: Path, columns: Columns = BY_NAME) -> RawCorpus:
     """Read trainset and testset (or train, valid, test), or one folder of CSV files.
 
     Args:
         folder: holds split folders (or split/csv) of INTENT.csv files, or the files themselves.
+        columns: those that are kept beside each sentence, such as scenario; no others are chosen.
 
     Raises:
         ModivaError: a file without a column of answers, or rows that do not fit the header.
     """
     folders = split_paths(_folders(folder), folder)
-    if not folders:
-        return RawCorpus({"train": _split(folder)})
-    return RawCorpus({split: _split(path) for split, path in folders.items()})
+    found = folders or {"train": folder}
+    note = Columns(beside=columns.beside).note
+    return RawCorpus({split: _split(path, columns) for split, path in found.items()}, note)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -55,11 +58,11 @@ def _csv(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.csv"), *folder.glob("csv/*.csv")])
 
 
-def _split(folder: Path) -> list[Pair]:
-    return [made for path in _csv(folder) for made in _file(path)]
+def _split(folder: Path, columns: Columns) -> list[Pair]:
+    return [made for path in _csv(folder) for made in _file(path, columns)]
 
 
-def _file(path: Path) -> list[Pair]:
+def _file(path: Path, columns: Columns) -> list[Pair]:
     reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=";")
     try:
         header, *rows = list(reader) or [[]]
@@ -71,7 +74,10 @@ def _file(path: Path) -> list[Pair]:
             f"{path} has no column {' or '.join(_TEXT)}; columns found: {', '.join(header)}. "
             "If it is a table of texts and intents, give the file itself"
         )
-    if any(row and len(row) <= column for row in rows):
-        line = next(i for i, row in enumerate(rows, start=2) if row and len(row) <= column)
+    others = columns.others(header, f"{path}, header", str(path))
+    last = max(column, *others.values(), 0)
+    if any(row and len(row) <= last for row in rows):
+        line = next(i for i, row in enumerate(rows, start=2) if row and len(row) <= last)
         raise ModivaError(f"{path}, row {line}: fewer fields than the header: mend the row")
-    return [(row[column], path.stem) for row in rows if row]
+    places = Places(column, column, others=others)
+    return [Example(row[column], path.stem, places.beside(row)) for row in rows if row]

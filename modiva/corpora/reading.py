@@ -1,11 +1,12 @@
 """What every file reader shares: bytes to text, the names of splits, rows that must be whole."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from canaries import reading
+from modiva.corpora.corpus import NOTHING, Example
 from modiva.errors import ModivaError
 
 Pair = tuple[str, str]
@@ -21,9 +22,9 @@ _SPLIT_NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class RawCorpus:
-    """(text, intent) pairs as files hold them, by split, and a note on how they were read."""
+    """Pairs as files hold them (`Example` with columns beside), by split, and a note on reading."""
 
-    splits: Mapping[str, list[Pair]]
+    splits: Mapping[str, Sequence[Pair]]
     note: str = ""
 
 
@@ -84,14 +85,14 @@ def lines_of(text: str) -> list[str]:
     return _LINE_END.split(text)
 
 
-def pair(text: str, intent: str, where: str) -> list[Pair]:
+def pair(text: str, intent: str, where: str, beside: Mapping[str, str] = NOTHING) -> list[Example]:
     """Return one row as a list of one pair, or of none where both are blank.
 
     Raises:
         ModivaError: a sentence without an intent; `where` names its place.
     """
     if intent.strip():
-        return [(text, intent.strip())]
+        return [Example(text, intent.strip(), beside)]
     if text.strip():
         raise ModivaError(f"{where}: the sentence {text.strip()[:60]!r} has no intent: add one")
     return []

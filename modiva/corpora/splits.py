@@ -1,12 +1,13 @@
 """Splits that a corpus does not bring: held out from train, each intent in proportion."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from modiva.errors import ModivaError
 
-Pairs = Sequence[tuple[str, str]]
+P = TypeVar("P", bound=tuple[str, str])
 
 SPLITS = ("train", "valid", "test")
 # Share of the training sentences that a missing split takes.
@@ -33,7 +34,7 @@ def stratified_places(labels: Sequence[str], rng: np.random.Generator) -> list[f
     return places
 
 
-def complete(splits: Mapping[str, Pairs], *, seed: int, name: str) -> dict[str, Pairs]:
+def complete(splits: Mapping[str, Sequence[P]], *, seed: int, name: str) -> dict[str, Sequence[P]]:
     """Return train, valid and test; those missing from `splits` are held out from train by `seed`.
 
     Equal sentences stay in one split, so that none of train is met again in the new splits; an
@@ -79,6 +80,6 @@ def complete(splits: Mapping[str, Pairs], *, seed: int, name: str) -> dict[str, 
     return {**{split: made[split] for split in ("train", *missing)}, **_given(splits)}
 
 
-def _given(splits: Mapping[str, Pairs]) -> dict[str, Pairs]:
+def _given(splits: Mapping[str, Sequence[P]]) -> dict[str, Sequence[P]]:
     """Return the held-out splits that the corpus brought itself."""
     return {split: pairs for split, pairs in splits.items() if split != "train"}

@@ -98,11 +98,16 @@ def read_delimited(text: str, path: Path, columns: Columns) -> RawCorpus:
                 f"{path}, line {row.last}: {len(row.fields)} fields, but the header has {width}: "
                 f"put quotes around a text that holds {delimiter!r}"
             )
-    _refuse_swallowed(rows[1:], lines, delimiter, places[1], path)
+    _refuse_swallowed(rows[1:], lines, delimiter, places.intent, path)
     found = [
         made
         for row in rows[1:]
-        for made in pair(row.fields[places[0]], row.fields[places[1]], f"{path}, line {row.last}")
+        for made in pair(
+            row.fields[places.text],
+            row.fields[places.intent],
+            f"{path}, line {row.last}",
+            places.beside(row.fields),
+        )
     ]
     return RawCorpus({"train": found}, _notes(path, columns.note, places.note, note))
 
@@ -148,7 +153,9 @@ def read_records(records: Iterable[tuple[int, Any]], path: Path, columns: Column
                 f"{where}: {text_key!r} and {intent_key!r} must be strings (an intent may also be "
                 "a whole number)"
             )
-        found += pair(text, intent if isinstance(intent, str) else json.dumps(intent), where)
+        beside = places.beside([record.get(key) for key in keys])
+        intent = intent if isinstance(intent, str) else json.dumps(intent)
+        found += pair(text, intent, where, beside)
     return RawCorpus({"train": found}, _notes(path, columns.note, places.note))
 
 
@@ -174,6 +181,7 @@ def read_table(table: Table, path: Path, columns: Columns) -> RawCorpus:
     places = columns.places(table.header, str(path), str(path), table.numbered)
     found: list[Pair] = []
     rows = zip(table.column(places.text), table.column(places.intent), strict=True)
+    others = {place: table.column(place) for place in places.others.values()}
     for number, (text, intent) in enumerate(rows, start=1):
         where = f"{path}, row {number}"
         if isinstance(intent, Integral) and not isinstance(intent, bool):
@@ -184,7 +192,8 @@ def read_table(table: Table, path: Path, columns: Columns) -> RawCorpus:
                 f"{where}: {names[0]!r} and {names[1]!r} must be strings (an intent may also be a "
                 "whole number)"
             )
-        found += pair(text, intent, where)
+        row = {place: column[number - 1] for place, column in others.items()}
+        found += pair(text, intent, where, places.beside(row))
     return RawCorpus({"train": found}, _notes(path, columns.note, places.note))
 
 

@@ -31,6 +31,8 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )  # fmt: skip
 ALIKE = 1.5  # ratio of two numbers of sentences from which intents are common and rare
+MOST_VALUES = 50  # of a column: groups of few sentences tell nothing
+UNKNOWN = "?"
 SWAPS = 3  # names of each list that take the place of a name
 _NAME = re.compile(
     rf"\b(?:{'|'.join(name for names in NAMES.values() for name in names)})\b", re.IGNORECASE
@@ -110,6 +112,11 @@ def by_name(corpus: Corpus) -> list[Grouped]:
     ]
 
 
+def by_column(column: str, corpus: Corpus) -> list[Grouped]:
+    """Group test sentences by what a column of the corpus says of them; "?" where it is empty."""
+    return [Grouped(*one, one.beside.get(column) or UNKNOWN) for one in corpus.test]
+
+
 GROUPINGS: Mapping[str, Grouping] = MappingProxyType(
     {
         "frequency": by_frequency,
@@ -122,20 +129,33 @@ GROUPINGS: Mapping[str, Grouping] = MappingProxyType(
 
 
 def grouped(name: str, corpus: Corpus) -> list[Grouped]:
-    """Return the sentences of a grouping.
+    """Return the sentences of a grouping, or of a column that the corpus has beside its sentences.
 
     Raises:
-        ModivaError: an unknown grouping, or one that finds fewer than two groups in the corpus.
+        ModivaError: an unknown grouping, one that finds fewer than two groups in the corpus, or a
+            column with the name of a grouping or with more than `MOST_VALUES` values.
     """
-    if name not in GROUPINGS:
-        raise ModivaError(f"--groups {name}: choose from {', '.join(GROUPINGS)}")
-    found = GROUPINGS[name](corpus)
+    column = any(name in one.beside for one in corpus.test)
+    if column and name in GROUPINGS:
+        raise ModivaError(f"--group-column {name}: a grouping has this name; rename the column")
+    if not column and name not in GROUPINGS:
+        raise ModivaError(
+            f"--groups {name}: choose from {', '.join(GROUPINGS)}, or name a column of the corpus "
+            "with --group-column"
+        )
+    flag = "--group-column" if column else "--groups"
+    found = by_column(name, corpus) if column else GROUPINGS[name](corpus)
     groups = {one.group for one in found}
     if len(groups) < 2:
         what = f"all are {groups.pop()!r}" if groups else "none is of any group"
         raise ModivaError(
-            f"--groups {name}: the {len(corpus.test)} test sentences of {corpus.name} do not "
+            f"{flag} {name}: the {len(corpus.test)} test sentences of {corpus.name} do not "
             f"differ ({what}): leave it out"
+        )
+    if len(groups) > MOST_VALUES:
+        raise ModivaError(
+            f"{flag} {name}: {len(groups):,} values in the test split of {corpus.name}, must be "
+            f"{MOST_VALUES} at most: write a column that puts several into one"
         )
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modiva.fairness.groupings import GROUPINGS
 from modiva.measure import Interval, columns, intervals
 
 # What tells models apart that are compared: all that is no protection.
@@ -17,6 +18,11 @@ PROTECTION = tuple(
 )
 # Values of these columns in models without any protection.
 BARE = ("none", "central", "", 0)
+
+
+def own_columns(groups: pd.DataFrame) -> list[str]:
+    """Return the groupings that are columns of the user's file."""
+    return [name for name in dict.fromkeys(groups["grouping"]) if name not in GROUPINGS]
 
 
 def costs(groups: pd.DataFrame, also: Sequence[str] = ()) -> pd.DataFrame:

@@ -17,11 +17,12 @@ FREQUENCY = "frequency"
 def by_condition(groups: pd.DataFrame) -> pd.DataFrame:
     """Return costs of groups (with their `condition`), the groups of a grouping in order.
 
-    Frequency and length have their groups from the largest to the smallest, so that common
-    intents come before rare ones.
+    Frequency and length have their groups from the largest number to the smallest, so that common
+    intents come before rare ones; others from the most test sentences to the fewest.
     """
     found = paired.costs(groups, ("condition",))
-    order = found["group"].map(lambda name: -_first_number(name))
+    counted = found["grouping"].isin([FREQUENCY, "length"])
+    order = -found["group"].map(_first_number).where(counted, found["tested"])
     return found.assign(order=order).sort_values("order", kind="stable").drop(columns="order")
 
 
@@ -32,23 +33,42 @@ def by_label(rows: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     return paired.exposures(rows, groups, ("condition",))
 
 
+def drawn(groups: pd.DataFrame) -> list[str]:
+    """Return the groupings that have a figure: frequency or else the first, and all columns."""
+    names = list(dict.fromkeys(groups["grouping"]))
+    first = FREQUENCY if FREQUENCY in names else names[0]
+    return [first, *(name for name in paired.own_columns(groups) if name != first)]
+
+
 def sentence(rows: pd.DataFrame, groups: pd.DataFrame) -> str:
-    """Return what the costliest protection takes of common and of rare intents, or ""."""
+    """Return what the costliest protection takes of the first and the last group, or "".
+
+    Of frequency, common and rare intents; of a column of the user, its most and its least frequent
+    value; of other groupings nothing.
+    """
     found = by_condition(groups)
-    found = found[(found["grouping"] == FREQUENCY) & (found["condition"] != NO_DEFENSE)]
-    found = found[found["cost"].notna()]
-    if found.empty:
-        return ""
-    keys = ["corpus", "target", "condition"]
-    cells = [part for _, part in found.groupby(keys, sort=False)]
-    lines = records(max(cells, key=lambda part: max(cost.mean for cost in part["cost"])))
-    first, last = lines[0], lines[-1]
-    text = (
-        f"On the {target_name(first['target'])}, {first['condition']} costs "
-        f"{_points(first['cost'])} of accuracy on intents with {first['group']} in training and "
-        f"{_points(last['cost'])} on those with {last['group']}"
-    )
-    return text + _kept(by_label(rows, groups), last) + "."
+    found = found[(found["condition"] != NO_DEFENSE) & found["cost"].notna()]
+    said = []
+    for grouping in drawn(groups):
+        part = found[found["grouping"] == grouping]
+        if part.empty or grouping not in (FREQUENCY, *paired.own_columns(groups)):
+            continue
+        cells = [cell for _, cell in part.groupby(["corpus", "target", "condition"], sort=False)]
+        lines = records(max(cells, key=lambda cell: max(cost.mean for cost in cell["cost"])))
+        first, last = lines[0], lines[-1]
+        places = (
+            f"on intents with {first['group']} in training",
+            f"on those with {last['group']}",
+        )
+        if grouping != FREQUENCY:
+            places = (f"where {grouping} is {first['group']}", f"where it is {last['group']}")
+        kept = _kept(by_label(rows, groups), last) if grouping == FREQUENCY else ""
+        said.append(
+            f"On the {target_name(first['target'])}, {first['condition']} costs "
+            f"{_points(first['cost'])} of accuracy {places[0]} and {_points(last['cost'])} "
+            f"{places[1]}{kept}."
+        )
+    return " ".join(said)
 
 
 def _kept(bits: pd.DataFrame, cell: dict[str, Any]) -> str:

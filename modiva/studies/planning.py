@@ -85,8 +85,7 @@ class _Planner:
         patterns, patterns_key = self._patterns[shared]
         self.identities.add(condition.corpus, corpus, patterns)
         check_condition(condition, corpus, patterns)
-        for name in cell.groups:
-            grouped(name, corpus)
+        groups = self._groups(cell)
         if condition.training is not None:
             prepare(condition, corpus=corpus).check_training()
         # Own targets of one corpus share their tokenizer.
@@ -102,8 +101,8 @@ class _Planner:
         for train in trained:
             for name in cell.attacks:
                 goals.append(self._attack_on(train, cell, name, rankers, patterns_key))
-            if cell.groups:
-                goals.append(self._groups_of(train, cell))
+            if groups:
+                goals.append(self._groups_of(train, cell, groups))
         if cell.membership:
             goals += self._pool(cell, corpus, patterns, patterns_key)
         key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
@@ -166,13 +165,23 @@ class _Planner:
         self.steps.setdefault(attack.key, attack)
         return attack.key
 
-    def _groups_of(self, train: Step, cell: Cell) -> str:
+    def _groups(self, cell: Cell) -> list[Any]:
+        """Return what decides the groups of a cell: names, and which sentence is in which.
+
+        Raises:
+            ModivaError: an unknown grouping, or one that does not part the sentences.
+        """
+        names = (*cell.groups, *cell.group_column)
+        corpus = load_corpus(cell.condition.corpus, cell.group_column)
+        return [(name, content_key(grouped(name, corpus))) for name in names]
+
+    def _groups_of(self, train: Step, cell: Cell, groups: list[Any]) -> str:
         """Add the groups of test sentences of one chunk of trained targets; returns its key."""
         job, needs = train.job, (("target", train.key),)
         assert isinstance(job, TrainJob)
         step = Step(
-            key=content_key("groups", code_version("groups"), cell.groups, needs),
-            job=GroupsJob(cell.condition, job.fingerprint, cell.groups),
+            key=content_key("groups", code_version("groups"), groups, needs),
+            job=GroupsJob(cell.condition, job.fingerprint, cell.groups, cell.group_column),
             needs=needs,
             seconds=estimate_training(cell.condition) * len(job.seeds) / 20,
         )

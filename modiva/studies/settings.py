@@ -195,3 +195,5 @@ class Attacked:
     groups: tuple[str, ...] = ()
     """Groups of test sentences whose accuracy is compared: frequency (of the intent), length,
     unknown (words), typo, name; see docs/fairness.md."""
+    group_column: tuple[str, ...] = ()
+    """Columns of the corpus file whose values are groups too, such as locale or speaker."""

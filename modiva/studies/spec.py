@@ -67,8 +67,9 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
         if self.attack != () and not self.pattern:
             raise ModivaError("--pattern is empty: give at least one value")
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "epsilon",
-                     "privatize", "attack", "groups", "training", "per_round", "partition",
-                     "selection", "continual", "user_noise", "user_epsilon", "seen"):  # fmt: skip
+                     "privatize", "attack", "groups", "group_column", "training", "per_round",
+                     "partition", "selection", "continual", "user_noise", "user_epsilon",
+                     "seen"):  # fmt: skip
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 flag = name.replace("_", "-")
@@ -208,6 +209,7 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
                 membership=self.membership,
                 vulnerability=self.vulnerability,
                 groups=self.groups,
+                group_column=self.group_column,
             )
             for condition in dict.fromkeys(self.conditions())
             for seen in self._views(condition)
@@ -253,6 +255,7 @@ class Cell:
         membership: models of the pool beside it; 0 is none.
         vulnerability: whether the pool says how far every sentence is told.
         groups: groupings of the test sentences that the models are compared on.
+        group_column: columns of the corpus that are groupings too.
         seen: of federated training, what the attacker sees.
     """
 
@@ -266,6 +269,7 @@ class Cell:
     membership: int = 0
     vulnerability: bool = False
     groups: tuple[str, ...] = ()
+    group_column: tuple[str, ...] = ()
     seen: Seen = "final"
 
     @property

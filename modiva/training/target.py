@@ -336,9 +336,9 @@ def prepare(
 
 
 @functools.lru_cache(maxsize=4)
-def load_corpus(name: str) -> Corpus:
-    """Load a corpus once per process."""
-    return load_from(name)
+def load_corpus(name: str, beside: tuple[str, ...] = ()) -> Corpus:
+    """Load a corpus once per process, with columns beside its sentences (`Example.beside`)."""
+    return load_from(name, beside=beside)
 
 
 def prepare_process() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from modiva.files import write_json
+from modiva.report.groups import drawn as groupings_drawn
 from modiva.report.plots._headless import mpl
 from modiva.report.plots.attacks import side_by_side
 from modiva.report.plots.epsilons import by_claim
@@ -55,7 +56,8 @@ def figures(
     if len(pools := others.get("membership", frame[:0])):
         drawn.append((by_membership, pools))
     if len(groups := others.get("groups", frame[:0])):
-        drawn.append((partial(by_group, rows=frame), groups))
+        several = range(len(groupings_drawn(groups)))
+        drawn += [(partial(by_group, rows=frame, number=number), groups) for number in several]
     with mpl.rc_context(STYLE):
         for draw, table in drawn:
             drawing = draw(table)

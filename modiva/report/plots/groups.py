@@ -6,25 +6,28 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from modiva.measure import Interval
-from modiva.report.groups import FREQUENCY, by_condition, by_label
+from modiva.report.groups import FREQUENCY, by_condition, by_label, drawn
 from modiva.report.plots import axes, panels
 from modiva.report.plots.exposures import NULL_BITS
 from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import NO_DEFENSE
 
-_GROUPS = 4
+_GROUPS = 12  # of a column with many values: the most tested
 
 
 def by_group(
-    groups: pd.DataFrame, rows: pd.DataFrame, across: int = panels.ACROSS
+    groups: pd.DataFrame, rows: pd.DataFrame, number: int = 0, across: int = panels.ACROSS
 ) -> Drawing | None:
     """Draw accuracy by group, one line per protection, and exposure by the label's frequency.
 
-    Shown is the grouping by frequency where it was measured, else the first one.
+    Args:
+        groups: rows of `GroupRow` with their `condition`.
+        rows: of attacks on the same models.
+        number: of the grouping, among those that are drawn.
+        across: panels side by side.
     """
     found = by_condition(groups)
-    groupings = list(dict.fromkeys(found["grouping"]))
-    grouping = FREQUENCY if FREQUENCY in groupings else groupings[0]
+    grouping = drawn(groups)[number]
     found = found[found["grouping"] == grouping]
     cells, left_out = panels.limited(panels.facets(found), 4)
     bits = by_label(rows, groups) if grouping == FREQUENCY else pd.DataFrame()
@@ -37,6 +40,10 @@ def by_group(
     for cell, (axis, *below) in zip(cells, sheet.panels, strict=True):
         part = found[(found[["corpus", "target"]] == list(cell)).all(axis=1)]
         names = list(dict.fromkeys(part["group"]))
+        if len(names) > _GROUPS:
+            left_out = f" The {_GROUPS} groups with most test sentences are shown."
+            names = names[:_GROUPS]
+            part = part[part["group"].isin(names)]
         name = panels.facet_title(found, cell)
         axes.name_panel(axis, name)
         axes.rate_axis(axis, "accuracy")
@@ -60,7 +67,8 @@ def by_group(
         )
     note = " ".join(notes) + left_out
     figure = sheet.finish(" · ".join(dict.fromkeys(found["corpus"])), note)
-    return Drawing("cost_by_group", title, figure, note, f"{title}. {' '.join(spoken)}")
+    name = f"cost_by_group_{number + 1}" if number else "cost_by_group"
+    return Drawing(name, title, figure, note, f"{title}. {' '.join(spoken)}")
 
 
 def _conditions(part: pd.DataFrame) -> list[tuple[int, str]]:

@@ -8,6 +8,7 @@ from modiva.studies.engines.task import Context, Rows
 from modiva.studies.steps.rows import model_row, plain
 from modiva.training import (
     evaluate,
+    load_corpus,
     load_ledgers,
     load_targets,
     prepare,
@@ -24,18 +25,21 @@ class GroupsJob:
         condition: of the targets.
         fingerprint: of the corpus that the study was planned with.
         groupings: their names.
+        columns: of the corpus, whose values are groups too.
     """
 
     condition: Condition
     fingerprint: str
     groupings: tuple[str, ...]
+    columns: tuple[str, ...] = ()
     kind = "groups"
 
     def __call__(self, context: Context) -> Rows:
         """Classify every group by every model; one row per model, group and intent."""
         prepare_process()
-        prepared = prepare(self.condition, fingerprint=self.fingerprint)
-        asked = {name: grouped(name, prepared.corpus) for name in self.groupings}
+        corpus = load_corpus(self.condition.corpus, self.columns)
+        prepared = prepare(self.condition, corpus=corpus, fingerprint=self.fingerprint)
+        asked = {name: grouped(name, corpus) for name in (*self.groupings, *self.columns)}
         folder = context.inputs["target"]
         rows = []
         for target, ledger in zip(load_targets(folder), load_ledgers(folder), strict=True):

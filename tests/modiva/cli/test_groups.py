@@ -51,3 +51,31 @@ def test_what_cannot_be_grouped_is_refused_before_work(audit, tmp_path, capsys):
     assert "holds no results of a study" in capsys.readouterr().err
     assert main(["groups", str(audit), "--groups", "colour", "--engine", "debug"]) == 2
     assert "choose from frequency" in capsys.readouterr().err
+
+
+def test_a_column_of_the_users_file_is_a_grouping_of_targets_that_are_there(tmp_path, capsys):
+    """Sentences of one locale end in a word that training has never seen: those go wrong."""
+    lines = ["text,intent,locale"]
+    for number in range(400):
+        intent, rare = ("lamp", "radio")[number % 2], number % 8 > 5
+        words = f"zq{number}" if rare else f"turn the {intent} on in room {number}"
+        lines.append(f"{words},{intent},{'sw' if rare else 'en'}")
+    (tmp_path / "own.csv").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    own = [*SMALL[:-2], "--corpus", str(tmp_path / "own.csv"), "--epochs", "8", "--noise", "0"]
+    assert main([*own, "--out", str(out)]) == 0
+    steps = {path.name for path in (out / "artefacts").iterdir()}
+    assert main(["groups", str(out), "--group-column", "locale", "--engine", "debug"]) == 0
+    assert {path.name for path in (out / "artefacts").iterdir()} == steps
+    rows = pd.read_csv(out / "groups.csv", keep_default_na=False)
+    whole = rows[(rows["intent"] == "") & (rows["grouping"] == "locale")]
+    accuracy = whole.groupby("group")["accuracy"].apply(lambda own: own.astype(float).mean())
+    assert accuracy["en"] > 0.95
+    assert accuracy["sw"] < 0.8
+    assert "locale" in (out / "report.html").read_text()
+    assert main(["groups", str(out), "--group-column", "dialect", "--engine", "debug"]) == 2
+    assert "no column 'dialect'; columns found: 'text', 'intent', 'locale'" in (
+        capsys.readouterr().err
+    )
+    assert main(["groups", str(out), "--engine", "debug"]) == 2
+    assert "give --groups or --group-column" in capsys.readouterr().err

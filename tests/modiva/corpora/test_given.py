@@ -1,5 +1,6 @@
 """The same sentences are the same corpus, whatever holds them: lists, frames, data sets, Arrow."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from canaries import Planting, get_pattern, plant
 from modiva.corpora import Corpus, load, read_pairs
 from modiva.errors import ModivaError
 
@@ -153,3 +155,62 @@ def test_a_parquet_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ModivaError, match="saved cannot be read"):
         load(path)
+
+
+LOCALES = ["en", "de", None, "sw"] * 10
+WITH_LOCALE: dict[str, Any] = {
+    "frame": pd.DataFrame({**COLUMNS, "Locale": LOCALES}),
+    "columns": {**COLUMNS, "locale": LOCALES},
+    "records": [
+        {"text": t, "intent": i, "locale": x} for (t, i), x in zip(ROWS, LOCALES, strict=True)
+    ],
+    "data set": datasets.Dataset.from_dict({**COLUMNS, "locale": LOCALES}),
+}  # fmt: skip
+
+
+def save_with_locale(folder: Path, form: str) -> Path:
+    frame = WITH_LOCALE["frame"]
+    path = folder / f"own.{form}"
+    if form in ("csv", "tsv"):
+        frame.to_csv(path, index=False, sep="," if form == "csv" else "\t")
+    elif form == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    elif form == "parquet":
+        frame.to_parquet(path)
+    else:
+        WITH_LOCALE["data set"].save_to_disk(path)
+    return path
+
+
+@pytest.mark.parametrize("form", [*WITH_LOCALE, "csv", "tsv", "jsonl", "parquet", "arrow"])
+def test_a_column_stands_beside_its_sentence_in_every_split(
+    form: str, corpus: Corpus, tmp_path: Path
+) -> None:
+    source = WITH_LOCALE[form] if form in WITH_LOCALE else save_with_locale(tmp_path, form)
+    found = load(source, beside=("locale",))
+    wanted = {f"sentence number {i} !": x or "" for i, x in enumerate(LOCALES)}
+    whole = (*found.train, *found.valid, *found.test)
+    assert {one.text: one.beside["locale"] for one in whole} == wanted
+    assert found.fingerprint == corpus.fingerprint  # the same sentences: nothing is trained again
+    assert {one.beside["locale"] for one in found.subset(10, seed=0).train} <= {*wanted.values()}
+    assert load(source).test[0].beside == {}
+    copied = pickle.loads(pickle.dumps(found.test))  # to worker processes
+    assert [one.beside for one in copied] == [one.beside for one in found.test]
+
+
+def test_a_column_stands_beside_its_sentence_after_planting(tmp_path: Path) -> None:
+    found = load(WITH_LOCALE["frame"], beside=("locale",))
+    planting = Planting(get_pattern("pin"), 3, "phone")
+    planted = plant(found.train, found.valid, [planting], seed=0)
+    kept = [(one, one.beside) for one in planted.train if hasattr(one, "beside")]
+    assert sorted(kept, key=str) == sorted(((one, one.beside) for one in found.train), key=str)
+
+
+@pytest.mark.parametrize("source", ["home-assistant", ROWS, "given"])
+def test_a_column_that_there_is_not_is_refused_by_its_name(source: Any, tmp_path: Path) -> None:
+    if source == "given":
+        (tmp_path / "seq.in").write_text("\n".join(text for text, _ in ROWS))
+        (tmp_path / "label").write_text("\n".join(intent for _, intent in ROWS))
+        source = tmp_path
+    with pytest.raises(ModivaError, match=r"'locale'"):
+        load(source, beside=("locale",))

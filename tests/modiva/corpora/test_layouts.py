@@ -79,12 +79,15 @@ def test_hwu64_folders_take_the_intent_from_the_file_name(tmp_path: Path, train:
     for folder, rows in ((tmp_path / train, ROWS[:40]), (tmp_path / "testset/csv", ROWS[40:])):
         folder.mkdir(parents=True)
         for intent in ("turn_0", "turn_1"):
-            lines = [f'1;a;b;"[x : {t}]";"{t}";"{t} PDA;"' for t, i in rows if i == intent]
+            lines = [f'1;{t[-1]};b;"[x : {t}]";"{t}";"{t} PDA;"' for t, i in rows if i == intent]
             (folder / f"{intent}.csv").write_text("\n".join([header, *lines]))
     assert every_example(tmp_path) == WANTED
     corpus = load(tmp_path)
     assert len(corpus.test) == 20
     assert "valid held out" in corpus.note
+    beside = load(tmp_path, beside=("scenario",))
+    assert all(one.beside["scenario"] == one.text[-1] for one in (*beside.train, *beside.test))
+    assert beside.fingerprint == corpus.fingerprint
 
 
 def test_clinc150_leaves_out_of_scope_queries_out_and_says_so(tmp_path: Path) -> None:

@@ -80,6 +80,11 @@ def test_what_cannot_be_grouped_is_refused():
         grouped("colour", corpus(a=2))
     with pytest.raises(ModivaError, match="do not differ"):
         grouped("frequency", corpus(a=5, b=5))
+    sentences = tuple(Example(f"word {n}", "a", {"length": "", "who": str(n)}) for n in range(51))
+    with pytest.raises(ModivaError, match="a grouping has this name"):
+        grouped("length", Corpus("made", (), (), sentences))
+    with pytest.raises(ModivaError, match="51 values in the test split of made, must be 50"):
+        grouped("who", Corpus("made", (), (), sentences))
 
 
 def test_accuracy_and_false_alarms_of_each_group_and_intent():
