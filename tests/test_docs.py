@@ -22,7 +22,7 @@ from modiva.classifiers import build, parse_target
 from modiva.classifiers.checkpoint import save
 from modiva.corpora import load as load_corpus
 from modiva.measure.column import columns_of
-from modiva.measure.columns import GroupRow, MembershipRow, ModelRow, RecordRow, Row
+from modiva.measure.columns import GroupRow, MembershipRow, ModelRow, NameRow, RecordRow, Row
 from modiva.studies import load_study
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -394,5 +394,5 @@ def test_attacks_and_their_settings_are_those_of_the_page():
 def test_every_column_is_in_the_glossary():
     text = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
     described = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    kinds = (Row, ModelRow, MembershipRow, RecordRow, GroupRow)
+    kinds = (Row, ModelRow, MembershipRow, RecordRow, GroupRow, NameRow)
     assert {column.name for kind in kinds for column in columns_of(kind)} <= described

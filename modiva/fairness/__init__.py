@@ -3,17 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from modiva.fairness.groupings import grouped
-from modiva.fairness.groups import group_rows
-
 if TYPE_CHECKING:
-    from modiva.fairness import paired
+    from modiva.fairness import groups, names, paired
 
-__all__ = ["group_rows", "grouped", "paired"]
+__all__ = ["groups", "names", "paired"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what loads pandas when it is first used."""
-    if name == "paired":
-        return import_module("modiva.fairness.paired")
+    """Import what loads pandas or trains when it is first used."""
+    if name in __all__:
+        return import_module(f"modiva.fairness.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,7 +34,7 @@ ALIKE = 1.5  # ratio of two numbers of sentences from which intents are common a
 MOST_VALUES = 50  # of a column: groups of few sentences tell nothing
 UNKNOWN = "?"
 SWAPS = 3  # names of each list that take the place of a name
-_NAME = re.compile(
+NAME = re.compile(
     rf"\b(?:{'|'.join(name for names in NAMES.values() for name in names)})\b", re.IGNORECASE
 )
 
@@ -104,9 +104,9 @@ def by_name(corpus: Corpus) -> list[Grouped]:
     if min(map(len, lists.values())) < SWAPS:
         lists = {group: list(names) for group, names in NAMES.items()}
     return [
-        Grouped(_NAME.sub(name, text), intent, group)
+        Grouped(NAME.sub(name, text), intent, group)
         for text, intent in corpus.test
-        if _NAME.search(text)
+        if NAME.search(text)
         for group, names in lists.items()
         for name in _drawn(names, text)
     ]

@@ -1,15 +1,15 @@
 """The rows of `groups.csv`: accuracy and false alarms of one model on every group."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from modiva.fairness.groupings import Grouped
+from modiva.fairness.groupings import Grouped as Grouped
+from modiva.fairness.groupings import grouped as grouped
 from modiva.measure import columns
-
-_SHARED = columns.GroupRow.__dataclass_fields__.keys()  # with the row of a model
 
 
 def group_rows(
@@ -23,11 +23,7 @@ def group_rows(
         sentences: with their true intents and groups.
         predicted: the intent that the model names for each sentence.
     """
-    shared = {
-        name: getattr(model, name)
-        for name in columns.GroupRow.__dataclass_fields__
-        if name in vars(model)
-    }
+    shared = shared_columns(model, columns.GroupRow)
     true = np.array([one.intent for one in sentences])
     named = np.asarray(predicted)
     groups = np.array([one.group for one in sentences])
@@ -36,6 +32,12 @@ def group_rows(
         for group in sorted(set(groups.tolist()))
         for measured in _measured(group, true, named, groups)
     ]
+
+
+def shared_columns(model: columns.ModelRow, kind: type) -> dict[str, Any]:
+    """Return the columns that a kind of row shares with the row of a model."""
+    own = {field.name for field in fields(kind)}
+    return {name: value for name, value in vars(model).items() if name in own}
 
 
 def _measured(

@@ -215,6 +215,35 @@ class GroupRow(ModelColumns):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NameRow(ModelColumns):
+    """What given names do to one trained model, each number with its control."""
+
+    # fmt: off
+    planting: Annotated[str, _PLANTING]
+    name_sentences: Annotated[int, Column("fact", "Sentences with names",
+        "Test sentences with a given name, each with three names of each of two lists.")]
+    gap_between: Annotated[float, Column("measure", "Gap between lists",
+        "Mean absolute change of the class probabilities between names of the two lists.")]
+    gap_within: Annotated[float, Column("measure", "Gap within a list",
+        "The same between two names of one list: the control.")]
+    flips_between: Annotated[float, Column("rate", "Flips between",
+        "Share of pairs of names of the two lists that are given different intents.")]
+    flips_within: Annotated[float, Column("rate", "Flips within",
+        "The same of two names of one list: the control.")]
+    signed_effect: Annotated[float, Column("measure", "Signed effect",
+        "Probability of the true intent with names of the first list minus that with the second.")]
+    sensitivity_names: Annotated[float, Column("measure", "Sensitivity to names",
+        "Accumulated prediction sensitivity to the tokens of the name.")]
+    sensitivity_status: Annotated[float, Column("measure", "Sensitivity by status",
+        "The same, tokens weighted by a model that tells the two lists.")]
+    sensitivity_any: Annotated[float, Column("measure", "Sensitivity to any token",
+        "The same, all tokens alike: the control.")]
+    status_accuracy: Annotated[float | None, Column("fact", "Status accuracy",
+        "How well that model tells the lists, on these sentences; 0.5 is guessing.")]
+    # fmt: on
+
+
+@dataclass(frozen=True, kw_only=True)
 class PoolColumns(TrainingColumns):
     """The columns of a pool of models, each of which holds every record by the toss of a coin."""
 
@@ -347,7 +376,7 @@ _GROUPS = (
     Column("group", "Chance", "Probability of an exact match by guessing.", "chance", float),
 )
 _ATTACKED = (*columns_of(Row), *columns_of(ModelRow), *columns_of(GroupRow), *_GROUPS)
-_INFERRED = (*columns_of(MembershipRow), *columns_of(RecordRow))
+_INFERRED = (*columns_of(MembershipRow), *columns_of(RecordRow), *columns_of(NameRow))
 # What rows of several kinds have is listed where an attack's rows have it.
 COLUMNS = MappingProxyType(
     {column.name: column for column in _ATTACKED}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from modiva.measure import Group, Interval, columns, summarise
-from modiva.report import groups, members
+from modiva.report import groups, members, names
 from modiva.report.words import (
     NO_DEFENSE,
     VIOLATED,
@@ -70,6 +70,8 @@ def answer(frame: pd.DataFrame, others: Mapping[str, pd.DataFrame] | None = None
     if len(tested := others.get("groups", frame[:0])):
         told = groups.sentence(frame, tested)
         found = replace(found, sentences=(*found.sentences, *filter(None, [told])))
+    if len(swapped := others.get("names", frame[:0])):
+        found = replace(found, sentences=(*found.sentences, names.sentence(swapped)))
     return found
 
 

@@ -8,7 +8,15 @@ import pandas as pd
 
 from modiva.fairness import paired
 from modiva.measure import Interval
-from modiva.report.words import NO_DEFENSE, count, percent, percent_range, records, target_name
+from modiva.report.words import (
+    NO_DEFENSE,
+    count,
+    percent,
+    percent_range,
+    prepare,
+    records,
+    target_name,
+)
 
 HEADINGS = ("Target", "Defense", "Grouping", "Group", "Tested", "Accuracy", "Floor", "Cost, points")
 FREQUENCY = "frequency"
@@ -30,6 +38,8 @@ def by_label(rows: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     """Return the exposure of canaries by the frequency of their label, with `condition`."""
     if not {"exposure", "attack"} <= set(rows) or "frequency" not in set(groups["grouping"]):
         return pd.DataFrame()
+    if "seen" in rows:  # groups are of the final model, and so are the attacks beside them
+        rows = prepare(rows[rows["seen"].isna() | (rows["seen"] == "final")].drop(columns="seen"))
     return paired.exposures(rows, groups, ("condition",))
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from modiva.files import write_text
 from modiva.measure import Group, columns
-from modiva.report import glossary, groups, members
+from modiva.report import glossary, groups, members, names
 from modiva.report.answer import answer
 from modiva.report.cells import MORE, Cell, Table, table_of
 from modiva.report.plots import CAPTIONS, NARROW
@@ -76,6 +76,8 @@ def write_report(
         headings=members.HEADINGS,
         groups=groups.table(others["groups"]) if _any(others, "groups") else None,
         group_headings=groups.HEADINGS,
+        names=names.table(others["names"]) if _any(others, "names") else None,
+        name_headings=names.HEADINGS,
         threat_model=glossary.THREAT_MODEL,
         notes=glossary.NOTES,
         glossary={name: own.meaning for name, own in columns.COLUMNS.items() if name in frame},

@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 
 SUMMARY_FILE = "summary.txt"
 # Of other measurements than attacks, where they are asked for; the second holds sentences.
-OTHER_FILES: Mapping[str, Literal["membership", "records", "groups"]] = MappingProxyType(
-    {"membership.csv": "membership", "vulnerability.csv": "records", "groups.csv": "groups"}
+OTHER_FILES: Mapping[str, Literal["membership", "records", "groups", "names"]] = MappingProxyType(
+    {
+        "membership.csv": "membership",
+        "vulnerability.csv": "records",
+        "groups.csv": "groups",
+        "names.csv": "names",
+    }
 )
 # Files of every study; those of rows and figures depend on what was measured.
 _ALWAYS = ("models.csv", "summary.json", "summary.csv", "report.html", SUMMARY_FILE)
@@ -102,7 +107,7 @@ def _write(
     """Write rows, figures and page; files of older results that these do not have are removed."""
     # The page and its figures load pandas and matplotlib: seconds that a finished study saves.
     from modiva.measure import summarise
-    from modiva.report import groups, members
+    from modiva.report import groups, members, names
     from modiva.report.answer import headline
     from modiva.report.page import write_report
     from modiva.report.plots import figures
@@ -138,6 +143,8 @@ def _write(
         said.append(members.sentence(others["membership"]))
     if len(others["groups"]):
         said.append(groups.sentence(prepare(frame), others["groups"]))
+    if len(others["names"]):
+        said.append(names.sentence(others["names"]))
     text = "\n\n".join([*filter(None, said), headline(frame)]) + "\n"
     write_text(out / SUMMARY_FILE, text)
     files += [*(name for name in OTHER_FILES if (out / name).is_file()), *_of_figures(drawn, out)]

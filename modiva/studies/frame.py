@@ -13,7 +13,7 @@ from modiva.measure import columns as measured
 from modiva.studies.plan import Plan
 from modiva.studies.store import Store
 
-Kind = Literal["attack", "train", "membership", "records", "groups"]
+Kind = Literal["attack", "train", "membership", "records", "groups", "names"]
 _ORDER = ("position", "model_seed")
 
 
@@ -43,7 +43,8 @@ def study_frame(
         plan: of the study.
         columns: which ones; None is all. `cell`, which tells the cells apart, is always there.
         kind: of the steps that measured them: one row per canary and control, per model, per attack
-            on a pool, per sentence of a pool, or per group of test sentences.
+            on a pool, per sentence of a pool, per group of test sentences, or per model whose names
+            were swapped.
     """
     known = store.index.columns(kind)
     of_cells = {name: None for cell in plan.cells for name in cell.columns}

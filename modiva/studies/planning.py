@@ -17,7 +17,7 @@ from modiva.classifiers import build, parse_target
 from modiva.condition import NONE, Condition
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
-from modiva.fairness import grouped
+from modiva.fairness import groups
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_attack, estimate_inference, estimate_training
@@ -85,7 +85,7 @@ class _Planner:
         patterns, patterns_key = self._patterns[shared]
         self.identities.add(condition.corpus, corpus, patterns)
         check_condition(condition, corpus, patterns)
-        groups = self._groups(cell)
+        parted = self._groups(cell)
         if condition.training is not None:
             prepare(condition, corpus=corpus).check_training()
         # Own targets of one corpus share their tokenizer.
@@ -101,8 +101,10 @@ class _Planner:
         for train in trained:
             for name in cell.attacks:
                 goals.append(self._attack_on(train, cell, name, rankers, patterns_key))
-            if groups:
-                goals.append(self._groups_of(train, cell, groups))
+            if parted:
+                goals.append(self._groups_of(train, cell, parted, "groups"))
+            if "name" in cell.groups:
+                goals.append(self._groups_of(train, cell, parted, "names"))
         if cell.membership:
             goals += self._pool(cell, corpus, patterns, patterns_key)
         key = content_key(dataclasses.asdict(cell), corpus.fingerprint, patterns_key)
@@ -173,15 +175,15 @@ class _Planner:
         """
         names = (*cell.groups, *cell.group_column)
         corpus = load_corpus(cell.condition.corpus, cell.group_column)
-        return [(name, content_key(grouped(name, corpus))) for name in names]
+        return [(name, content_key(groups.grouped(name, corpus))) for name in names]
 
-    def _groups_of(self, train: Step, cell: Cell, groups: list[Any]) -> str:
+    def _groups_of(self, train: Step, cell: Cell, parted: list[Any], kind: str) -> str:
         """Add the groups of test sentences of one chunk of trained targets; returns its key."""
         job, needs = train.job, (("target", train.key),)
         assert isinstance(job, TrainJob)
         step = Step(
-            key=content_key("groups", code_version("groups"), groups, needs),
-            job=GroupsJob(cell.condition, job.fingerprint, cell.groups, cell.group_column),
+            key=content_key(kind, code_version("groups"), parted, needs),
+            job=GroupsJob(kind, cell.condition, job.fingerprint, cell.groups, cell.group_column),
             needs=needs,
             seconds=estimate_training(cell.condition) * len(job.seeds) / 20,
         )

@@ -111,12 +111,12 @@ class Results:
         finally:
             self.store.close()
 
-    def others(self, kind: Literal["membership", "records", "groups"]) -> "pd.DataFrame":
+    def others(self, kind: Literal["membership", "records", "groups", "names"]) -> "pd.DataFrame":
         """Return the rows of another measurement than attacks; none where it was not asked for.
 
         Args:
-            kind: one row per attack on a pool (membership), per sentence of a pool (records), or
-                per group of test sentences of a model (groups).
+            kind: one row per attack on a pool (membership), per sentence of a pool (records), per
+                group of test sentences of a model (groups), or per model (names).
         """
         from modiva.studies.frame import other_frame
 

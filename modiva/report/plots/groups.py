@@ -12,6 +12,7 @@ from modiva.report.plots.exposures import NULL_BITS
 from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import NO_DEFENSE
 
+_LINES = 5  # of a panel
 _GROUPS = 12  # of a column with many values: the most tested
 
 
@@ -59,6 +60,9 @@ def by_group(
         "seed have the same sentences and secrets.",
         panels.models_note(list(found["accuracy"])),
     ]
+    protections = found["condition"].nunique()
+    if protections > _LINES:
+        notes.append(f"Shown are {_LINES} of {protections}; the table has all.")
     if len(bits):
         often = int(bits["repetitions"].max())
         notes.append(
@@ -72,9 +76,11 @@ def by_group(
 
 
 def _conditions(part: pd.DataFrame) -> list[tuple[int, str]]:
-    """Return the protections that a panel shows, the unprotected first, with their turns."""
-    names = sorted(dict.fromkeys(part["condition"]), key=lambda name: name != NO_DEFENSE)
-    return list(enumerate(panels.some(names)))
+    """Return the protections that a panel shows, the unprotected first, then the cheapest."""
+    reached = part.assign(mean=[own.mean for own in part["accuracy"]])
+    means = reached.groupby("condition", sort=False, observed=True)["mean"].mean()
+    names = sorted(means.index, key=lambda name: (name != NO_DEFENSE, -means[name]))
+    return list(enumerate(panels.some(names, _LINES)))
 
 
 def _line(part: pd.DataFrame, condition: str, names: list[str], measure: str, turn: int) -> Any:

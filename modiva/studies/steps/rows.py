@@ -22,6 +22,7 @@ def plain(
         columns.Row
         | columns.ModelRow
         | columns.GroupRow
+        | columns.NameRow
         | membership.MembershipRow
         | membership.RecordRow
     ],

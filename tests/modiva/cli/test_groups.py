@@ -53,6 +53,23 @@ def test_what_cannot_be_grouped_is_refused_before_work(audit, tmp_path, capsys):
     assert "choose from frequency" in capsys.readouterr().err
 
 
+def test_names_are_measured_beside_their_controls_and_told_on_the_page(tmp_path):
+    lines = ["text,intent"]
+    for number in range(240):
+        name = ("mary", "anna", "linda", "james", "david", "brian")[number % 6]
+        lines.append(f"ring {name} in room {number % 40},{('call', 'text')[number % 6 > 2]}")
+    (tmp_path / "own.csv").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    own = [*SMALL[:-1], "name", "--corpus", str(tmp_path / "own.csv"), "--epochs", "12"]
+    assert main([*own, "--noise", "0", "--models", "1", "--out", str(out)]) == 0
+    (row,) = pd.read_csv(out / "names.csv").to_dict("records")
+    assert row["flips_between"] > 0.9 > 0.1 > row["flips_within"]
+    assert row["sensitivity_names"] > row["sensitivity_any"]
+    page = (out / "report.html").read_text()
+    assert 'id="names"' in page
+    assert "of pairs of names of two lists" in page
+
+
 def test_a_column_of_the_users_file_is_a_grouping_of_targets_that_are_there(tmp_path, capsys):
     """Sentences of one locale end in a word that training has never seen: those go wrong."""
     lines = ["text,intent,locale"]

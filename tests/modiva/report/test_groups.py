@@ -4,8 +4,8 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from modiva.fairness import group_rows
 from modiva.fairness.groupings import Grouped
+from modiva.fairness.groups import group_rows
 from modiva.measure.columns import ModelRow
 from modiva.report import groups
 from modiva.report.page import write_report
@@ -86,3 +86,13 @@ def test_the_page_shows_groups_where_they_were_measured(tested, model_rows, tmp_
     page = write_report(tmp_path, model_rows, [], {}, drawn, {"groups": tested}).read_text()
     assert 'id="groups"' in page
     assert 'id="groups"' not in write_report(tmp_path, model_rows, [], {}, []).read_text()
+
+
+def test_exposure_by_label_is_found_where_clients_trained(tested, rows):
+    """Rows of attacks name what was seen of the rounds, and those of groups do not."""
+    clients = {"training": "fedavg", "partition": "label:1", "selection": "uniform",
+               "per_round": 10.0, "periods": 1.0}  # fmt: skip
+    federated = prepare(tested.drop(columns="condition").assign(**clients))
+    attacked = prepare(rows.drop(columns="condition").assign(**clients, seen="final"))
+    found = groups.by_label(attacked, federated)
+    assert set(found["condition"]) == set(federated["condition"])
