@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modiva.errors import ModivaError
+from modiva.swaps import load_swaps
 from modiva.validate import at_least, positive, require
 
 Server = Literal["fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad"]
 Seen = Literal["final", "rounds", "aggregate", "update"]
 Transfer = Literal["same", "other", "decoys"]
+Reversal = Literal["none", "mean", "max", "logmeanexp"]
 
 CENTRAL = "central"
 SERVERS: tuple[Server, ...] = ("fedavg", "fedprox", "fedadam", "fedyogi", "fedadagrad")
 SEEN: tuple[Seen, ...] = ("final", "rounds", "aggregate", "update")
 TRANSFERS: tuple[Transfer, ...] = ("same", "other", "decoys")
+REVERSALS: tuple[Reversal, ...] = ("none", "mean", "max", "logmeanexp")
 PARTITIONS = ("label", "quantity", "zipf", "cluster")
 _PARTITION = re.compile(r"(?P<kind>[a-z]+)(?::(?P<number>[0-9.e+-]+))?")
 
@@ -138,14 +141,20 @@ class Distilled:
             corpus (other), or of those and of canaries with other secrets (decoys).
         temperature: both distributions are softened by.
         decoys: sentences with other secrets, for each canary.
+        reversal: how the teacher's logits of a sentence and of the sentence with swapped words are
+            joined (Gupta et al. 2022, arXiv 2203.12574): none, mean, max or logmeanexp. The student
+            learns the joined ones on both sentences.
+        swaps: YAML of pairs of words; None takes those of `modiva.swaps`.
 
     Raises:
-        ModivaError: a value out of range.
+        ModivaError: a value out of range, or swap lists that no reversal reads.
     """
 
     transfer: Transfer = "same"
     temperature: float = 2.0
     decoys: int = 200
+    reversal: Reversal = "none"
+    swaps: str | None = None
 
     def __post_init__(self) -> None:
         known = ", ".join(f"distil:{name}" for name in TRANSFERS)
@@ -154,9 +163,17 @@ class Distilled:
         )
         positive(self, "temperature", flags=True)
         at_least(self, 1, "decoys", flags=True)
+        require(
+            self.reversal in REVERSALS,
+            "--reversal",
+            self.reversal,
+            f"one of {', '.join(REVERSALS)}",
+        )
+        if self.swaps is not None:
+            load_swaps(self.swaps)
 
     def __str__(self) -> str:
-        return f"distil:{self.transfer}"
+        return f"distil:{self.transfer}" + (f"+{self.reversal}" if self.reversal != "none" else "")
 
 
 def parse_partition(text: str) -> tuple[str, float]:

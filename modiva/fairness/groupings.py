@@ -14,22 +14,8 @@ from typing import NamedTuple, TypeVar
 
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
+from modiva.swaps import NAMES
 
-# Common given names that are no English words: lists of a census hold "sunny", "queen" and "may".
-NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "female names": (
-            "mary", "patricia", "jennifer", "linda", "elizabeth", "susan", "jessica", "sarah",
-            "karen", "lisa", "nancy", "sandra", "ashley", "emily", "michelle", "amanda", "melissa",
-            "stephanie", "rebecca", "laura", "helen", "anna", "maria", "julia",
-        ),
-        "male names": (
-            "james", "michael", "robert", "david", "richard", "joseph", "thomas", "charles",
-            "daniel", "matthew", "anthony", "steven", "andrew", "kenneth", "kevin", "brian",
-            "george", "timothy", "jason", "ryan", "jacob", "eric", "jonathan", "paul",
-        ),
-    }
-)  # fmt: skip
 ALIKE = 1.5  # ratio of two numbers of sentences from which intents are common and rare
 MOST_VALUES = 50  # of a column: groups of few sentences tell nothing
 UNKNOWN = "?"

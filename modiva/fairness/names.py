@@ -9,10 +9,11 @@ from torch import Tensor
 from modiva.classifiers import Classifier, build, parse_target
 from modiva.condition import Condition
 from modiva.corpora import Corpus
-from modiva.fairness.groupings import NAME, NAMES, Grouped, by_name
+from modiva.fairness.groupings import NAME, Grouped, by_name
 from modiva.fairness.groups import shared_columns
 from modiva.fairness.sensitivity import counterfactual_gaps, jacobian, prediction_sensitivity
 from modiva.measure import columns
+from modiva.swaps import NAMES
 from modiva.training import evaluate, resolve, train_stack
 
 SENTENCES = 100  # whose derivatives are taken, each with one name of each list

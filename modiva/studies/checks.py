@@ -29,7 +29,7 @@ OBJECTIVES = frozenset({"loss", "margin", "hinge"})
 _POOLED = (
     "objective", "size", "sentences", "epochs", "learning_rate", "batch_size", "clip_norm",
     "label", "secrets", "share_valid", "clients", "rounds", "spread", "user_clip", "server_rate",
-    "proximal", "temperature", "word_space",
+    "proximal", "temperature", "swaps", "word_space",
 )  # fmt: skip
 
 

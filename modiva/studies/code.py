@@ -19,6 +19,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "canaries",
             "modiva/condition.py",
             "modiva/handling.py",
+            "modiva/swaps.py",
             "modiva/corpora",
             "modiva/classifiers",
             "modiva/privacy",
@@ -51,8 +52,8 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 f"modiva/{name}"
                 for name in (
                     "classifiers", "condition.py", "corpora", "counts.py", "errors.py", "fairness",
-                    "files.py", "handling.py", "measure", "privacy", "studies", "training",
-                    "validate.py",
+                    "files.py", "handling.py", "measure", "privacy", "studies", "swaps.py",
+                    "training", "validate.py",
                 )
             ),
         ),

@@ -18,6 +18,7 @@ from modiva.condition import NONE, Condition
 from modiva.corpora import Corpus
 from modiva.errors import ModivaError
 from modiva.fairness import groups
+from modiva.handling import Distilled
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
 from modiva.studies.cost import estimate_attack, estimate_inference, estimate_training
@@ -349,6 +350,8 @@ def _decides(condition: Condition) -> Any:
     weights = "" if spec.is_own else content(Path(spec.architecture))
     training = condition.training
     method = [] if training is None else [condition.method, dataclasses.asdict(training)]
+    if isinstance(training, Distilled) and training.swaps:
+        method.append(content(Path(training.swaps)))
     return [dataclasses.asdict(spec), decides, weights, *method]
 
 

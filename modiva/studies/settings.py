@@ -108,6 +108,11 @@ class Trained:
     """Weight of the distance from the global model in the loss of fedprox."""
     temperature: float = 2.0
     """That soft labels of distillation are softened by."""
+    reversal: tuple[str, ...] = ("none",)
+    """Of distillation, how the teacher's logits of a sentence and of it with swapped words are
+    joined: none, mean, max or logmeanexp; see docs/fairness.md."""
+    swaps: str | None = None
+    """YAML of pairs of words for --reversal; of gendered words and given names if not given."""
     seen: tuple[str, ...] = ("final",)
     """Of federated training: the final model, all global models (rounds), the averages of the
     rounds of a canary's device (aggregate), or its own updates (update)."""
@@ -125,7 +130,10 @@ class Trained:
                 yield from self._federations(name)
             elif name.startswith("distil:"):
                 transfer: Any = name.removeprefix("distil:")
-                yield Distilled(transfer, self.temperature)
+                for reversal in self.reversal:
+                    kind: Any = reversal
+                    swaps = None if reversal == "none" else self.swaps
+                    yield Distilled(transfer, self.temperature, reversal=kind, swaps=swaps)
             else:
                 known = (CENTRAL, *SERVERS, *(f"distil:{one}" for one in TRANSFERS))
                 raise ModivaError(f"--training {name}: use one of {', '.join(known)}")

@@ -26,7 +26,8 @@ def signature(study: Study) -> str:
     }
     targets = {name: content(Path(name)) for name in _named(study, "target")}
     patterns = {name: _patterns(Path(name)) for name in _named(study, "patterns_file")}
-    protections = [*_named(study, "word_space"), *_named(study, "autoencoder")]
+    files = ("word_space", "autoencoder", "swaps")
+    protections = [path for name in files for path in _named(study, name)]
     text = [content(Path(name)) for name in protections]
     return content_key(study.as_dict(), code_version("plan"), corpora, targets, patterns, text)
 

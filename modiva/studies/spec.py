@@ -60,7 +60,8 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
 
     def __post_init__(self) -> None:
         for name in ("corpus", "target", "repetitions", "defense", "privatize", "training",
-                     "per_round", "partition", "selection", "continual", "seen"):  # fmt: skip
+                     "per_round", "partition", "selection", "continual", "seen",
+                     "reversal"):  # fmt: skip
             if not getattr(self, name):
                 flag = name.replace("_", "-")
                 raise ModivaError(f"--{flag} is empty: give at least one value")
@@ -69,7 +70,7 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
         for name in ("corpus", "target", "pattern", "repetitions", "defense", "noise", "epsilon",
                      "privatize", "attack", "groups", "group_column", "training", "per_round",
                      "partition", "selection", "continual", "user_noise", "user_epsilon",
-                     "seen"):  # fmt: skip
+                     "seen", "reversal"):  # fmt: skip
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 flag = name.replace("_", "-")
@@ -128,9 +129,16 @@ class AuditSpec(Attacked, Planted, Trained, Defended, Targets, Data):
         )
         servers = sum(name in SERVERS for name in self.training)
         trainings = len(self.training) - servers + servers * math.prod(map(len, federated))
+        distilled = len([name for name in self.training if name.startswith("distil:")])
+        trainings += distilled * (len(self.reversal) - 1)
         return math.prod(map(len, axes)) * trainings
 
     def _check_seen(self) -> None:
+        if {*self.reversal} != {"none"} and not any(n.startswith("distil:") for n in self.training):
+            raise ModivaError(
+                f"--reversal {' '.join(self.reversal)} --training {' '.join(self.training)}: only "
+                "students of a teacher have it; add distil:same, distil:other or distil:decoys"
+            )
         if self.membership and self.training != (CENTRAL,):
             raise ModivaError(
                 f"--membership {self.membership} --training {' '.join(self.training)}: pools are "

@@ -4,11 +4,13 @@ Source: Hinton et al. 2015 (arXiv 1503.02531), equation 1 and section 2: T squar
 cross-entropy of the distributions softened by the temperature T.
 """
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
@@ -17,6 +19,7 @@ from canaries import Ledger
 from modiva.classifiers import Classifier
 from modiva.errors import ModivaError
 from modiva.handling import Distilled
+from modiva.swaps import load_swaps, reverse
 from modiva.training.batches import encode_split, encode_splits, majority_accuracy
 from modiva.training.config import EpochRecord, Examples, Splits, TrainConfig, TrainResult
 from modiva.training.evaluate import evaluate, logits_of
@@ -69,10 +72,50 @@ def refuse_all_taught(settings: Distilled, sentences: int) -> NoReturn:
     )
 
 
+def check_reversal(settings: Distilled, texts: Sequence[str]) -> None:
+    """Refuse a reversal that would change no sentence.
+
+    Raises:
+        ModivaError: no word of the swap lists stands in the sentences.
+    """
+    words = load_swaps(settings.swaps).keys()
+    if not any(words & set(text.split(" ")) for text in texts):
+        raise ModivaError(
+            f"--reversal {settings.reversal}: no word of the swap lists stands in the {len(texts)} "
+            "training sentences; give lists of your own with --swaps"
+        )
+
+
+def taught_logits(
+    teacher: Classifier, texts: Sequence[str], settings: Distilled
+) -> tuple[list[str], Tensor]:
+    """Return the sentences that a student learns, with the teacher's logits (N, C) of them.
+
+    With a reversal, logits z of a sentence and z' of the same with swapped words are joined, and
+    both sentences are taught with the result. Augmenting alone, with z and z' each, would teach
+    what the teacher thinks of either.
+    """
+    logits = _logits(teacher, texts)
+    if settings.reversal == "none":
+        return list(texts), logits
+    swaps = load_swaps(settings.swaps)
+    turned = [reverse(text, swaps) for text in texts]
+    joined = _JOINED[settings.reversal](torch.stack([logits, _logits(teacher, turned)]))
+    changed = [place for place, text in enumerate(turned) if text != texts[place]]
+    return [*texts, *(turned[place] for place in changed)], torch.cat([joined, joined[changed]])
+
+
+_JOINED: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda both: both.mean(0),
+    "max": lambda both: both.amax(0),
+    "logmeanexp": lambda both: both.logsumexp(0) - math.log(2),
+}
+
+
 def distil(
-    teacher: Classifier,
     student: Classifier,
     texts: Sequence[str],
+    logits: Tensor,
     data: Splits,
     config: TrainConfig,
     temperature: float,
@@ -81,9 +124,9 @@ def distil(
     """Fit a student in place to the soft labels of its teacher.
 
     Args:
-        teacher: trained.
-        student: untrained, of the same intents.
+        student: untrained, of the teacher's intents.
         texts: transfer sentences.
+        logits: (N, C), the teacher's.
         data: validation and test sentences; of its training split the commonest intent alone.
         config: of the student's training; AdamW, as ordinary training.
         temperature: above 0.
@@ -91,11 +134,10 @@ def distil(
     """
     started = time.perf_counter()
     device = resolve_device(config.device)
-    names = teacher.model.config.id2label
+    names = student.model.config.id2label
     assert names is not None
-    teacher.model.to(device)  # type: ignore[arg-type]
+    logits = logits.to(device)
     student.model.to(device)  # type: ignore[arg-type]
-    logits = _logits(teacher, texts)  # (N, C)
     hard = [(text, str(names[k])) for text, k in zip(texts, logits.argmax(1).tolist(), strict=True)]
     splits = encode_splits(student, Splits(hard, data.valid, data.test)).to(device)
     soft = (logits / temperature).softmax(1)

@@ -21,7 +21,13 @@ from modiva.errors import ModivaError
 from modiva.handling import Distilled, Federated, Seen, parse_partition
 from modiva.privacy import ClipperFactory
 from modiva.training.config import Splits, TrainConfig, TrainResult
-from modiva.training.distilled import distil, refuse_all_taught, transfer_texts
+from modiva.training.distilled import (
+    check_reversal,
+    distil,
+    refuse_all_taught,
+    taught_logits,
+    transfer_texts,
+)
 from modiva.training.federated.partition import check_clients
 from modiva.training.federated.privacy import user_plan
 from modiva.training.federated.record import Device, Rounds
@@ -125,6 +131,8 @@ class Prepared:
         if isinstance(training, Distilled):
             if training.transfer != "same" and sentences == most:
                 refuse_all_taught(training, most)
+            if training.reversal != "none":
+                check_reversal(training, [text for text, _ in self.pool.train])
             return
         check_clients(sentences, training.clients)
         if parse_partition(training.partition)[0] == "cluster":
@@ -227,12 +235,13 @@ class Prepared:
             for number, (teacher, seed) in enumerate(zip(teachers, seeds, strict=True)):
                 one = planted[number]
                 texts = transfer_texts(training, one.train, self.pool.train, one.ledger, seed)
+                texts, logits = taught_logits(teacher, texts, training)
                 student = self._build(one, texts, stream_seed(seed, "student"))
                 own = dataclasses.replace(
                     config, seed=stream_seed(training_seeds[number], "distil")
                 )
                 result = distil(
-                    teacher, student, texts, data[number], own, training.temperature, progress
+                    student, texts, logits, data[number], own, training.temperature, progress
                 )
                 classifiers.append(student)
                 results.append(result)
