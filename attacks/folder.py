@@ -5,11 +5,13 @@ Whatever stands in these files was written by others. Every refusal is one line 
 
 import json
 import re
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -28,6 +30,7 @@ MOST_STEPS, MOST_GROWTH = 64, 10_000
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model",
                "sentencepiece.bpe.model")  # fmt: skip
+_READ = ("*.json", "*.txt", "*.model", "*.safetensors")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Counts of which a model builds a list: num_hidden_layers, n_layer, block_sizes, inner_group_num.
 _LISTS = re.compile(
@@ -65,7 +68,7 @@ def short(value: Any) -> str:
 
 
 def check_name(name: str, *, tokenizer: bool = True) -> None:
-    """Check the files of a folder, or the form of a name on the hub.
+    """Check the files of a folder, or those of a name on the hub, which are fetched for it.
 
     Args:
         name: a folder, or a hub name.
@@ -76,16 +79,37 @@ def check_name(name: str, *, tokenizer: bool = True) -> None:
             nonsense.
         OSError: a file that cannot be read.
     """
+    _check_folder(place_of(name), tokenizer)
+
+
+def place_of(name: str) -> Path:
+    """Return the folder of a checkpoint; of a hub name, the one that its files are fetched into.
+
+    Raises:
+        AttackError: a file, or no folder and no name of the hub.
+    """
     folder = Path(name)
     if folder.is_dir():
-        _check_folder(folder, tokenizer)
-    elif folder.exists():
+        return folder
+    if folder.exists():
         raise AttackError(f"{name} is a file: give the folder of the checkpoint")
-    elif not HUB_NAME.fullmatch(name):
+    if not HUB_NAME.fullmatch(name):
         raise AttackError(
             f"{name} does not exist: there is no folder of that name, and it has not the form "
             "owner/model of the hub"
         )
+    return _fetched(name)
+
+
+@lru_cache(maxsize=16)
+def _fetched(name: str) -> Path:
+    """Fetch the files of a hub name that are read: pickles and code are none of them."""
+    says = (
+        f"{name} cannot be fetched: there is no folder of that name; of the hub, check the name "
+        "and the network, or give the folder of a copy"
+    )
+    with guarded(says):
+        return Path(snapshot_download(name, allow_patterns=[*_READ], ignore_patterns=["*/*"]))
 
 
 def stored_weights(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,6 @@ import inspect
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from transformers import (
 )
 
 from attacks.errors import AttackError
-from attacks.folder import check_name, short, stored_weights
+from attacks.folder import check_name, place_of, short, stored_weights
 from attacks.guard import guarded, panics_unseen
 
 logger = logging.getLogger(__name__)
@@ -58,7 +57,9 @@ def load_config(name: str) -> PretrainedConfig:
     """
     check_name(name)
     with guarded(f"{name} has no readable configuration"):
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            str(place_of(name)), trust_remote_code=False
+        )
     return config
 
 
@@ -71,7 +72,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     says = f"{name} has no usable tokenizer: save the one it was trained with beside the model"
     with guarded(says), panics_unseen():
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            name, trust_remote_code=False
+            str(place_of(name)), trust_remote_code=False
         )
     longest: Any = tokenizer.model_max_length
     try:
@@ -114,22 +115,22 @@ def load_weights(kind: Any, name: str, config: PretrainedConfig) -> tuple[PreTra
     """
     options: dict[str, Any] = {}
     says = f"{name} cannot be loaded as {config.model_type} by {kind.__name__}"
-    if Path(name).is_dir():
-        shapes = stored_weights(Path(name))
-        if any(key.startswith("module.") or "_orig_mod." in key for key in shapes):
-            logger.warning(
-                "%s: its weights were saved from a wrapped model; the prefixes _orig_mod. "
-                "(torch.compile) and module. (DataParallel) of their names are left out",
-                name,
-            )
-            options["key_mapping"] = WRAPPERS
-        if hasattr(kind, "from_config"):
-            with guarded(says), torch.device("meta"):
-                skeleton = kind.from_config(config)
-            _check_size(name, skeleton, list(shapes.values()))
+    folder = place_of(name)
+    shapes = stored_weights(folder)
+    if any(key.startswith("module.") or "_orig_mod." in key for key in shapes):
+        logger.warning(
+            "%s: its weights were saved from a wrapped model; the prefixes _orig_mod. "
+            "(torch.compile) and module. (DataParallel) of their names are left out",
+            name,
+        )
+        options["key_mapping"] = WRAPPERS
+    if hasattr(kind, "from_config"):
+        with guarded(says), torch.device("meta"):
+            skeleton = kind.from_config(config)
+        _check_size(name, skeleton, list(shapes.values()))
     with guarded(says):
         model, loaded = kind.from_pretrained(
-            name,
+            str(folder),
             config=config,
             dtype=torch.float32,
             use_safetensors=True,

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
-from attacks.labels import resolve_label
 from attacks.objectives import Objective, get_objective
 from attacks.oracle import Oracle
 from attacks.problem import Completion
 from attacks.search.exhaustive import check_enumerable, enumerate_scores
-from attacks.texts import Limits, Texts, taken_inputs
 
 
 def score_space(
@@ -51,36 +49,3 @@ def score_choices(
     problem.check(choices)
     with Oracle(model, [problem], get_objective(objective)) as oracle:
         return oracle.evaluate(torch.zeros(len(choices), dtype=torch.long), choices).numpy()
-
-
-def score_texts(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[str],
-    *,
-    label: str | int,
-    objective: str | Objective = "loss",
-) -> np.ndarray:
-    """Score any sentences, tokenised whole; those of one length go through the model together.
-
-    Returns:
-        float32 scores (len(texts),), lower is better.
-
-    Raises:
-        AttackError: an unknown label, or a sentence longer than the model takes.
-    """
-    limits = Limits.of(tokenizer, model)
-    options = (tuple(texts),)
-    whole = Texts(options, tokenizer, taken_inputs(model), limits)
-    first = whole.tokens(torch.zeros(1, 1, dtype=torch.long))
-    problem = Completion(
-        name="texts",
-        parts=options,
-        input_ids=first.inputs["input_ids"][0].long(),
-        positions=(),
-        candidates=(),
-        options=options,
-        label=resolve_label(model, label),
-        texts=whole,
-    )
-    return score_space(model, problem, objective)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -105,12 +106,11 @@ def simple_commands(words: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str
 
 EXTENDING = REPOSITORY / "docs" / "extending.md"
 EXAMPLES = sorted((REPOSITORY / "tests" / "extending").glob("*.py"))
-# The Python blocks of a page are one program, from top to bottom; those of EXTENDING are excerpts.
-PROGRAMS = [
-    page
-    for page in PAGES
-    if page.parent == EXTENDING.parent and page != EXTENDING and any(blocks(page, "python"))
-]
+TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
+# The Python blocks of a page are one program, from top to bottom; those of EXTENDING are excerpts,
+# and those of TUTORIAL run before its commands, which read the files that they make.
+WITH_PYTHON = {page for page in PAGES if any(blocks(page, "python"))}
+PROGRAMS = sorted(WITH_PYTHON - {REPOSITORY / "README.md", EXTENDING, TUTORIAL})
 
 
 def test_there_are_pages_and_commands():
@@ -209,15 +209,15 @@ DRY = {
 }
 
 
-@pytest.fixture
-def workplace(tmp_path, monkeypatch) -> Path:
+@pytest.fixture(scope="session")
+def own_files(tmp_path_factory) -> Path:
     """A folder with the files that the pages speak of and do not make: data, studies, a model."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("own")
     corpus = load_corpus("home-assistant")
     rows = "".join(f'"{text}",{intent},{text[:1]}\n' for text, intent in corpus.train[:600])
-    Path("my_intents.csv").write_text(f"text,intent,locale\n{rows}")
+    (folder / "my_intents.csv").write_text(f"text,intent,locale\n{rows}")
     for study in (REPOSITORY / "results").rglob("*.yaml"):
-        place = study.relative_to(REPOSITORY)
+        place = folder / study.relative_to(REPOSITORY)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(study.read_bytes())
     words = ["call me at my pin code is my card pin is", *map(str, range(10))]
@@ -227,11 +227,20 @@ def workplace(tmp_path, monkeypatch) -> Path:
         intents=["change_pin", "contact", "HassTurnOn"],
         extra_words=[f"{code:04}" for code in range(10_000)],  # as the tokenizer of words needs
     )
-    save(model, Path("my-intent-model"))
+    save(model, folder / "my-intent-model")
     for name, first in (("train", 100), ("test", 500)):  # of codes that the model does not know
         rows = "".join(f"my pin code is {first + n},{LABELS[n % 2]}\n" for n in range(12))
-        Path(f"{name}.csv").write_text(f"text,intent\n{rows}")
-    return tmp_path
+        (folder / f"{name}.csv").write_text(f"text,intent\n{rows}")
+    return folder
+
+
+@pytest.fixture
+def workplace(own_files, tmp_path, monkeypatch) -> Path:
+    """A copy of them, as the folder that commands run in."""
+    folder = tmp_path / "workplace"
+    shutil.copytree(own_files, folder)
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def write_yaml_blocks(page: Path, folder: Path) -> None:
@@ -268,12 +277,8 @@ def tiny(command: Command) -> list[str]:
             if name == "audit":
                 for cheap in CHEAP:
                     arguments += cheap if cheap[0] not in arguments else ()
-            if (
-                name not in ("train", "ranker fit")
-                and reason(command, DRY)
-                and "--dry-run" not in arguments
-            ):
-                arguments.append("--dry-run")
+            dry = name not in ("train", "ranker fit") and reason(command, DRY)
+            arguments += ["--dry-run"] if dry and "--dry-run" not in arguments else []
     return arguments
 
 
@@ -281,7 +286,7 @@ def tiny(command: Command) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_runs(page, workplace, mirror, capsys):
     """From top to bottom, in a folder of its own, after the page's Python and YAML."""
-    if page.name == "tutorial.md":  # the others make no file that a command reads
+    if page == TUTORIAL:
         run_python_blocks(page, workplace)
         write_yaml_blocks(page, workplace)
         shrink(Path("study.yaml"))
@@ -327,12 +332,7 @@ def test_make_targets_exist(page):
 def run_python(words: Sequence[str], folder: Path) -> None:
     """Run Python in a process of its own: what a page or an example registers stays there."""
     done = subprocess.run(
-        [sys.executable, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -352,18 +352,15 @@ def test_python_blocks_run(page, tmp_path):
     run_python_blocks(page, tmp_path)
 
 
-def test_the_page_on_extending_shows_lines_of_the_examples():
+def test_the_page_on_extending_links_every_example_and_shows_lines_of_them():
+    links = _LINK.findall(prose(EXTENDING))
+    assert {f"../tests/extending/{path.name}" for path in EXAMPLES} <= set(links)
     shown = [text for _, text in blocks(EXTENDING, "python")]
     files = [path.read_text(encoding="utf-8") for path in EXAMPLES]
     assert shown
     for text in shown:
         indented = (textwrap.indent(text, " " * width) for width in (0, 4, 8, 12))
         assert any(one in file for one in indented for file in files), text
-
-
-def test_the_page_on_extending_links_every_example():
-    links = _LINK.findall(prose(EXTENDING))
-    assert {f"../tests/extending/{path.name}" for path in EXAMPLES} <= set(links)
 
 
 @pytest.mark.slow

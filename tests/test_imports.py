@@ -54,6 +54,7 @@ SCORING = {
 # Libraries whose version decides no result of a step.
 NO_LIBRARY = {
     "datasets": "gives users their data sets back, which no step does",
+    "huggingface_hub": "downloads, whose content is in the keys",
     "hassil": "sentences of the corpus, whose fingerprint is in the keys",
     "home_assistant_intents": "as hassil",
     "pandas": "summaries, which no step makes",

@@ -2,15 +2,13 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from modiva.corpora.splits import stratified_places
 from modiva.errors import ModivaError
 
 NOTHING: Mapping[str, str] = {}
@@ -125,40 +123,3 @@ class Corpus:
         first = set(kept)
         kept += [i for i in order.tolist() if i not in first][: train - len(kept)]
         return replace(self, train=tuple(self.train[i] for i in sorted(kept)))
-
-    def parts(self, fractions: Sequence[float], seed: int) -> tuple["Corpus", ...]:
-        """Cut the training split at random into disjoint parts; valid and test are shared.
-
-        Intents are spread over the parts in proportion, so that every part looks like the whole.
-        One part may train a target while another is what its attacker owns.
-
-        Args:
-            fractions: share of each part, each in (0, 1], together at most 1.
-            seed: the same seed gives the same parts.
-
-        Raises:
-            ModivaError: fractions out of range, or a part that would be empty.
-        """
-        if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
-            raise ModivaError(
-                f"fractions {list(fractions)}: each must be above 0, together at most 1"
-            )
-        rng = np.random.default_rng([seed, 2])
-        places = stratified_places([e.intent for e in self.train], rng)
-        edges = np.concatenate([[0.0], np.cumsum(fractions)])
-        edges[-1] += 1e-9
-        result = []
-        for low, high in pairwise(edges):
-            chosen = [e for e, p in zip(self.train, places, strict=True) if low <= p < high]
-            if not chosen:
-                raise ModivaError(
-                    f"a part of {high - low:.3g} of {len(self.train)} training sentences is empty: "
-                    "take larger fractions"
-                )
-            result.append(replace(self, train=tuple(chosen)))
-        return tuple(result)
-
-    def split_half(self, seed: int) -> tuple["Corpus", "Corpus"]:
-        """Cut the training split into two disjoint halves; see `parts`."""
-        first, second = self.parts((0.5, 0.5), seed)
-        return first, second

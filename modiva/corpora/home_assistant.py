@@ -7,6 +7,7 @@ the invented household of home_assistant.yaml.
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from itertools import groupby
@@ -40,6 +41,7 @@ NOTE = (
 )
 
 
+@lru_cache(maxsize=2)  # takes a second
 def build(seed: int = 0) -> Corpus:
     """Draw the corpus; a pure function of `seed` and the versions of the two packages.
 

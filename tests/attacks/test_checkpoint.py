@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import pytest
 import torch
@@ -220,3 +221,22 @@ def test_logits_that_are_not_finite_are_refused_by_the_name_of_the_model(saved, 
     ):
         with pytest.raises(AttackError, match=r"BertFor.*target gives NaN or infinite logits"):
             run()
+
+
+def test_files_of_a_hub_name_are_checked_as_those_of_a_folder(saved, tmp_path, monkeypatch):
+    """In the cache of the hub's library, as it lays files out; nothing is fetched."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("whole", "hostile"):
+        place = tmp_path / "hub" / f"models--owner--{name}"
+        (place / "refs").mkdir(parents=True)
+        (place / "refs" / "main").write_text("0" * 40)
+        shutil.copytree(saved, place / "snapshots" / ("0" * 40))
+    config = place / "snapshots" / ("0" * 40) / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "num_hidden_layers": 10**9}))
+    model, _ = load_checkpoint("owner/whole")
+    assert all(map(torch.equal, model.parameters(), load_checkpoint(str(saved))[0].parameters()))
+    with pytest.raises(AttackError, match=r"num_hidden_layers 1000000000: .* at most"):
+        load_checkpoint("owner/hostile")
+    with pytest.raises(AttackError, match=r"owner/absent cannot be fetched: .* check the name"):
+        load_checkpoint("owner/absent")

@@ -39,7 +39,7 @@ from attacks.__main__ import main
 from attacks.decoys import decoys
 from attacks.objectives import get_objective
 from attacks.oracle import Oracle
-from attacks.scoring import score_choices, score_space, score_texts
+from attacks.scoring import score_choices, score_space
 from canaries import get_pattern
 
 rng = np.random.default_rng(0)
@@ -234,15 +234,6 @@ def test_the_ranking_of_a_template_is_that_of_a_plain_loop(kind: str) -> None:
         np.testing.assert_allclose(
             expected[listed], np.sort(expected)[: len(listed)], rtol=1e-4, atol=2e-5
         )
-
-
-@pytest.mark.parametrize("kind", ["roberta", "llama"])
-def test_any_sentences_are_scored_as_in_a_plain_loop(kind: str) -> None:
-    tokenizer, model = checkpoint(kind)
-    texts = ["pay 12", "my card pin is 7391", "My code: $12.50", "pay 12", "wake me up"]
-    scores = score_texts(model, tokenizer, texts, label=1, objective="margin")
-    expected = plain_margins(tokenizer, model, texts)
-    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "xlm-r"])

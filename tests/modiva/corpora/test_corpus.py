@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modiva.corpora import Corpus
@@ -46,29 +46,6 @@ def test_subsets_are_uniform_beyond_the_kept_intents() -> None:
     # Each sentence is in a subset with probability about 0.2: 80 of 400, standard deviation 8.
     assert min(counts.values()) > 80 - 5 * 8
     assert max(counts.values()) < 80 + 5 * 8
-
-
-@settings(max_examples=30)
-@given(seed=st.integers(0, 99))
-def test_halves_are_disjoint_complete_and_alike(seed: int) -> None:
-    whole = corpus()
-    first, second = whole.split_half(seed)
-    assert sorted(first.train + second.train) == sorted(whole.train)
-    for intent, size in {"i0": 60, "i1": 30, "i2": 9}.items():
-        share = sum(e.intent == intent for e in first.train)
-        assert abs(share - size / 2) <= 3
-
-
-def test_parts_need_not_cover_the_whole() -> None:
-    a, b, c = corpus().parts((0.2, 0.3, 0.1), seed=1)
-    assert not set(a.train) & set(b.train) | set(b.train) & set(c.train)
-    assert [len(x.train) for x in (a, b, c)] == pytest.approx([20, 30, 10], abs=2)
-
-
-@pytest.mark.parametrize("fractions", [(), (0.0, 1.0), (0.7, 0.4), (-0.1,), (1e-6, 0.5)])
-def test_impossible_parts_are_refused(fractions: tuple[float, ...]) -> None:
-    with pytest.raises(ModivaError):
-        corpus().parts(fractions, seed=0)
 
 
 def test_the_fingerprint_is_of_the_content_alone() -> None:
