@@ -123,7 +123,8 @@ class TrainConfig:
         order_seed: in what order short and long batches follow each other. Models of a stack
             share it, so that sentences of like length meet in a step; vary it between stacks.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
-        precision: "float32", or "bfloat16" autocast (CUDA, not private).
+        precision: "float32", or "bfloat16" autocast (not private; CUDA, or a processor that has
+            instructions for it, where it takes a third off the training of MiniLM).
         privacy: None, or how to train with differential privacy.
         part: of a pretrained model, what is trained: see `modiva.training.tuning`.
 

@@ -1,7 +1,7 @@
 """Random streams that do not disturb each other, and the state of a process that trains."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -51,7 +51,20 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Refuse bfloat16 where it is only slower.
 
     Raises:
-        ModivaError: bfloat16 on a CPU.
+        ModivaError: bfloat16 on a processor that has no instructions for it.
     """
-    if precision == "bfloat16" and device.type != "cuda":
-        raise ModivaError("precision='bfloat16' is for CUDA devices: use 'float32' on the CPU")
+    if precision == "bfloat16" and device.type != "cuda" and not fast_bfloat16():
+        raise ModivaError(
+            "precision='bfloat16': this processor has no instructions for it (avx512_bf16 or "
+            "amx_bf16), and it would be slower; use 'float32', or CUDA"
+        )
+
+
+def fast_bfloat16() -> bool:
+    """Tell whether the processor multiplies bfloat16 matrices faster than float32 ones.
+
+    On an AMD EPYC with avx512_bf16 an epoch of MiniLM takes two thirds of the processor time.
+    """
+    # Older versions of torch cannot tell.
+    found: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
