@@ -25,7 +25,7 @@ from attacks.ranker.candidates import (
     second_look,
 )
 from attacks.ranker.margins import draw, margin_oracle
-from attacks.ranker.match import MATCH, match_feature
+from attacks.ranker.match import MATCH, Match
 from attacks.ranker.ranker import USUAL, Ranker
 
 NEGATIVES = 3_000  # candidates drawn of each problem to compare with
@@ -136,8 +136,8 @@ def _look(shadow: Shadow, effort: Effort, seed: int, updates: bool) -> tuple[Des
             include = torch.cat([include, near, drawn])
         found, effects = describer.look(pool, include), option_effects(oracle, generator)
     if updates and shadow.initial is not None:
-        matched = match_feature(shadow.model, shadow.initial, shadow.problem, found.choices)
-        found = found.joined({MATCH: matched})
+        match = Match(shadow.model, shadow.initial, shadow.problem)
+        found = found.joined({MATCH: match(found.choices)})
     return found, effects
 
 

@@ -175,7 +175,7 @@ def weight_features(
     words, layers = [], []
     for share in shares:
         with movement.between(share) as middle:
-            for rows, at_slots, at_layers in _gradients(middle, choices, lower):
+            for rows, at_slots, at_layers in weight_gradients(middle, choices, lower):
                 words.append(_alignments(*_by_word(at_slots, movement.rows, rows)))
                 layers.append(_alignments(at_layers, way[None]))
     oracle.charge(0, len(shares) * GRADIENT_COST * len(choices))
@@ -224,7 +224,7 @@ def lower_layers(model: PreTrainedModel) -> list[str]:
     return [name for name in numbers if numbers[name] < middle] or names
 
 
-def _gradients(
+def weight_gradients(
     oracle: Oracle, choices: Tensor, names: list[str]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield candidates (B, n), margin gradients at slots (B, n, V) and of weights (B, W)."""

@@ -22,7 +22,7 @@ from attacks.problem import Completion, problem_generators
 from attacks.ranker.calibration import Usual, label_name
 from attacks.ranker.candidates import Described, Describer, Effort, effort_for, second_look
 from attacks.ranker.margins import ENUMERATED, margin_oracle
-from attacks.ranker.match import MATCH, match_feature
+from attacks.ranker.match import BEST, MATCH, MATCH_WEIGHTS, Match
 from attacks.ranker.movement import check_initial
 from canaries.reading import parse_json, quote, read_bytes
 
@@ -54,6 +54,10 @@ FIXED: Mapping[str, Mapping[str, float]] = MappingProxyType(
         # of the rows matches the gradient of the candidate.
         "match": {MATCH: 1.0},
     }
+)
+# Of the best in a second look: both standardised, so that neither kind decides alone.
+_SECOND: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {"match": {MATCH: 1.0, MATCH_WEIGHTS: 1.0}}
 )
 _NEED_INITIAL = ("moved", "gain", MATCH)
 
@@ -100,12 +104,11 @@ class Ranker:
         described: Described,
         model: PreTrainedModel,
         problem: Completion,
-        initial: PreTrainedModel | None = None,
+        match: Match | None = None,
     ) -> Described:
         """Add what the ranker asks for: the match of a step, and what is usual of candidates."""
-        if MATCH in self.weights and initial is not None:
-            found = match_feature(model, initial, problem, described.choices)
-            described = described.joined({MATCH: found})
+        if match is not None:
+            described = described.joined({MATCH: match(described.choices)})
         if not self.learned:
             return described
         usual = self.usual.feature(problem, label_name(model, problem), described.choices)
@@ -250,15 +253,23 @@ def rank(
     else:
         check_initial(model, initial)
     effort = ranker.effort or effort_for(model)
-    described = _described(ranker, model, problem, initial, seed, {} if known is None else known)
+    match = None
+    if MATCH in ranker.weights and initial is not None:
+        match = Match(model, initial, problem)
+    known = {} if known is None else known
+    described = _described(ranker, model, problem, initial, seed, known, match)
     started, evaluations = time.perf_counter(), described.evaluations
-    described = ranker.joined(described, model, problem, initial)
+    described = ranker.joined(described, model, problem, match)
     utility = ranker.utility(described)
     order = utility.argsort(descending=True, stable=True)
     if ranker.second and initial is not None:
         best, weights = order[: effort.second], ranker.weighed(described.names)
-        again = second_look(model, problem, initial, described, best, weights, effort)
-        evaluations += again.evaluations
+        if match is not None and not ranker.learned:
+            best = best[:BEST]
+            again = match.second_look(described, best, utility[best])
+        else:
+            again = second_look(model, problem, initial, described, best, weights, effort)
+            evaluations += again.evaluations
         score = again.features @ ranker.weighed(again.names, second=True)
         # The second look orders the best among themselves; they stay before all others.
         rest = utility[order[len(best) :]]
@@ -266,6 +277,7 @@ def rank(
         utility[best] = score - score.min() + floor
         order = utility.argsort(descending=True, stable=True)
     seconds = described.seconds + time.perf_counter() - started
+    evaluations += 0 if match is None else match.evaluations
     return Ranked(described.choices[order], utility[order], evaluations, seconds)
 
 
@@ -276,6 +288,7 @@ def _described(
     initial: PreTrainedModel | None,
     seed: int,
     known: dict[tuple[bool, int], Described],
+    match: Match | None,
 ) -> Described:
     """Describe the candidates of a problem: all, a pool, or those that a climb from it finds.
 
@@ -293,7 +306,7 @@ def _described(
         pool = describer.pool()
         if climbs:
             return describer.climb(
-                pool, lambda found: ranker.utility(ranker.joined(found, model, problem, initial))
+                pool, lambda found: ranker.utility(ranker.joined(found, model, problem, match))
             )
         known[ranker.initial, size] = describer.look(pool)
     return known[ranker.initial, size]
@@ -309,4 +322,4 @@ def fixed_ranker(name: str) -> Ranker:
         raise AttackError(f"unknown score {name!r}: use one of {', '.join(FIXED)}")
     weights = FIXED[name]
     needs = any(feature.startswith(_NEED_INITIAL) for feature in weights)
-    return Ranker(weights, facts={"score": name}, initial=needs)
+    return Ranker(weights, _SECOND.get(name, {}), {"score": name}, needs)

@@ -10,7 +10,8 @@ from attacks import AttackError, Knowledge, Shadow, fit_ranker, get_attack
 from attacks.adding import add_evidence
 from attacks.attack import Reconstruction, Scored
 from attacks.problem import Completion
-from attacks.ranker.match import match_feature
+from attacks.ranker.candidates import Described
+from attacks.ranker.match import MATCH, MATCH_WEIGHTS, WAYS, Match
 from attacks.search.exhaustive import unravel
 from attacks.tokenise import build_completion
 from canaries.patterns import parse_slots
@@ -36,18 +37,30 @@ def step(model, tokenizer, texts, label=1, rate=0.5):
     return after
 
 
-def naive(model, initial, tokenizer, problem, choices):
-    """-<D, G> / |G| on the rows of all options, by autograd through the embedding table."""
-    table = "bert.embeddings.word_embeddings.weight"
+TABLE = "bert.embeddings.word_embeddings.weight"
+
+
+def naive(model, initial, tokenizer, problem, choices, shares, names=(TABLE,)):
+    """-<D, G> / |G|, G a mean over points of the way; of the table the options' rows."""
     options = torch.tensor(sorted({int(token) for one in problem.candidates for token in one}))
-    moved = (model.get_parameter(table) - initial.get_parameter(table))[options]
+    part = {name: options if name == TABLE else slice(None) for name in names}
+
+    def flat(values):
+        return torch.cat([value[part[name]].flatten() for name, value in values.items()])
+
+    moved = flat({n: model.get_parameter(n) - initial.get_parameter(n) for n in names})
     found = []
     for row in choices.tolist():
         ids = torch.tensor([tokenizer(problem.text(problem.secret(row)))["input_ids"]])
-        loss = cross_entropy(initial(input_ids=ids).logits, torch.tensor([problem.label]))
-        (gradient,) = torch.autograd.grad(loss, initial.get_parameter(table))
-        gradient = gradient[options]
-        found.append(-(moved * gradient).sum() / gradient.norm())
+        total = torch.zeros_like(moved)
+        for share in shares:
+            between = copy.deepcopy(initial)
+            for name, value in between.named_parameters():
+                value.data.lerp_(model.get_parameter(name).data, share)
+            loss = cross_entropy(between(input_ids=ids).logits, torch.tensor([problem.label]))
+            weights = [between.get_parameter(name) for name in names]
+            total += flat(dict(zip(names, torch.autograd.grad(loss, weights), strict=True)))
+        found.append(-(moved * total).sum() / total.norm())
     return torch.stack(found).detach()
 
 
@@ -55,10 +68,37 @@ def test_match_is_the_formula_also_where_a_word_stands_twice(tokenizer, bert):
     problem = code(tokenizer, bert)
     after = step(bert, tokenizer, ["my pin is 3 3", "call my pin 5", "red 7 now"])
     choices = unravel(torch.arange(100), problem.sizes)
-    found = match_feature(after, bert, problem, choices)
-    expected = naive(after, bert, tokenizer, problem, choices)
+    found = Match(after, bert, problem)(choices)
+    ways = [naive(after, bert, tokenizer, problem, choices, points) for points in WAYS]
     # Up to the weight decay that a movement is freed of, of which this step had none.
-    assert torch.allclose(found, expected, atol=2e-3 * float(expected.abs().max()))
+    assert any(torch.allclose(found, one, atol=2e-3 * float(one.abs().max())) for one in ways)
+
+
+def test_the_second_look_is_the_formula_on_all_other_weights(tokenizer, bert):
+    problem = code(tokenizer, bert)
+    after = step(bert, tokenizer, ["my pin is 4 1", "call my pin 5"])
+    match, choices = Match(after, bert, problem), torch.tensor([[4, 1], [1, 4], [4, 4], [0, 9]])
+    first = match(choices)
+    described = Described(choices, first[:, None], (MATCH,), 0, 0.0, len(choices))
+    found = match.second_look(described, torch.arange(4), first).column(MATCH_WEIGHTS)
+    names = [name for name, _ in bert.named_parameters() if name != TABLE]
+    ways = [naive(after, bert, tokenizer, problem, choices, points, names) for points in WAYS]
+    assert any(
+        torch.allclose(found, (one - one.mean()) / one.std(correction=0), atol=0.05) for one in ways
+    )
+
+
+def test_no_candidate_is_matched_twice_and_all_are_counted(tokenizer, bert):
+    problem = code(tokenizer, bert)
+    match = Match(step(bert, tokenizer, ["my pin is 4 1"]), bert, problem)
+    every = unravel(torch.arange(100), problem.sizes)
+    some = match(every[:60])
+    spent = match.evaluations
+    assert spent >= 60 * 3  # a gradient costs three evaluations
+    assert torch.equal(match(every[:60].flip(0)), some.flip(0))
+    assert match.evaluations == spent
+    assert torch.equal(match(every)[:60], some)
+    assert spent < match.evaluations < 2 * spent
 
 
 @pytest.mark.parametrize("secret", ["3 3", "4 1", "0 9"])
