@@ -9,7 +9,7 @@ from modiva.classifiers import stacked
 from modiva.errors import ModivaError
 from modiva.privacy.engine import PerExampleClipper
 
-from .models import assert_exact, example_losses, own, random_batch
+from .models import Batch, assert_exact, example_losses, own, random_batch
 
 
 @settings(max_examples=8, deadline=None)
@@ -46,6 +46,15 @@ def test_a_stack_is_clipped_as_one_backward_pass_for_each_example(
         strict=True,
     ):
         torch.testing.assert_close(found, model.double().eval()(ids, mask).logits)
+
+
+def test_filters_are_clipped_exactly_where_windows_are_equal():
+    """A maximum that is reached at several places has its gradient at one of them."""
+    torch.manual_seed(0)
+    stack = stacked.stack_models([own("cnn", kernel_sizes=(1, 2, 3)) for _ in range(2)]).double()
+    ids = torch.tensor([[3] * 9, [4, 5] * 4 + [0], [6] * 5 + [0] * 4, [7] * 8 + [2]])
+    batch = Batch(ids, (ids > 0).long(), torch.arange(4))
+    assert_exact(stack.train(), lambda: example_losses(stack, batch), 1e-9)
 
 
 def test_layers_without_a_stacked_form_are_told():
