@@ -171,10 +171,10 @@ class Condition:
     def _check_training(self) -> None:
         if self.training is None:
             return
-        if self.privatize != NONE:
+        if self.privatize != NONE and isinstance(self.training, Distilled):
             raise ModivaError(
-                f"--privatize {self.privatize} with {self.training}: text is protected for one "
-                "trainer; leave one of the two out"
+                f"--privatize {self.privatize} with {self.training}: which sentences the student "
+                "would read, rewritten or not, is not settled; leave one of the two out"
             )
         if self.privacy is not None:
             raise ModivaError(
@@ -199,6 +199,11 @@ class Condition:
         if len(self.repetitions) == len(self.patterns):
             return self.repetitions
         return self.repetitions * len(self.patterns)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the corpus must have beside its sentences."""
+        return self.training.columns if isinstance(self.training, Federated) else ()
 
     @property
     def noise_multiplier(self) -> float | None:

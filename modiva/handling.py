@@ -22,6 +22,7 @@ SEEN: tuple[Seen, ...] = ("final", "rounds", "aggregate", "update")
 TRANSFERS: tuple[Transfer, ...] = ("same", "other", "decoys")
 REVERSALS: tuple[Reversal, ...] = ("none", "mean", "max", "logmeanexp")
 PARTITIONS = ("label", "quantity", "zipf", "cluster")
+NATURAL = "natural"
 _PARTITION = re.compile(r"(?P<kind>[a-z]+)(?::(?P<number>[0-9.e+-]+))?")
 
 
@@ -35,7 +36,8 @@ class Federated:
         clients: devices that hold the training split.
         per_round: clients of a round; under privacy the expected number.
         rounds: of training.
-        partition: who holds what: label:ALPHA, quantity:BETA, zipf:S or cluster:K.
+        partition: who holds what: label:ALPHA, quantity:BETA, zipf:S, cluster:K, or natural:COLUMN
+            by a column of the corpus that names whose each sentence is.
         selection: uniform, activity (in proportion to a client's sentences) or activity:POWER.
         periods: parts of the sentences that clients hold one after the other; 1 holds all always.
         spread: give the copies of a canary to clients at random, and not all to one.
@@ -100,6 +102,12 @@ class Federated:
                 "takes part more often has a larger epsilon, so there is no common one; give "
                 "--user-noise, and epsilon is reported for each device, or --selection uniform"
             )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that must stand beside the sentences: that of a natural partition."""
+        kind, _, column = self.partition.partition(":")
+        return (column,) if kind == NATURAL else ()
 
     @property
     def power(self) -> float:
@@ -177,11 +185,13 @@ class Distilled:
 
 
 def parse_partition(text: str) -> tuple[str, float]:
-    """Return the kind of a partition and its number.
+    """Return the kind of a partition and its number, which a natural one has none of: 0.
 
     Raises:
-        ModivaError: an unknown kind, or a number that it cannot have.
+        ModivaError: an unknown kind, a number that it cannot have, or no column.
     """
+    if text.startswith(f"{NATURAL}:") and text.partition(":")[2].strip():
+        return NATURAL, 0.0
     found = _PARTITION.fullmatch(text)
     kind, written = (found["kind"], found["number"]) if found else ("", None)
     try:
@@ -192,6 +202,8 @@ def parse_partition(text: str) -> tuple[str, float]:
     if kind not in PARTITIONS or not 0 < number < 1e6 or not whole:
         raise ModivaError(
             f"--partition {text}: give label:ALPHA, quantity:BETA or zipf:S with a number above 0, "
-            "such as label:1, or cluster:K with 2 clusters or more, such as cluster:10"
+            "such as label:1, cluster:K with 2 clusters or more, such as cluster:10, or "
+            "natural:COLUMN with the column that names whose each sentence is, such as "
+            "natural:speaker"
         )
     return kind, number

@@ -132,7 +132,7 @@ def _write(
         write_flat_summary(out / "summary.csv", summary)
         bar.update()
         bar.set_postfix_str("figures")
-        drawn = figures(frame, out / "figures", others)
+        drawn = figures(frame, out / "figures", {**others, "models": prepare(models)})
         bar.update()
         bar.set_postfix_str("page")
         write_report(out, frame, summary, settings, drawn, others)

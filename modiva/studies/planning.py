@@ -78,7 +78,7 @@ class _Planner:
     def cell(self, cell: Cell) -> PlannedCell:
         """Check a cell and add its steps."""
         condition = cell.condition
-        corpus = load_corpus(condition.corpus)
+        corpus = load_corpus(condition.corpus, condition.columns)
         shared = (condition.corpus, condition.patterns, condition.patterns_file)
         if shared not in self._patterns:
             patterns = prepare(condition, corpus=corpus).patterns
@@ -132,6 +132,8 @@ class _Planner:
             [condition.copies, condition.label, condition.secrets, condition.controls],
             [condition.sentences, condition.share_valid, condition.side, condition.half_seed],
             *_protects(condition),
+            # Of a natural partition: whose each sentence is, which the fingerprint does not count.
+            *([[one.beside[name] for one in corpus.train] for name in condition.columns]),
         ]
         for job in train_jobs(cell, corpus.fingerprint):
             decided = [planted, job.seeds, job.order_seed]

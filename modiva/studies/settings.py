@@ -89,7 +89,8 @@ class Trained:
     """Rounds of federated training."""
     partition: tuple[str, ...] = ("label:1",)
     """Who holds what: label:ALPHA (few intents each), quantity:BETA or zipf:S (light and heavy
-    devices), cluster:K (few meanings each)."""
+    devices), cluster:K (few meanings each), natural:COLUMN (as a column of your file names whose
+    each sentence is)."""
     selection: tuple[str, ...] = ("uniform",)
     """Of devices: uniform, activity (in proportion to their sentences) or activity:POWER."""
     continual: tuple[int, ...] = (1,)

@@ -28,7 +28,7 @@ from modiva.training.distilled import (
     taught_logits,
     transfer_texts,
 )
-from modiva.training.federated.partition import check_clients
+from modiva.training.federated.partition import assign_people, check_clients, whose
 from modiva.training.federated.privacy import user_plan
 from modiva.training.federated.record import Device, Rounds
 from modiva.training.federated.run import FederatedRun
@@ -135,6 +135,9 @@ class Prepared:
                 check_reversal(training, [text for text, _ in self.pool.train])
             return
         check_clients(sentences, training.clients)
+        if training.columns and sentences == most:
+            people = whose(self.pool.train, *training.columns)
+            assign_people(people, training.clients)
         if parse_partition(training.partition)[0] == "cluster":
             build(parse_target("minilm"), texts=[], intents=self.corpus.intents)
         if training.private:
@@ -213,15 +216,16 @@ class Prepared:
         training = self.condition.training
         planted = planted or [self.plant(seed) for seed in seeds]
         training_seeds = seeds if training_seeds is None else training_seeds
-        if isinstance(training, Federated):
-            return [
-                self._train_federated(training, one, seed, training_seed, progress, rounds)
-                for one, seed, training_seed in zip(planted, seeds, training_seeds, strict=True)
-            ]
         kept: list[float | None] = [None] * len(seeds)
+        held = planted
         if self.mechanism is not None:
             protected = protect(planted, self.mechanism, training_seeds)
             planted, kept = [one.planted for one in protected], [o.words_kept for o in protected]
+        if isinstance(training, Federated):
+            return [
+                self._train_federated(training, *one, progress, rounds)
+                for one in zip(planted, held, kept, seeds, training_seeds, strict=True)
+            ]
         classifiers = [self.build(one, seed) for one, seed in zip(planted, seeds, strict=True)]
         data = [Splits(one.train, one.valid, self.corpus.test) for one in planted]
         config = dataclasses.replace(
@@ -262,6 +266,8 @@ class Prepared:
         self,
         training: Federated,
         planted: Planted,
+        held: Planted,
+        words_kept: float | None,
         seed: int,
         training_seed: int,
         progress: bool,
@@ -278,10 +284,12 @@ class Prepared:
             seed=seed,
             training_seed=training_seed,
             rounds=rounds,
+            held=held.train,
         )
         result = run.fit(progress)
         questions, sentences = planted.ledger.questions, len(planted.train)
-        target = Target(classifier, result, questions, sentences, seed, run.devices(), rounds)
+        devices = run.devices()
+        target = Target(classifier, result, questions, sentences, seed, devices, rounds, words_kept)
         return target, planted.ledger
 
     def initial_model(self, target: Target) -> PreTrainedModel:
@@ -330,7 +338,8 @@ def prepare(
     Raises:
         CanaryError, ModivaError: what is unknown or does not fit, and the remedy.
     """
-    corpus = load_corpus(condition.corpus) if corpus is None else corpus
+    if corpus is None:
+        corpus = load_corpus(condition.corpus, condition.columns)
     if fingerprint is not None and corpus.fingerprint != fingerprint:
         raise ModivaError(
             f"corpus {condition.corpus} is not the one that the study was planned with: it "

@@ -19,7 +19,9 @@ from modiva.report.plots.noise import by_epsilon, by_noise
 from modiva.report.plots.positions import by_position
 from modiva.report.plots.protection import by_text_epsilon
 from modiva.report.plots.repetitions import by_defense, by_pattern
+from modiva.report.plots.rounds import by_round
 from modiva.report.plots.seen import by_seen
+from modiva.report.plots.shares import by_share
 from modiva.report.plots.style import STYLE, save, save_svg
 from modiva.report.words import prepare
 
@@ -27,7 +29,7 @@ CAPTIONS = "captions.json"
 NARROW = ".narrow.svg"  # the same figure with its panels below each other, for the page on a phone
 _DRAW = (
     by_defense, by_noise, by_epsilon, by_claim, by_text_epsilon, by_pattern, by_seen,
-    distributions, by_position, side_by_side,
+    by_share, distributions, by_position, side_by_side,
 )  # fmt: skip
 
 
@@ -41,7 +43,8 @@ def figures(
     Args:
         rows: as `modiva.measure.score_rows` makes them.
         folder: where the files go; made if needed.
-        others: rows of other measurements (membership, groups), as `prepare` makes them.
+        others: rows of other measurements (membership, groups, models), as `prepare` makes
+            them.
 
     Returns:
         The files of figures in reading order, each figure's PNG before its SVG. A figure with
@@ -55,6 +58,8 @@ def figures(
     others = others or {}
     if len(pools := others.get("membership", frame[:0])):
         drawn.append((by_membership, pools))
+    if len(models := others.get("models", frame[:0])):
+        drawn.append((by_round, models))
     if len(groups := others.get("groups", frame[:0])):
         several = range(len(groupings_drawn(groups)))
         drawn += [(partial(by_group, rows=frame, number=number), groups) for number in several]

@@ -1,5 +1,8 @@
 """Who holds which sentence: every sentence is of exactly one client, and every client has one."""
 
+import heapq
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,6 +49,53 @@ def assign(
     if kind in ("quantity", "zipf"):
         return rng.permutation(np.repeat(np.arange(clients), sizes))
     return _by_group(groups, sizes, number if kind == "label" else CLUSTER_ALPHA, rng)
+
+
+def whose(examples: Sequence[tuple[str, str]], column: str) -> list[str]:
+    """Return the value of a column beside each training sentence (N,).
+
+    Raises:
+        ModivaError: sentences that have none.
+    """
+    found = [getattr(example, "beside", {}).get(column, "") for example in examples]
+    if missing := found.count(""):
+        raise ModivaError(
+            f"--partition natural:{column}: {missing} of {len(found)} training sentences have no "
+            "value in that column; fill it, or leave them out"
+        )
+    return found
+
+
+def assign_people(people: Sequence[str], clients: int) -> Integers:
+    """Assign sentences to clients by whose they are.
+
+    With fewer clients than people several share one: those with most sentences come first, each to
+    the client that has fewest.
+
+    Args:
+        people: (N,) whose each sentence is.
+        clients: how many.
+
+    Returns:
+        (N,) the client of each sentence.
+
+    Raises:
+        ModivaError: fewer people than clients.
+    """
+    names, where, counts = np.unique(np.array(people), return_inverse=True, return_counts=True)
+    if len(names) < clients:
+        raise ModivaError(
+            f"--clients {clients}: the column of the partition names {len(names)} people in the "
+            f"training sentences, so that some clients would have none; give {len(names)} or fewer"
+        )
+    loads = [(0, client) for client in range(clients)]
+    client_of = np.empty(len(names), dtype=np.int64)
+    for name in np.argsort(-counts, kind="stable").tolist():
+        load, client = loads[0]
+        client_of[name] = client
+        heapq.heapreplace(loads, (load + int(counts[name]), client))
+    found: Integers = client_of[where]
+    return found
 
 
 def client_sizes(

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from modiva.handling import Federated, parse_partition
+from modiva.handling import NATURAL, Federated, parse_partition
 from modiva.training.batches import EncodedSplits, encode_splits
 from modiva.training.config import EpochRecord, Splits, TrainConfig, TrainResult
 from modiva.training.evaluate import evaluate
 from modiva.training.federated.clients import LocalTraining
 from modiva.training.federated.clusters import sentence_clusters
-from modiva.training.federated.partition import Integers, assign
+from modiva.training.federated.partition import Integers, assign, assign_people, whose
 from modiva.training.federated.privacy import UserPrivacy
 from modiva.training.federated.record import Device, Rounds
 from modiva.training.federated.selection import Floats, draw_fixed, draw_poisson, inclusion
@@ -70,12 +70,15 @@ class Holdings:
         own = np.array([name is None for name in planted])
         kind, number = parse_partition(settings.partition)
         kept = [example for example, is_own in zip(examples, own, strict=True) if is_own]
-        if kind == "cluster":
-            groups = sentence_clusters(tuple(text for text, _ in kept), int(number), seed)
+        client = np.empty(len(examples), dtype=np.int64)
+        if kind == NATURAL:
+            (column,) = settings.columns
+            client[own] = assign_people(whose(kept, column), settings.clients)
         else:
             _, groups = np.unique([intent for _, intent in kept], return_inverse=True)
-        client = np.empty(len(examples), dtype=np.int64)
-        client[own] = assign(kind, number, groups, settings.clients, rng)
+            if kind == "cluster":
+                groups = sentence_clusters(tuple(text for text, _ in kept), int(number), seed)
+            client[own] = assign(kind, number, groups, settings.clients, rng)
         holders: dict[str, tuple[int, ...]] = {}
         for name in canaries:
             copies = np.flatnonzero([other == name for other in planted])
@@ -106,6 +109,8 @@ class FederatedRun:
         seed: of the partition.
         training_seed: of selection, batches, dropout and noise.
         rounds: where rounds are kept; one that holds the state of this run goes on from there.
+        held: the training sentences as the devices have them, in the same order, where each device
+            rewrites its own before it trains; None takes those of `data`.
     """
 
     def __init__(
@@ -119,20 +124,22 @@ class FederatedRun:
         seed: int,
         training_seed: int,
         rounds: Rounds,
+        held: Sequence[tuple[str, str]] | None = None,
     ) -> None:
         self.started = time.perf_counter()
+        held = data.train if held is None else held
         self.settings, self.rounds, self.seed = settings, rounds, training_seed
         self.model = classifier.model
         self.model.to(resolve_device(config.device))  # type: ignore[arg-type]
         self.splits: EncodedSplits = encode_splits(classifier, data).to(self.model.device)
-        self.holdings = Holdings.of(settings, data.train, canaries, seed)
+        self.holdings = Holdings.of(settings, held, canaries, seed)
         self.probabilities = self.holdings.probabilities(settings)
         proximal = settings.proximal if settings.server == "fedprox" else 0.0
         self.local = LocalTraining(
             self.model, self.splits.train, config, proximal=proximal, seed=training_seed
         )
         self.weights = self.local.global_weights()
-        content = repr((settings, config, seed, training_seed, data.train))
+        content = repr((settings, config, seed, training_seed, held, data.train))
         self.name = hashlib.sha256(content.encode()).hexdigest()
         self.history: list[EpochRecord] = []
         self.clip_norms: list[float] = []

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from modiva.handling import Distilled, Federated
 from modiva.training import load_targets, prepare, save_targets
 from modiva.training.config import Splits
 from modiva.training.distilled import transfer_texts
+from modiva.training.federated.partition import assign_people
 from modiva.training.federated.record import Rounds
 from modiva.training.federated.run import FederatedRun, Holdings
 
@@ -193,3 +195,66 @@ def test_a_student_learns_the_labels_of_its_teacher():
     assert target.result.train_accuracy > 0.9  # agreement with the teacher
     initial = prepared(Distilled("same")).initial_model(target)
     assert initial.state_dict().keys() == target.classifier.model.state_dict().keys()
+
+
+def spoken(speakers, n=120):
+    """The corpus with a speaker beside each training sentence, in turn."""
+    whole = corpus(n)
+    train = tuple(
+        Example(*one, {"speaker": speakers[at % len(speakers)]})
+        for at, one in enumerate(whole.train)
+    )
+    return replace(whole, train=train)
+
+
+def by_speaker(speakers, clients, **settings):
+    training = replace(
+        FEDERATION, partition="natural:speaker", clients=clients, per_round=2, rounds=2
+    )
+    condition = Condition(
+        corpus="tiny", target="cnn", size="small", patterns=("my code is {digit*2}",),
+        repetitions=(5,), training=training, **settings,
+    )  # fmt: skip
+    return prepare(condition, corpus=spoken(speakers), device="cpu")
+
+
+def test_a_natural_partition_gives_each_person_a_device():
+    one = by_speaker(("ann", "bob", "bob", "cy"), 3)
+    one.check_training()
+    planted = one.plant(1)
+    canaries = {canary.id: canary.text for canary in planted.ledger.canaries}
+    holdings = Holdings.of(one.condition.training, planted.train, canaries, 1)
+    held = {}
+    for example, client in zip(planted.train, holdings.client.tolist(), strict=True):
+        if isinstance(example, Example):
+            held.setdefault(client, set()).add(example.beside["speaker"])
+    assert sorted(map(sorted, held.values())) == [["ann"], ["bob"], ["cy"]]
+    (holders,) = holdings.holders.values()
+    assert len(holders) == 1
+    ((target, _),) = one.train([1])
+    assert target.result.epochs_run == 2
+
+
+def test_fewer_devices_than_people_share_them_evenly_and_more_are_refused():
+    people = assign_people(["a"] * 6 + ["b"] * 3 + ["c"] * 2 + ["d"], 2)
+    assert sorted(np.bincount(people).tolist()) == [6, 6]
+    with pytest.raises(ModivaError, match=r"names 3 people .* give 3 or fewer"):
+        by_speaker(("ann", "bob", "cy"), 4).check_training()
+    with pytest.raises(ModivaError, match="40 of 120 training sentences have no value"):
+        by_speaker(("ann", "", "cy"), 2).check_training()
+
+
+def test_each_device_rewrites_its_own_sentences(tmp_path):
+    """The secret stays on the device that it was given to, though no copy of it is left."""
+    space = tmp_path / "words.txt"
+    vectors = np.random.default_rng(0).standard_normal((30, 4)).round(3)
+    lines = [f"w{place} {' '.join(map(str, own))}" for place, own in enumerate(vectors)]
+    space.write_text("\n".join(lines) + "\n")
+    target, ledger = run(privatize="tem:1", word_space=str(space))
+    (canary,) = ledger.canaries
+    assert len(canary.rewritten) == canary.repetitions
+    assert canary.text not in canary.rewritten
+    assert target.words_kept < 0.5
+    plain, _ = run()
+    assert target.devices == plain.devices
+    assert target.devices[canary.id].holders == 1
