@@ -136,8 +136,7 @@ class Prepared:
             return
         check_clients(sentences, training.clients)
         if training.columns and sentences == most:
-            people = whose(self.pool.train, *training.columns)
-            assign_people(people, training.clients)
+            assign_people(whose(self.pool.train, *training.columns), training.clients)
         if parse_partition(training.partition)[0] == "cluster":
             build(parse_target("minilm"), texts=[], intents=self.corpus.intents)
         if training.private:
