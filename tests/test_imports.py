@@ -16,7 +16,7 @@ from modiva.studies.code import INPUTS, LIBRARIES, PARTS
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("canaries", "attacks", "modiva")
 # Public names of all packages together; a new one has to be worth its place.
-MOST_NAMES = 120
+MOST_NAMES = 113
 
 # Code that a step runs and that decides none of its results, and why.
 NO_PART = {

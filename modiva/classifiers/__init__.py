@@ -8,19 +8,17 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from modiva.classifiers import stacked
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.building import Classifier, build
-from modiva.classifiers.checkpoint import load, write_into
+from modiva.classifiers.checkpoint import load
 from modiva.classifiers.cnn import CnnClassifier
 from modiva.classifiers.lstm import LstmClassifier
 from modiva.classifiers.recurrence import LstmRecurrence
-from modiva.classifiers.registry import OWN_ARCHITECTURES, register_architecture
+from modiva.classifiers.registry import register_architecture as register_architecture
 from modiva.classifiers.sentence import SentenceClassifier, SentenceConfig
 from modiva.classifiers.spec import TargetSpec, parse_target
-from modiva.classifiers.tokenizer import encode
 from modiva.classifiers.transformer import TransformerClassifier
 from modiva.classifiers.wordspace import WordSpace
 
 __all__ = [
-    "OWN_ARCHITECTURES",
     "Classifier",
     "LstmRecurrence",
     "SentenceClassifier",
@@ -28,11 +26,9 @@ __all__ = [
     "TargetSpec",
     "WordSpace",
     "build",
-    "encode",
     "load",
     "parse_target",
     "stacked",
-    "write_into",
 ]
 
 register_architecture("cnn", CnnClassifier)

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from attacks.guard import quiet, system_errors
 from modiva.classifiers.base import TargetClassifier
 from modiva.classifiers.characters import spelling_table
 from modiva.classifiers.pretrained import build_pretrained
 from modiva.classifiers.registry import OWN_ARCHITECTURES
 from modiva.classifiers.spec import TargetSpec
-from modiva.classifiers.tokenizer import build_vocabulary, word_tokenizer
+from modiva.classifiers.tokenizer import build_vocabulary, encode, word_tokenizer
 from modiva.classifiers.vectors import load_word_vectors
 from modiva.errors import ModivaError
 
@@ -23,6 +25,20 @@ class Classifier:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the token ids of texts, special tokens included, without padding."""
+        return encode(self.tokenizer, texts)
+
+    def write_into(self, folder: Path) -> None:
+        """Write model and tokenizer into an existing folder, for callers with files of their own.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        with quiet(), system_errors(folder):
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
 
 
 def build(

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from attacks.checkpoint import load_checkpoint
-from attacks.guard import quiet, system_errors
 from modiva.classifiers.building import Classifier
 from modiva.classifiers.pretrained import own_errors, padding_right
 from modiva.files import atomic_folder
@@ -15,15 +14,8 @@ def save(classifier: Classifier, folder: str | Path) -> Path:
     After `import modiva.classifiers`, transformers' "text-classification" pipeline reads it.
     """
     with atomic_folder(Path(folder)) as temporary:
-        write_into(classifier, temporary)
+        classifier.write_into(temporary)
     return Path(folder)
-
-
-def write_into(classifier: Classifier, folder: Path) -> None:
-    """Write model and tokenizer into an existing folder, for callers that add their own files."""
-    with quiet(), system_errors(folder):
-        classifier.model.save_pretrained(folder)
-        classifier.tokenizer.save_pretrained(folder)
 
 
 def load(folder_or_name: str | Path) -> Classifier:

@@ -18,8 +18,6 @@ from modiva.studies import (
     EngineSettings,
     Study,
     StudyResult,
-    check_study,
-    estimate_seconds,
     free_folder,
     settings,
 )
@@ -144,15 +142,10 @@ def describe(study: Study, out: Path, workers: int) -> int:
     them.
     """
     from modiva.corpora import missing
-    from modiva.studies import plan_study
+    from modiva.studies import estimate_study
 
-    cells = study.cells()
+    seconds, cells = estimate_study(study), study.cells()
     absent = missing(cell.condition.corpus for cell in cells)
-    if absent:
-        check_study(study)
-        seconds = sum(map(estimate_seconds, cells)) / workers
-    else:
-        seconds = sum(step.seconds for step in plan_study(study).steps.values()) / workers
     for cell in cells:
         planted = ", ".join(cell.condition.patterns) or "nothing planted"
         pool = f", a pool of {cell.membership}" if cell.membership else ""
@@ -165,7 +158,7 @@ def describe(study: Study, out: Path, workers: int) -> int:
         )
     print(
         f"{plural(len(cells), 'cell')}, {plural(sum(cell.models for cell in cells), 'model')}, "
-        f"about {max(seconds / 60, 0.1):.1f} minutes with {plural(workers, 'worker')}; "
+        f"about {max(seconds / workers / 60, 0.1):.1f} minutes with {plural(workers, 'worker')}; "
         f"results would go to {out}"
     )
     return 0

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, subcommand
 
-from modiva.corpora import describe, fetch, load, local_copy, names
+from modiva.corpora import describe, load, names
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,8 @@ class List:
         for name in names():
             about = describe(name)
             download = f", {about.download_bytes / 1e6:.1f} MB" if about.download_bytes else ""
-            local = local_copy(name)
-            if local is not None:
-                download = f", local copy {local}"
+            if about.local_copy is not None:
+                download = f", local copy {about.local_copy}"
             print(f"{name:16} {about.summary} ({about.licence}{download})")
         print("\nMODIVA_CORPORA=FOLDER takes local copies instead of downloads.")
         print("Or name a file or folder: seq.in + label, SNIPS JSON, HWU64 CSV, CLINC150 JSON,")
@@ -77,7 +76,7 @@ class Fetch:
 
     def run(self) -> int:
         """Download and print where the files are."""
-        print(fetch(self.corpus, cache=self.cache, base_url=self.base_url))
+        print(describe(self.corpus).fetch(cache=self.cache, base_url=self.base_url))
         return 0
 
 

@@ -59,7 +59,7 @@ def _kept(files: Mapping[Path, str], made: Path) -> Iterator[None]:
 
 def _write_views(target: "Target", ledger: "Ledger", seen: Seen, folder: Path) -> None:
     """Write the models before and after each step of the rounds that an attacker sees."""
-    from modiva.classifiers import Classifier, write_into
+    from modiva.classifiers import Classifier
 
     with atomic_folder(folder) as temporary:
         for canary in ledger.canaries:
@@ -67,7 +67,7 @@ def _write_views(target: "Target", ledger: "Ledger", seen: Seen, folder: Path) -
                 for name, model in zip(("before", "after"), models, strict=True):
                     step = temporary / canary.id / str(number) / name
                     step.mkdir(parents=True)
-                    write_into(Classifier(model, target.classifier.tokenizer), step)
+                    Classifier(model, target.classifier.tokenizer).write_into(step)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,27 @@ class Description:
     note: str
     download_bytes: int
 
+    @property
+    def local_copy(self) -> Path | None:
+        """The copy of it that MODIVA_CORPORA holds, if any."""
+        return _local_copy(self.name)
+
+    def fetch(self, *, cache: Path | None = None, base_url: str | None = None) -> Path:
+        """Download it into the cache, where it is not there yet, and return its place.
+
+        The default corpus needs no download: its place is the installed grammar file.
+
+        Args:
+            cache: folder of downloads; default MODIVA_CACHE, else the user's cache folder.
+            base_url: address of a mirror; default MODIVA_BASE_URL, else the publisher's.
+
+        Raises:
+            ModivaError: a download that fails.
+        """
+        if self.name == home_assistant.NAME:
+            return Path(str(files("home_assistant_intents").joinpath("data", "en.json")))
+        return public.download(self.name, cache=cache, base_url=base_url)
+
 
 def names() -> tuple[str, ...]:
     """Return the named corpora, the default first."""
@@ -65,25 +86,6 @@ def describe(name: str) -> Description:
     source = f"https://github.com/{known.repository} at {pinned[0].commit[:12]}"
     size = sum(file.size for file in pinned)
     return Description(name, known.summary, source, known.licence, known.note, size)
-
-
-def fetch(name: str, *, cache: Path | None = None, base_url: str | None = None) -> Path:
-    """Download a named corpus into the cache, where it is not there yet, and return its place.
-
-    The default corpus needs no download: its place is the installed grammar file.
-
-    Args:
-        name: one of `names()`.
-        cache: folder of downloads; default MODIVA_CACHE, else the user's cache folder.
-        base_url: address of a mirror; default MODIVA_BASE_URL, else the publisher's.
-
-    Raises:
-        ModivaError: an unknown name, or a download that fails.
-    """
-    if name == home_assistant.NAME:
-        return Path(str(files("home_assistant_intents").joinpath("data", "en.json")))
-    _public(name)
-    return public.download(name, cache=cache, base_url=base_url)
 
 
 def load(
@@ -109,8 +111,8 @@ def load(
         label_column: of the column of intents.
         beside: further columns, whose values stand beside each sentence (`Example.beside`).
         seed: decides the splits that the data does not bring, and the default corpus' sentences.
-        cache: folder of downloads, as for `fetch`.
-        base_url: address of a mirror, as for `fetch`.
+        cache: folder of downloads, as for `Description.fetch`.
+        base_url: address of a mirror, as there.
 
     Raises:
         ModivaError: an unknown name, a missing path, or data that cannot be a corpus.
@@ -128,7 +130,7 @@ def load(
     if name in public.PUBLIC:
         about = describe(name)
         local = public.local_copy(name) if cache is None and base_url is None else None
-        place = local or fetch(name, cache=cache, base_url=base_url)
+        place = local or about.fetch(cache=cache, base_url=base_url)
         source, note = about.source, about.note
         if local is not None:
             source, note = _local(name, local, about)
@@ -212,8 +214,7 @@ def choose_columns(spec: str, text_column: str | None, label_column: str | None)
     return f"{path}#" + ",".join(f"{role}={name}" for role, name in chosen.items() if name)
 
 
-def local_copy(name: str) -> Path | None:
-    """Find the local copy of a named corpus that MODIVA_CORPORA holds, if any."""
+def _local_copy(name: str) -> Path | None:
     return public.local_copy(name) if name in public.PUBLIC else None
 
 
@@ -226,7 +227,7 @@ def source_files(spec: str) -> list[Path]:
     Raises:
         ModivaError: a folder of no known layout.
     """
-    return detect.files(local_copy(spec) or parse_columns(spec)[0])
+    return detect.files(_local_copy(spec) or parse_columns(spec)[0])
 
 
 def missing(specs: Iterable[str]) -> tuple[Description, ...]:

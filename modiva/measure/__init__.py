@@ -3,7 +3,7 @@
 from modiva.measure import columns, exposure, intervals, matches, membership
 from modiva.measure.intervals import Interval
 from modiva.measure.rows import Claims, score_rows
-from modiva.measure.summary import Group, as_frame, models, summarise
+from modiva.measure.summary import Group, as_frame, summarise
 
 __all__ = [
     "Claims",
@@ -15,7 +15,6 @@ __all__ = [
     "intervals",
     "matches",
     "membership",
-    "models",
     "score_rows",
     "summarise",
 ]

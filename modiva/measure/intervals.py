@@ -7,11 +7,14 @@ together. All functions give two-sided intervals.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESAMPLES = 2000
 MIN_INFORMATIVE = 5  # models that must show either outcome before resampling them is informative
@@ -182,3 +185,9 @@ def _check(successes: float, n: float, confidence: float) -> None:
             f"{successes} successes of {n} at confidence {confidence}: "
             "needs 0 <= successes <= n, n > 0 and confidence between 0 and 1"
         )
+
+
+def models(frame: "pd.DataFrame") -> NDArray[Any]:
+    """Return (n,) integers that tell which trained model each row is of."""
+    columns = [name for name in ("cell", "model_seed") if name in frame]
+    return frame.groupby(columns, dropna=False, sort=False).ngroup().to_numpy()

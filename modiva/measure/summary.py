@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from modiva.measure.audits import ALPHA, one_of_each, rank_audit, violation
 from modiva.measure.columns import COLUMNS, CONDITIONS, PRIVACY, RATES, ModelRow, names
-from modiva.measure.intervals import Interval, bounded_interval, student_interval
+from modiva.measure.intervals import Interval, bounded_interval, models, student_interval
 
 _MODEL = names("model", of=ModelRow)
 _CLAIMS = {name for name in PRIVACY if name not in names("privacy", of=ModelRow)}
@@ -122,12 +122,6 @@ def as_frame(rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         if "target_epsilon" not in frame:  # rows of an earlier version
             frame["target_epsilon"] = math.nan
     return frame
-
-
-def models(frame: pd.DataFrame) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return (n,) integers that tell which trained model each row is of."""
-    columns = [name for name in ("cell", "model_seed") if name in frame]
-    return frame.groupby(columns, dropna=False, sort=False).ngroup().to_numpy()
 
 
 def summarise(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from modiva.studies import settings
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
-from modiva.studies.cost import estimate_seconds
 from modiva.studies.files import load_study
 from modiva.studies.garbage import collect
 from modiva.studies.results import Results, free_folder, open_results
@@ -18,7 +17,7 @@ from modiva.studies.spec import AuditSpec, Study
 from modiva.studies.store import Store
 
 if TYPE_CHECKING:
-    from modiva.studies.planning import check_planting, plan_study
+    from modiva.studies.planning import check_planting, estimate_study
     from modiva.studies.steps.fit import train_ranker
 
 __all__ = [
@@ -32,11 +31,10 @@ __all__ = [
     "check_study",
     "code_version",
     "collect",
-    "estimate_seconds",
+    "estimate_study",
     "free_folder",
     "load_study",
     "open_results",
-    "plan_study",
     "run_study",
     "settings",
     "train_ranker",

@@ -15,13 +15,13 @@ from canaries.planting import candidate_words
 from canaries.spaces import suggest
 from modiva.classifiers import build, parse_target
 from modiva.condition import NONE, Condition
-from modiva.corpora import Corpus
+from modiva.corpora import Corpus, missing
 from modiva.errors import ModivaError
 from modiva.fairness import groups
 from modiva.handling import Distilled
+from modiva.studies import cost
 from modiva.studies.checks import check_study
 from modiva.studies.code import code_version
-from modiva.studies.cost import estimate_attack, estimate_inference, estimate_training
 from modiva.studies.identity import Identities, check_distinct
 from modiva.studies.plan import Plan, PlannedCell, Step
 from modiva.studies.sources import content, signature
@@ -60,6 +60,22 @@ def plan_study(study: Study) -> Plan:
         artefacts=tuple(key for key in planner.steps if key not in goals),
         steps=planner.steps,
     )
+
+
+def estimate_study(study: Study) -> float:
+    """Check a study and estimate the seconds that it takes on one core.
+
+    Where a named corpus is not on this machine, nothing is downloaded, and nothing is checked
+    against any corpus.
+
+    Raises:
+        ModivaError, CanaryError, AttackError: the first thing that would not work, and the remedy.
+    """
+    cells = study.cells()
+    if missing(cell.condition.corpus for cell in cells):
+        check_study(study)
+        return sum(map(cost.estimate_seconds, cells))
+    return sum(step.seconds for step in plan_study(study).steps.values())
 
 
 class _Planner:
@@ -140,7 +156,7 @@ class _Planner:
             step = Step(
                 key=content_key("train", code_version("train"), decided),
                 job=job,
-                seconds=estimate_training(condition) * len(job.seeds),
+                seconds=cost.estimate_training(condition) * len(job.seeds),
             )
             self.steps.setdefault(step.key, step)
             yield step
@@ -165,7 +181,7 @@ class _Planner:
             ),
             job=AttackJob(cell.condition, job.fingerprint, name, cell.objective, cell.seen),
             needs=tuple(needs),
-            seconds=estimate_attack(cell.condition, cell.seen) * len(job.seeds),
+            seconds=cost.estimate_attack(cell.condition, cell.seen) * len(job.seeds),
         )
         self.steps.setdefault(attack.key, attack)
         return attack.key
@@ -188,7 +204,7 @@ class _Planner:
             key=content_key(kind, code_version("groups"), parted, needs),
             job=GroupsJob(kind, cell.condition, job.fingerprint, cell.groups, cell.group_column),
             needs=needs,
-            seconds=estimate_training(cell.condition) * len(job.seeds) / 20,
+            seconds=cost.estimate_training(cell.condition) * len(job.seeds) / 20,
         )
         self.steps.setdefault(step.key, step)
         return step.key
@@ -207,7 +223,7 @@ class _Planner:
                 key=content_key(kind, code_version("membership"), needs),
                 job=MembershipJob(kind, pool.condition, corpus.fingerprint, roles),
                 needs=needs,
-                seconds=estimate_inference(pool),
+                seconds=cost.estimate_inference(pool),
             )
             self.steps.setdefault(step.key, step)
             yield step.key
@@ -234,7 +250,7 @@ class _Planner:
                 seen=cell.seen,
             ),
             needs=tuple(needs),
-            seconds=estimate_attack(cell.condition) * cell.shadows,
+            seconds=cost.estimate_attack(cell.condition) * cell.shadows,
         )
         self.steps.setdefault(fit.key, fit)
         return fit

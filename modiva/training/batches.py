@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from attacks.vocabulary import embedding_rows
-from modiva.classifiers import encode
 from modiva.errors import ModivaError
 from modiva.training.config import Splits
 
@@ -84,7 +83,7 @@ def encode_split(classifier: "Classifier", examples: Sequence[tuple[str, str]]) 
             f"intent {unknown[0]!r} is not one of the classifier's {len(label2id)}: build it with "
             "every intent of the data, canaries included"
         )
-    sentences = encode(classifier.tokenizer, [text for text, _ in examples]) if examples else []
+    sentences = classifier.encode([text for text, _ in examples]) if examples else []
     lengths = torch.tensor([len(ids) for ids in sentences], dtype=torch.long)  # (N,)
     pad = classifier.tokenizer.pad_token_id or 0
     ids = torch.full((len(sentences), max(lengths.tolist(), default=0)), pad)  # (N, T)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from modiva.classifiers import write_into
 from modiva.errors import ModivaError
 from modiva.files import atomic_folder, write_json
 from modiva.privacy import Bounds, PrivacyPlan
@@ -89,7 +88,7 @@ def save_checkpoint(
         "threads": torch.get_num_threads(),
     }
     with atomic_folder(folder) as temporary:
-        write_into(target.classifier, temporary)
+        target.classifier.write_into(temporary)
         write_json(temporary / TRAINING_FILE, facts)
     return folder
 

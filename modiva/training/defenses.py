@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from canaries.spaces import suggest
-from modiva.classifiers import OWN_ARCHITECTURES, TargetSpec
+from modiva.classifiers import TargetSpec
 from modiva.condition import METHODS, NONE
 from modiva.errors import ModivaError
 from modiva.training.defaults import HEAD_ONLY, PARTS, Settings, head_only
@@ -91,7 +91,7 @@ def _char_embeddings(spec: TargetSpec, settings: Settings) -> tuple[TargetSpec, 
     if not spec.is_own:
         raise ModivaError(
             f"char-embeddings with target {spec.architecture!r}, whose embeddings are given: use "
-            f"one of {', '.join(OWN_ARCHITECTURES)}"
+            "an architecture of our own, such as cnn or lstm"
         )
     return replace(spec, char_embeddings=True), settings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from canaries import Ledger
 from canaries.questions import load_questions, save_questions
-from modiva.classifiers import load, write_into
+from modiva.classifiers import load
 from modiva.training.config import EpochRecord, TrainResult
 from modiva.training.federated.record import Device, Rounds
 from modiva.training.target import Target
@@ -28,7 +28,7 @@ def save_targets(trained: Sequence[tuple[Target, Ledger]], folder: Path) -> None
     for number, (target, ledger) in enumerate(trained):
         model = folder / f"model-{number}"
         model.mkdir()
-        write_into(target.classifier, model)
+        target.classifier.write_into(model)
         save_questions(folder / f"questions-{number}.json", target.questions)
         ledger.save(folder / f"ledger-{number}.json")
         fact = {

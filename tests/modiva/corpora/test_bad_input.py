@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from modiva.corpora import describe, fetch, load, names
+from modiva.corpora import describe, load, names
 from modiva.errors import ModivaError
 
 GOOD = "text,intent\n" + "".join(f"sentence {i},i{i % 2}\n" for i in range(60))
 
 
-@pytest.mark.parametrize("call", [load, describe, fetch])
+@pytest.mark.parametrize("call", [load, describe])
 def test_an_unknown_name_lists_the_known_ones(call: object) -> None:
     with pytest.raises(ModivaError) as error:
         call("atis")  # type: ignore[operator]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modiva.corpora import load, local_copy, missing, public
+from modiva.corpora import describe, load, missing, public
 from modiva.errors import ModivaError
 from modiva.studies import AuditSpec, Study
 from modiva.studies.sources import signature
@@ -43,7 +43,7 @@ def test_the_published_files_are_known_under_every_name(
 ) -> None:
     place = offline / (name if own_name else folder)
     place.symlink_to(corpora / folder)
-    assert local_copy(name) == place
+    assert describe(name).local_copy == place
     corpus = load(name)
     assert (len(corpus.train), len(corpus.valid), len(corpus.test)) == sizes
     assert corpus.source.startswith("https://github.com/")
@@ -60,7 +60,7 @@ def test_other_files_are_taken_under_the_own_name_only_and_said(
     assert "other files than the published ones" in corpus.note
     assert "other files than the published ones" in caplog.text
     # A folder hwu64 may also hold the splits of Zhang et al., which these are not.
-    assert local_copy("hwu64-zhang2020") is None
+    assert describe("hwu64-zhang2020").local_copy is None
     assert [about.name for about in missing(["hwu64", "hwu64-zhang2020", "home-assistant"])] == [
         "hwu64-zhang2020"
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from modiva.corpora import Corpus, describe, fetch, load, names, public
+from modiva.corpora import Corpus, describe, load, names, public
 from modiva.corpora.public import Download, PinnedFile
 from modiva.errors import ModivaError
 
@@ -94,7 +94,7 @@ def test_address_and_cache_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("MODIVA_BASE_URL", serve(mirror) + "/")
     monkeypatch.setenv("MODIVA_CACHE", str(tmp_path / "elsewhere"))
-    place = fetch("snips")
+    place = describe("snips").fetch()
     assert place.is_relative_to(tmp_path / "elsewhere")
     assert (place / "RateBook" / "train_RateBook_full.json").is_file()
 
@@ -206,7 +206,7 @@ def test_a_mirror_without_the_file_is_told_from_an_unreachable_one(
     serve: Serve, tmp_path: Path
 ) -> None:
     with pytest.raises(ModivaError, match=r"cannot be fetched .*404"):
-        fetch("hwu64", cache=tmp_path / "cache", base_url=serve(tmp_path))
+        describe("hwu64").fetch(cache=tmp_path / "cache", base_url=serve(tmp_path))
 
 
 def test_every_public_set_is_pinned_and_described() -> None:
@@ -226,4 +226,4 @@ def test_every_public_set_is_pinned_and_described() -> None:
 
 
 def test_the_default_needs_no_download() -> None:
-    assert fetch("home-assistant").is_file()
+    assert describe("home-assistant").fetch().is_file()

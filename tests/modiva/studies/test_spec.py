@@ -10,9 +10,10 @@ from attacks.objectives import OBJECTIVES
 from modiva.classifiers.spec import target_names
 from modiva.condition import Privacy
 from modiva.errors import ModivaError
-from modiva.studies import AuditSpec, Study, checks, estimate_seconds, planning
+from modiva.studies import AuditSpec, Study, checks, planning
 from modiva.studies.checks import check_names
 from modiva.studies.code import code_version
+from modiva.studies.cost import estimate_seconds
 from modiva.studies.planning import plan_study
 from modiva.studies.sources import signature
 from modiva.training import load_corpus
