@@ -62,7 +62,7 @@ def by_group(
     ]
     protections = found["condition"].nunique()
     if protections > _LINES:
-        notes.append(f"Shown are {_LINES} of {protections}; the table has all.")
+        notes.append(f"{_LINES} of {protections} conditions are shown; the table has all.")
     if len(bits):
         often = int(bits["repetitions"].max())
         notes.append(
