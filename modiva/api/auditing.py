@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER = Path("results/runs/audit")
-SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,7 +120,7 @@ def _named(data: Any, folder: Path, text: str | None, label: str | None) -> list
         return [choose_columns(str(one), text, label) for one in data]
     corpus = load(data, text_column=text, label_column=label)
     place = folder / f"data-{corpus.fingerprint[:8]}"
-    for split in SPLITS:
-        rows = (json.dumps({"text": t, "intent": i}) for t, i in getattr(corpus, split))
+    for split, examples in corpus.splits.items():
+        rows = (json.dumps({"text": t, "intent": i}) for t, i in examples)
         write_text(place / f"{split}.jsonl", "\n".join(rows) + "\n")
     return [str(place)]

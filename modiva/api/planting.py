@@ -20,8 +20,6 @@ from modiva.errors import ModivaError
 if TYPE_CHECKING:
     import pandas as pd
 
-SPLITS = ("train", "valid", "test")
-
 
 @dataclass(frozen=True, repr=False)
 class PlantedData(Result):
@@ -124,7 +122,7 @@ def plant(
     original = data
     if isinstance(data, str | Path):
         corpus = load(data, text_column=text_column, label_column=label_column)
-        original = {split: [*map(tuple, getattr(corpus, split))] for split in SPLITS}
+        original = {split: [*map(tuple, own)] for split, own in corpus.splits.items()}
         text_column = label_column = None
     pairs = read_pairs(original, text_column=text_column, label_column=label_column, split="train")
     names = [pattern] if isinstance(pattern, str) else list(pattern)

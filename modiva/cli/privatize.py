@@ -61,8 +61,7 @@ class Privatize:
         )
         corpus = load(self.corpus)
         mechanism.check_corpus(corpus.name, corpus.fingerprint)
-        splits = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
-        before = [(split, *example) for split, own in splits.items() for example in own]
+        before = [(split, *example) for split, own in corpus.splits.items() for example in own]
         seed = secrets.randbits(128) if self.seed is None else self.seed
         texts = mechanism.rewrite([text for _, text, _ in before], seed)
         rows = [

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from modiva.corpora.splits import SPLITS
 from modiva.errors import ModivaError
 
 NOTHING: Mapping[str, str] = {}
@@ -62,16 +63,21 @@ class Corpus:
     licence: str = "unknown"
     note: str = ""
 
+    @property
+    def splits(self) -> dict[str, tuple[Example, ...]]:
+        """The three splits by their names, in order."""
+        return {name: getattr(self, name) for name in SPLITS}
+
     @cached_property
     def intents(self) -> tuple[str, ...]:
         """The intents of all three splits, sorted."""
-        return tuple(sorted({e.intent for e in (*self.train, *self.valid, *self.test)}))
+        return tuple(sorted({e.intent for split in self.splits.values() for e in split}))
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the three splits in order; nothing else counts."""
         digest = hashlib.sha256()
-        for split in (self.train, self.valid, self.test):
+        for split in self.splits.values():
             # Lengths first, so that no two different corpora give the same bytes.
             digest.update(f"{len(split)}\n".encode())
             for text, intent in split:
