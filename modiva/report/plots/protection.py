@@ -48,7 +48,10 @@ def by_text_epsilon(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing
         shown += groups
         panel = f"{mechanism} · {target_name(target)}"
         axes.name_panel(rates, panel)
-        places = axes.log_places(sorted({group["level"] for group in groups}), gap=0.15)
+        levels = sorted({group["level"] for group in groups})
+        places = axes.log_places(levels, gap=0.15)
+        if len(axes.readable(places, sheet.inches())) < len(places):  # evenly: each has its tick
+            places = {level: float(place) for place, level in enumerate(levels)}
         gap = None
         for axis, label in ((rates, "secret named"), (accuracy, "accuracy")):
             axes.rate_axis(axis, label)
