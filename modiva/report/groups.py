@@ -20,6 +20,7 @@ from modiva.report.words import (
 
 HEADINGS = ("Target", "Defense", "Grouping", "Group", "Tested", "Accuracy", "Floor", "Cost, points")
 FREQUENCY = "frequency"
+FEWEST = 20
 
 
 def by_condition(groups: pd.DataFrame) -> pd.DataFrame:
@@ -54,14 +55,15 @@ def sentence(rows: pd.DataFrame, groups: pd.DataFrame) -> str:
     """Return what the costliest protection takes of the first and the last group, or "".
 
     Of frequency, common and rare intents; of a column of the user, its most and its least frequent
-    value; of other groupings nothing.
+    value; of other groupings nothing. Groups of fewer than `FEWEST` test sentences are left out:
+    models that all get one sentence right would give an interval without width.
     """
     found = by_condition(groups)
     found = found[(found["condition"] != NO_DEFENSE) & found["cost"].notna()]
     said = []
     for grouping in drawn(groups):
-        part = found[found["grouping"] == grouping]
-        if part.empty or grouping not in (FREQUENCY, *paired.own_columns(groups)):
+        part = found[(found["grouping"] == grouping) & (found["tested"] >= FEWEST)]
+        if part["group"].nunique() < 2 or grouping not in (FREQUENCY, *paired.own_columns(groups)):
             continue
         cells = [cell for _, cell in part.groupby(["corpus", "target", "condition"], sort=False)]
         lines = records(max(cells, key=lambda cell: max(cost.mean for cost in cell["cost"])))

@@ -13,6 +13,7 @@ from modiva.report.plots.style import INK, Drawing, look
 from modiva.report.words import NO_DEFENSE
 
 _LINES = 5  # of a panel
+_LETTERS = 36  # of all names of groups that stand beside each other
 _GROUPS = 12  # of a column with many values: the most tested
 
 
@@ -95,6 +96,8 @@ def _places(axis: Axes, names: list[str], label: str) -> None:
     axis.set_xlim(-0.4, len(names) - 0.6)
     shown = [name.replace(" sentences", "").replace(" words", "") for name in names]
     axis.set_xticks(range(len(names)), shown if label else [""] * len(names))
+    if sum(map(len, shown)) > _LETTERS:
+        axis.tick_params(axis="x", labelrotation=90)
     if label:
         unit = {FREQUENCY: "training sentences of the intent", "length": "words"}.get(label, label)
         axis.set_xlabel(unit)

@@ -96,3 +96,17 @@ def test_exposure_by_label_is_found_where_clients_trained(tested, rows):
     attacked = prepare(rows.drop(columns="condition").assign(**clients, seen="final"))
     found = groups.by_label(attacked, federated)
     assert set(found["condition"]) == set(federated["condition"])
+
+
+def test_a_column_has_a_sentence_and_a_figure_of_its_own_without_values_of_few_sentences(tested):
+    columns = {COMMON: "en-US", RARE: "sw-KE"}
+    own = tested.assign(grouping="locale", group=tested["group"].map(columns))
+    few = own[own["group"] == "sw-KE"].assign(group="de-DE", tested=3, accuracy=1.0)
+    both = pd.concat([tested, own, few])
+    said = groups.sentence(tested[:0], both)
+    assert "where locale is en-US and 50 points (50 to 50) where it is sw-KE." in said
+    assert "de-DE" not in said
+    with mpl.rc_context(STYLE):
+        drawing = by_group(both, tested[:0], number=1)
+    assert drawing.name == "cost_by_group_2"
+    assert drawing.title == "What protections cost, by locale"
