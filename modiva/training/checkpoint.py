@@ -48,12 +48,23 @@ def save_checkpoint(
     folder = Path(folder)
     if folder.exists():
         raise ModivaError(f"{folder} exists already: name another folder or remove it")
-    condition, corpus = prepared.condition, prepared.corpus
-    plan = target.result.plan
     facts = {
         "command": command,
         "seed": None if seed_is_secret else target.model_seed,
         "seed_is_secret": seed_is_secret,
+        **_facts(target, prepared),
+    }
+    with atomic_folder(folder) as temporary:
+        target.classifier.write_into(temporary)
+        write_json(temporary / TRAINING_FILE, facts)
+    return folder
+
+
+def _facts(target: "Target", prepared: "Prepared") -> dict[str, Any]:
+    """Return what training.json says of a target, but for its command and its seed."""
+    condition, corpus = prepared.condition, prepared.corpus
+    plan = target.result.plan
+    return {
         "condition": condition.as_dict(),
         "target": asdict(prepared.spec),
         "defense": condition.protection,
@@ -87,10 +98,6 @@ def save_checkpoint(
         },
         "threads": torch.get_num_threads(),
     }
-    with atomic_folder(folder) as temporary:
-        target.classifier.write_into(temporary)
-        write_json(temporary / TRAINING_FILE, facts)
-    return folder
 
 
 def _bounds(plan: dict[str, Any] | None, prepared: "Prepared") -> dict[str, list[float | None]]:

@@ -56,38 +56,53 @@ def side_by_side(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing | 
         ]
         shown += groups
         spoken += _marks(sheet, axis, groups, attacks, name)
-        sizes = part["space_size"].dropna()
-        controls = summarise(part[part["planted"] == 0], ["repetitions"])
-        for group in controls:
-            own = group.exact
-            if own and own.known:
-                axis.axvspan(own.lower, own.upper, color=CONTROL, alpha=0.28, linewidth=0)
-                sheet.key(panels.CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
-                spoken.append(f"{name}, {panels.CONTROLS}: {percent(own.mean)}.")
-        if len(sizes):
-            axis.axvline(1 / sizes.min(), color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        spoken += _nulls(sheet, axis, part, name)
         axes.name_panel(axis, name)
-        axis.set_xlim(-0.03, 1.03)
-        axis.set_xticks(np.linspace(0, 1, 5), ["0", "", "50", "", "100 %"])
-        labels = [f"{attack} ({compact(max(cost[attack], 1))})" for attack in attacks]
-        axis.set_yticks(range(len(attacks)), labels if axes.is_first(axis) else [""] * len(labels))
-        axis.set_ylim(-0.6, len(attacks) - 0.4)
-        axis.spines["left"].set_visible(False)
-        axis.tick_params(axis="y", length=0)
-        axis.grid(axis="x")
-    note = (
-        f"Secrets planted {count(number)} times that each attack reconstructed in full, and those "
-        "that are among its first ten candidates. In brackets: model evaluations for one secret "
-        f"(median). {panels.models_note(shown)}{sheet.unclear_note()} The band is the 95 % "
-        "interval of controls, all attacks together."
-    )
-    if len(repetitions) > 1:
-        ran = ", ".join(map(count, repetitions))
-        note += f" Of R\u00a0=\u00a0{ran} the middle one; others: the table."
+        _scales(axis, [f"{attack} ({compact(max(cost[attack], 1))})" for attack in attacks])
+    note = _note(number, repetitions, f"{panels.models_note(shown)}{sheet.unclear_note()}")
     note += left_out
     about = panels.subject(frame, condition, f"R = {count(number)}", groups=shown)
     figure = sheet.finish(about, note)
     return Drawing("attacks", title, figure, note, f"{title}. {' '.join(spoken)}")
+
+
+def _note(number: int, repetitions: list[int], models: str) -> str:
+    """Return the note of the figure at one number of the repetitions that ran."""
+    note = (
+        f"Secrets planted {count(number)} times that each attack reconstructed in full, and those "
+        "that are among its first ten candidates. In brackets: model evaluations for one secret "
+        f"(median). {models} The band is the 95 % interval of controls, all attacks together."
+    )
+    if len(repetitions) > 1:
+        ran = ", ".join(map(count, repetitions))
+        note += f" Of R\u00a0=\u00a0{ran} the middle one; others: the table."
+    return note
+
+
+def _nulls(sheet: panels.Sheet, axis: Axes, part: pd.DataFrame, panel: str) -> list[str]:
+    """Draw the band of the controls and the line of chance; return what the band says."""
+    spoken = []
+    for group in summarise(part[part["planted"] == 0], ["repetitions"]):
+        own = group.exact
+        if own and own.known:
+            axis.axvspan(own.lower, own.upper, color=CONTROL, alpha=0.28, linewidth=0)
+            sheet.key(panels.CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
+            spoken.append(f"{panel}, {panels.CONTROLS}: {percent(own.mean)}.")
+    sizes = part["space_size"].dropna()
+    if len(sizes):
+        axis.axvline(1 / sizes.min(), color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    return spoken
+
+
+def _scales(axis: Axes, labels: list[str]) -> None:
+    """Set the scales of a panel with one row per label; the first panel of a row names them."""
+    axis.set_xlim(-0.03, 1.03)
+    axis.set_xticks(np.linspace(0, 1, 5), ["0", "", "50", "", "100 %"])
+    axis.set_yticks(range(len(labels)), labels if axes.is_first(axis) else [""] * len(labels))
+    axis.set_ylim(-0.6, len(labels) - 0.4)
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x")
 
 
 def _marks(

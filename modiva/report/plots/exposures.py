@@ -1,6 +1,7 @@
 """Figure: how far secrets rise among all they could have been, above what was never planted."""
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,32 +41,15 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
         part = frame[(frame["corpus"] == pair[0]) & (frame["target"] == pair[1])]
         name = panels.facet_title(frame, pair)
         axes.name_panel(axis, name)
-        for place, number in enumerate(repetitions):
-            here = part[(part["repetitions"] == number) & (part["planted"] == 1)]
-            for turn, condition in enumerate(conditions):
-                values = here.loc[here["condition"] == condition, "exposure"].to_numpy()
-                if len(values):
-                    x = place + (turn - (len(conditions) - 1) / 2) * 0.8 / len(conditions)
-                    color = PALETTE[turn]
-                    _box(axis, x, values, min(0.6 / len(conditions), 0.2), color)
-                    sheet.key(condition, patch=color, alpha=0.6, linewidth=0)
-                    shown.append(len(values))
-                    label = f"{name}, R = {count(number)}, {condition}"
-                    spoken.append(f"{label}: median {np.median(values):.1f}.")
+        for label, values in _boxes(sheet, axis, part, repetitions, conditions):
+            shown.append(len(values))
+            spoken.append(f"{name}, {label}: median {np.median(values):.1f}.")
         controls = part.loc[part["planted"] == 0, "exposure"]
         if len(controls):
-            low, high = (float(controls.quantile(share)) for share in (0.05, 0.95))
-            axis.axhspan(low, high, color=CONTROL, alpha=0.28, linewidth=0, zorder=1.5)
-            sheet.key(panels.CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
+            _band(sheet, axis, controls)
             spoken.append(f"{name}, {panels.CONTROLS}: median {controls.median():.1f}.")
         _references(sheet, axis, frame)
-        axis.set_xticks(range(len(repetitions)), [count(number) for number in repetitions])
-        axis.tick_params(axis="x", length=0)
-        axis.set_xlim(-0.55, len(repetitions) - 0.45)
-        axis.set_xlabel(panels.REPETITIONS)
-        axis.tick_params(axis="y", labelleft=axes.is_first(axis))
-        if axes.is_first(axis):
-            axis.set_ylabel("exposure (bits)")
+        _scales(axis, repetitions)
     note = (
         "Exposure: log2 of the number of possible secrets minus log2 of the rank of the true one. "
         "Boxes: median, quartiles, whiskers from the 5th to the 95th percentile; single secrets "
@@ -77,6 +61,44 @@ def distributions(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing |
     )
     figure = sheet.finish(about, note)
     return Drawing("exposure", title, figure, note, f"{title}. {' '.join(spoken)}")
+
+
+def _band(sheet: panels.Sheet, axis: Axes, controls: "pd.Series[float]") -> None:
+    """Draw the middle 90 % of the exposures of controls."""
+    low, high = (float(controls.quantile(share)) for share in (0.05, 0.95))
+    axis.axhspan(low, high, color=CONTROL, alpha=0.28, linewidth=0, zorder=1.5)
+    sheet.key(panels.CONTROLS, patch=CONTROL, alpha=0.28, linewidth=0)
+
+
+def _scales(axis: Axes, repetitions: Sequence[int]) -> None:
+    """Set the scales of a panel with one place per number of repetitions."""
+    axis.set_xticks(range(len(repetitions)), [count(number) for number in repetitions])
+    axis.tick_params(axis="x", length=0)
+    axis.set_xlim(-0.55, len(repetitions) - 0.45)
+    axis.set_xlabel(panels.REPETITIONS)
+    axis.tick_params(axis="y", labelleft=axes.is_first(axis))
+    if axes.is_first(axis):
+        axis.set_ylabel("exposure (bits)")
+
+
+def _boxes(
+    sheet: panels.Sheet,
+    axis: Axes,
+    part: pd.DataFrame,
+    repetitions: Sequence[int],
+    conditions: Sequence[str],
+) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    """Draw the boxes of one panel; yield what each is of, and its values."""
+    for place, number in enumerate(repetitions):
+        here = part[(part["repetitions"] == number) & (part["planted"] == 1)]
+        for turn, condition in enumerate(conditions):
+            values = here.loc[here["condition"] == condition, "exposure"].to_numpy()
+            if len(values):
+                x = place + (turn - (len(conditions) - 1) / 2) * 0.8 / len(conditions)
+                color = PALETTE[turn]
+                _box(axis, x, values, min(0.6 / len(conditions), 0.2), color)
+                sheet.key(condition, patch=color, alpha=0.6, linewidth=0)
+                yield f"R = {count(number)}, {condition}", values
 
 
 def _box(axis: Axes, x: float, values: np.ndarray[Any, Any], width: float, color: str) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from modiva.measure import Group, Interval, summarise
 from modiva.report.answer import exact
@@ -22,12 +23,8 @@ def by_text_epsilon(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing
     the accuracy. Without DP-SGD and other defenses; "none" is training on the sentences as they
     are.
     """
-    if "privatize" not in frame or "decoded" not in frame:
-        return None
-    frame = frame[(frame["noise_multiplier"] == 0) & (frame["planted"] == 1)]
-    alone = (frame["defense"] == frame["privatize"]) | (frame["defense"] == NONE)
-    frame = frame[alone & (frame["repetitions"] == frame["repetitions"].max())]
-    if not (frame["privatize"] != NONE).any():
+    frame = _protected_alone(frame)
+    if frame.empty:
         return None
     attack = strongest_attack(frame)
     frame = frame[frame["attack"] == attack]
@@ -46,32 +43,9 @@ def by_text_epsilon(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing
         part = frame[same & frame["mechanism"].isin([NONE, mechanism])]
         groups = summarise(part, ["level"])
         shown += groups
-        panel = f"{mechanism} · {target_name(target)}"
+        panel, chance = f"{mechanism} · {target_name(target)}", sheet.chance(rates, part)
         axes.name_panel(rates, panel)
-        levels = sorted({group["level"] for group in groups})
-        places = axes.log_places(levels, gap=0.15)
-        if len(axes.readable(places, sheet.inches())) < len(places):  # evenly: each has its tick
-            places = {level: float(place) for place, level in enumerate(levels)}
-        gap = None
-        for axis, label in ((rates, "secret named"), (accuracy, "accuracy")):
-            axes.rate_axis(axis, label)
-            name = "text ε as set" if axis is accuracy else ""
-            gap = axes.place_axis(axis, places, sheet.inches(), name, _tick)
-        rates.tick_params(axis="x", labelbottom=False)
-        read = [(group, group.decoded) for group in groups if group.decoded]
-        lines = [
-            _line("reader of the rewritten data", places, read, look(1)),
-            _line(
-                f"owner of the model ({attack})", places, [(g, exact(g)) for g in groups], look(0)
-            ),
-        ]
-        step = 0.03 * (max(places.values()) - min(places.values()))
-        chance = sheet.chance(rates, part)
-        spoken += sheet.lines(rates, lines, chance, panel=panel, step=step, gap=gap)
-        told = [(group, group.test_accuracy) for group in groups if group.test_accuracy]
-        style = {"color": INK, "marker": "o", "linestyle": "-"}
-        line = _line("test accuracy", places, told, style)
-        spoken += sheet.lines(accuracy, [line], -1.0, panel=panel, gap=gap, named=False)
+        spoken += _panel(sheet, rates, accuracy, groups, attack, panel, chance)
     repetitions = count(frame["repetitions"].max())
     note = (
         "Secrets named in full, by those who read all rewritten copies and by those who have the "
@@ -84,6 +58,52 @@ def by_text_epsilon(frame: pd.DataFrame, across: int = panels.ACROSS) -> Drawing
         "protection_by_text_epsilon", title, sheet.finish(about, note), note,
         f"{title}. {' '.join(spoken)}",
     )  # fmt: skip
+
+
+def _protected_alone(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of planted secrets, at most repetitions, without any other protection.
+
+    None of them, where no text protection was measured.
+    """
+    if "privatize" not in frame or "decoded" not in frame:
+        return frame[:0]
+    frame = frame[(frame["noise_multiplier"] == 0) & (frame["planted"] == 1)]
+    alone = (frame["defense"] == frame["privatize"]) | (frame["defense"] == NONE)
+    frame = frame[alone & (frame["repetitions"] == frame["repetitions"].max())]
+    return frame if (frame["privatize"] != NONE).any() else frame[:0]
+
+
+def _panel(
+    sheet: panels.Sheet,
+    rates: Axes,
+    accuracy: Axes,
+    groups: list[Group],
+    attack: str,
+    panel: str,
+    chance: float,
+) -> list[str]:
+    """Draw the two adversaries, and below them the accuracy; return what the lines say."""
+    levels = sorted({group["level"] for group in groups})
+    places = axes.log_places(levels, gap=0.15)
+    if len(axes.readable(places, sheet.inches())) < len(places):  # evenly: each has its tick
+        places = {level: float(place) for place, level in enumerate(levels)}
+    gap = None
+    for axis, label in ((rates, "secret named"), (accuracy, "accuracy")):
+        axes.rate_axis(axis, label)
+        name = "text ε as set" if axis is accuracy else ""
+        gap = axes.place_axis(axis, places, sheet.inches(), name, _tick)
+    rates.tick_params(axis="x", labelbottom=False)
+    read = [(group, group.decoded) for group in groups if group.decoded]
+    owner = [(group, exact(group)) for group in groups]
+    lines = [
+        _line("reader of the rewritten data", places, read, look(1)),
+        _line(f"owner of the model ({attack})", places, owner, look(0)),
+    ]
+    step = 0.03 * (max(places.values()) - min(places.values()))
+    spoken = sheet.lines(rates, lines, chance, panel=panel, step=step, gap=gap)
+    told = [(group, group.test_accuracy) for group in groups if group.test_accuracy]
+    line = _line("test accuracy", places, told, {"color": INK, "marker": "o", "linestyle": "-"})
+    return spoken + sheet.lines(accuracy, [line], -1.0, panel=panel, gap=gap, named=False)
 
 
 def _line(

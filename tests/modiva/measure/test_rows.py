@@ -9,15 +9,9 @@ import pytest
 
 from canaries import Canary, SecretSpace
 from canaries.patterns import compile_pattern
-from modiva.measure import (
-    COLUMNS,
-    ModelRow,
-    Row,
-    score_rows,
-    summarise,
-)
+from modiva.measure import score_rows, summarise
 from modiva.measure.column import columns_of
-from modiva.measure.columns import ModelColumns
+from modiva.measure.columns import COLUMNS, ModelColumns, ModelRow, Row
 from modiva.measure.matches import exact_match, hamming, multiset_match, position_hits, top_k
 
 SPACES = {"digit": SecretSpace("digit", tuple("0123456789"))}
