@@ -10,6 +10,7 @@ from canaries.questions import load_questions, save_questions
 from modiva.classifiers import load
 from modiva.training.config import EpochRecord, TrainResult
 from modiva.training.federated.record import Device, Rounds
+from modiva.training.seeds import resolve_device
 from modiva.training.target import Target
 
 TARGETS_FILE = "targets.json"
@@ -45,8 +46,17 @@ def save_targets(trained: Sequence[tuple[Target, Ledger]], folder: Path) -> None
     (folder / TARGETS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def load_targets(folder: Path) -> Iterator[Target]:
-    """Read the targets of a folder, one after the other; this opens no ledger."""
+def load_targets(folder: Path, device: str = "cpu") -> Iterator[Target]:
+    """Read the targets of a folder, one after the other; this opens no ledger.
+
+    Args:
+        folder: as `save_targets` wrote it.
+        device: "auto", "cpu" or "cuda", where the models go.
+
+    Raises:
+        ModivaError: no such device here.
+    """
+    place = resolve_device(device)
     facts = json.loads((folder / TARGETS_FILE).read_text(encoding="utf-8"))
     for number, fact in enumerate(facts):
         classifier = load(folder / f"model-{number}")
@@ -54,6 +64,7 @@ def load_targets(folder: Path) -> Iterator[Target]:
         # a copy lies where a freshly trained weight does, so that both give the same bits.
         for parameter in classifier.model.parameters():
             parameter.data = parameter.data.clone()
+        classifier.model.to(place)  # type: ignore[arg-type]
         result = dict(fact["result"])
         result["history"] = tuple(EpochRecord(**epoch) for epoch in result["history"])
         rounds = folder / f"rounds-{number}"

@@ -34,7 +34,6 @@ from modiva.training import (
     load_targets,
     prepare,
     prepare_process,
-    resolve_device,
 )
 
 # Problems by tokenizer and pattern.
@@ -70,9 +69,7 @@ class AttackJob:
         # Several attacks on one chunk are one task: targets are loaded, and candidates described,
         # once.
         if "targets" not in context.shared:
-            targets = list(load_targets(folder))
-            for target in targets:
-                target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
+            targets = list(load_targets(folder, context.device))
             context.shared.update(targets=targets, described=defaultdict(dict), tokenised={})
         found = [
             attack_target(

@@ -23,7 +23,6 @@ from modiva.training import (
     load_targets,
     prepare,
     prepare_process,
-    resolve_device,
 )
 
 REPETITIONS = (3, 10, 30, 100, 1)  # the most useful first, for those who train few
@@ -58,8 +57,9 @@ class FitJob:
         for role, number in self.roles:
             prepared = prepare(self.conditions[number], fingerprint=self.fingerprint)
             folder = context.inputs[role]
-            for target, ledger in zip(load_targets(folder), load_ledgers(folder), strict=True):
-                target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
+            for target, ledger in zip(
+                load_targets(folder, context.device), load_ledgers(folder), strict=True
+            ):
                 shadows += shadows_of(prepared, target, ledger, self.initial, self.seen)
         updates = self.seen != "final"
         fit(self.conditions[0], shadows, self.initial, self.seed, updates=updates).save(context.out)

@@ -15,7 +15,6 @@ from modiva.training import (
     load_targets,
     prepare,
     prepare_process,
-    resolve_device,
 )
 
 
@@ -47,9 +46,9 @@ class GroupsJob:
         if self.kind == "names":
             return self._names(prepared, folder, asked["name"], context.device)
         rows = []
-        for target, ledger in zip(load_targets(folder), load_ledgers(folder), strict=True):
+        targets = load_targets(folder, context.device)
+        for target, ledger in zip(targets, load_ledgers(folder), strict=True):
             classifier = target.classifier
-            classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
             model = model_row(prepared, target, ledger)
             named: dict[int, str] = classifier.model.config.id2label or {}  # type: ignore[assignment]
             for name, sentences in asked.items():
@@ -63,10 +62,8 @@ class GroupsJob:
     def _names(
         self, prepared: Prepared, folder: Path, sentences: list[groups.Grouped], device: str
     ) -> Rows:
-        targets = list(load_targets(folder))
+        targets = list(load_targets(folder, device))
         classifiers = [target.classifier for target in targets]
-        for own in classifiers:
-            own.model.to(resolve_device(device))  # type: ignore[arg-type]
         told = names.status_models(self.condition, prepared.corpus, classifiers, device)
         several = zip(targets, load_ledgers(folder), classifiers, told, strict=True)
         return plain(

@@ -26,7 +26,6 @@ from modiva.training import (
     load_targets,
     prepare,
     prepare_process,
-    resolve_device,
 )
 
 # Canaries are this share of a pool's sentences, and so many of every pattern at most.
@@ -57,8 +56,7 @@ class MembershipJob:
         targets: list[Target] = []
         found: list[membership.Signals] = []
         for role in self.roles:
-            for target in load_targets(context.inputs[role]):
-                target.classifier.model.to(resolve_device(context.device))  # type: ignore[arg-type]
+            for target in load_targets(context.inputs[role], context.device):
                 found.append(signals(prepared, target))
                 targets.append(target)
         pool = membership.join(found)
