@@ -61,12 +61,18 @@ def untrained(corpus: Corpus, target: str) -> Classifier:
     )
 
 
-def train_twins(corpus: Corpus, target: str, label: str, seeds: list[int]) -> list[Twin]:
-    """Train a stack of models from the same weights and look at each."""
+def train_twins(
+    corpus: Corpus, target: str, label: str, seeds: list[int], drawn: int | None
+) -> list[Twin]:
+    """Train a stack of models from the same weights and look at each.
+
+    Args:
+        drawn: seed of the sentences that all models share; None draws for each by its own seed.
+    """
     before = untrained(corpus, target)
     classifiers, plants = [], []
     for seed in seeds:
-        data = corpus.subset(SENTENCES, seed=seed)
+        data = corpus.subset(SENTENCES, seed=seed if drawn is None else drawn)
         planting = Planting(PATTERN, REPETITIONS, label, controls=1)
         plants.append(plant(data.train, data.valid, [planting], seed=seed))
         classifiers.append(untrained(corpus, target))
@@ -136,6 +142,11 @@ def main() -> None:
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--target", default="transformer")
     parser.add_argument("--models", type=int, default=80)
+    parser.add_argument(
+        "--sentences-seed",
+        type=int,
+        help="all models have the sentences of this draw: the adversary knows all but the secret",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -144,7 +155,7 @@ def main() -> None:
     twins: list[Twin] = []
     for first in tqdm(range(0, options.models, STACK), desc="stacks"):
         seeds = list(range(first, min(first + STACK, options.models)))
-        twins += train_twins(corpus, options.target, label, seeds)
+        twins += train_twins(corpus, options.target, label, seeds, options.sentences_seed)
     codes = torch.cartesian_prod(*[torch.arange(len(slot)) for slot in PATTERN.slots])
     every = torch.stack([twin.margins for twin in twins])
     every = F.layer_norm(every, every.shape[-1:])
