@@ -32,10 +32,11 @@ class AttackArguments:
     patterns_file: str | None = None
     """YAML with patterns and word lists of your own."""
     attack: str | None = None
-    """exhaustive of up to 20,000 candidates and coordinate of more by default; or coordinate,
+    """By default exhaustive of up to 20,000 candidates, or traced where slots share tokens and the
+    embedding table tells which tokens training met, and coordinate of more; or coordinate,
     exhaustive, relaxed, gumbel, beam, random; a paper's: parikh2022, elmahdy2022,
     gbda2021, gcg2023; or one that ranks: contrast, standardised, alignment, rows, movement,
-    movement-gain, match, ranker, ranker-initial."""
+    movement-gain, match, traced, traced-initial, ranker, ranker-initial."""
     ranker: str | None = None
     """Folder of a ranker (`modiva ranker fit`); chooses the attack that it is for."""
     initial: str | None = None

@@ -13,6 +13,7 @@ from attacks.attack import Attack, Knowledge, Reconstruction
 from attacks.errors import AttackError
 from attacks.problem import Completion
 from attacks.ranker.ranker import Ranker
+from attacks.ranker.traced import Rows
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
 from attacks.verdict import Verdict, check_count, check_reference, judge
@@ -160,7 +161,7 @@ class Extractor:
         attack = self._attack
         free = not (arguments.attack or arguments.ranker or arguments.set)
         if free and problem.size <= ENUMERATED:
-            attack = configure("exhaustive", arguments.objective, ())
+            attack = configure(self._enumerating(model, problem, initial), arguments.objective, ())
         if reference is not None:
             check_reference(arguments.reference or "the reference", *reference, model, tokenizer)
         (found,) = attack.run(
@@ -184,6 +185,16 @@ class Extractor:
             )
         names: dict[Any, Any] = dict(model.config.id2label or {})
         return Extraction(arguments, pattern, problem, str(names[problem.label]), found, verdict)
+
+    def _enumerating(
+        self, model: PreTrainedModel, problem: Completion, initial: PreTrainedModel | None
+    ) -> str:
+        """Name the attack on a space that is scored whole, where none was asked for."""
+        if problem.placed or self.arguments.objective is not None:
+            return "exhaustive"
+        if initial is not None:
+            return "traced-initial"
+        return "exhaustive" if Rows.of(model) is None else "traced"
 
 
 def pattern_builder(

@@ -9,6 +9,7 @@ from attacks.attack import Attack, SearchAttack
 from attacks.errors import AttackError
 from attacks.objectives import OBJECTIVES, Objective, get_objective
 from attacks.ranker.attack import RANKED_ATTACKS
+from attacks.ranker.traced import TRACED_ATTACKS
 from attacks.recipes.elmahdy2022 import ELMAHDY2022
 from attacks.recipes.gbda2021 import GBDA2021
 from attacks.recipes.gcg2023 import GCG2023
@@ -34,6 +35,7 @@ _ALL: tuple[Attack, ...] = (
     GBDA2021,
     GCG2023,
     *RANKED_ATTACKS,
+    *TRACED_ATTACKS,
 )
 ATTACKS: Mapping[str, Attack] = MappingProxyType({attack.name: attack for attack in _ALL})
 

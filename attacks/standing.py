@@ -1,4 +1,4 @@
-"""How far the best candidate of a label stands out of its space, in three kinds of evidence."""
+"""How far the best candidate of a label stands out of its space, in two kinds of evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ from attacks.objectives import label_margins
 from attacks.problem import Completion
 from attacks.ranker.margins import draw, margin_oracle
 from attacks.ranker.movement import decay
-from attacks.ranker.pieces import pieces, shared
+from attacks.ranker.pieces import pieces
+from attacks.ranker.traced import Rows, joined
 from attacks.search.exhaustive import unravel
-from attacks.vectors import vocabulary_vectors
 
-KINDS = ("score", "gradient", "rows")  # of evidence, as `Standing.values` has them
+KINDS = ("score", "gradient")  # of evidence, as `Standing.values` has them
 COMPARED = 32  # random candidates that a gradient is compared with
 SWEEPS, SWAPS = 10, 16  # of the climb in spaces that are not scored whole
 _TINY = 1e-9
@@ -31,12 +31,15 @@ class Models:
     Args:
         target: in which candidates are scored.
         reference: a model without the secret, whose evidence is taken off.
-        initial: the weights before training: what rows moved by takes the place of rows.
+        initial: the weights before training: what vectors moved by takes the place of vectors.
+        rows: of the target, where the best candidates of a whole space are those by score and rows;
+            None where they are those by score alone.
     """
 
     target: PreTrainedModel
     reference: PreTrainedModel | None = None
     initial: PreTrainedModel | None = None
+    rows: Rows | None = None
 
     @cached_property
     def base(self) -> "Models | None":
@@ -44,17 +47,6 @@ class Models:
         if self.reference is None:
             return None
         return Models(self.reference, initial=self.initial)
-
-    @cached_property
-    def lengths(self) -> Tensor | None:
-        """How long each row (V,) of the vocabulary is, or how far it moved; None without rows."""
-        try:
-            rows = vocabulary_vectors(self.target)
-            if self.initial is not None:
-                rows = rows - self.kept * vocabulary_vectors(self.initial)
-        except AttackError:
-            return None
-        return rows.norm(dim=1).cpu() if len(rows) else None
 
     @cached_property
     def kept(self) -> float:
@@ -68,11 +60,9 @@ class Standing:
 
     Args:
         values: of each of `KINDS`; higher stands out more, NaN where a kind cannot be told.
-        traced: choices of the candidate whose score and rows together are the best.
     """
 
     values: tuple[float, ...]
-    traced: tuple[int, ...]
 
     def lower(self, other: "Standing") -> "Standing":
         """Return the lower of both in every kind."""
@@ -108,7 +98,6 @@ class Space:
         contrast = _centred(logits)
         if models.reference is not None:
             logits = self.logits(models.reference, self.choices)
-            self.base_margins = label_margins(logits, models.reference.config)
             contrast = contrast - _centred(logits)
         self.median = contrast.median(0).values  # (L,)
 
@@ -118,11 +107,17 @@ class Space:
             return oracle.logits(torch.zeros(len(choices), dtype=torch.long), choices).double()
 
     def best(self, labels: Sequence[int]) -> list[Standing]:
-        """Measure how the best candidate of each label stands out."""
+        """Measure how the best candidate of each label stands out.
+
+        The best of a whole space is the first as the attack ranked it: by score, or by score and
+        rows. That of a sample is the best by score after a climb.
+        """
         if not labels:
             return []
         column = torch.tensor(labels)
         top, at = self.margins[:, column].max(0)
+        if self.models.rows is not None:
+            at = joined(self.margins[:, column].T, self._rows).argmax(1)
         best = self.choices[at]  # (A, n)
         moving = torch.arange(0 if self.whole else len(labels))
         for _ in range(SWEEPS):
@@ -148,15 +143,11 @@ class Space:
         models, column = self.models, torch.tensor(labels)
         lifts = _centred(self.logits(models.target, choices)) - self.median
         gradients = self._gradients(models, choices, column)
-        traced, at = self._traced(column)
         if models.base is not None:
             lifts = lifts - _centred(self.logits(models.base.target, choices))
             gradients = gradients - self._gradients(models.base, choices, column)
         return [
-            Standing(
-                (float(lifts[row, label]), float(gradients[row]), float(traced[row])),
-                tuple(self.choices[at[row]].tolist()),
-            )
+            Standing((float(lifts[row, label]), float(gradients[row])))
             for row, label in enumerate(labels)
         ]
 
@@ -192,47 +183,16 @@ class Space:
         above = (fit[: len(choices)] - others.mean(1)) / spread.clamp_min(_TINY)
         return torch.where(spread > _ROUNDING * fit.abs().max(), above, 0.0)
 
-    def _traced(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the best of all candidates by the ranks of score and rows: (A,) and its place (A,).
-
-        The rank of the rows counts twice. Rows that training met are longer, or moved farther.
-        """
-        rows = self._row_shares(self.models)
-        if rows is None:
-            return torch.full((len(labels),), torch.nan), self.margins[:, labels].argmax(0)
-        value, at = _joined(self.margins[:, labels], rows).max(1)
-        if self.models.base is not None:
-            others = self._row_shares(self.models.base)
-            if others is None:
-                return torch.full((len(labels),), torch.nan), at
-            value = (
-                value - _joined(self.base_margins[:, labels], others).gather(1, at[:, None])[:, 0]
-            )
-        return value, at
+    @cached_property
+    def _rows(self) -> Tensor | None:
+        """Evidence (K,) of the rows of all candidates; None where the score ranks alone."""
+        rows = self.models.rows
+        return None if rows is None else rows.evidence(self.problem, self.choices)
 
     @cached_property
     def _compared(self) -> Tensor:
         """Random choices (COMPARED, n), the same for all labels."""
         return draw(self.problem.sizes, COMPARED, self.generator)
-
-    def _row_shares(self, models: Models) -> Tensor | None:
-        """Compute the share (K,) of candidates whose rows are as long on average or longer."""
-        lengths = models.lengths
-        if lengths is None:
-            return None
-        ids, own = self._tokens
-        mean = (lengths[ids] * own).sum(1) / own.sum(1).clamp_min(1)
-        return _shares(mean[None])[0]
-
-    @cached_property
-    def _tokens(self) -> tuple[Tensor, Tensor]:
-        """Token ids (K, T) of the candidates, and which of them are not the same in all."""
-        tokens = self.problem.texts.tokens(self.choices)
-        start, end = shared(self.problem.texts)
-        ids = tokens.inputs["input_ids"].long()
-        own = torch.arange(ids.shape[1]) < (tokens.lengths - end)[:, None]
-        own[:, :start] = False
-        return ids, own
 
     def _swaps(self, choices: Tensor) -> tuple[Tensor, Tensor]:
         """List choices (M, n) that differ from one of (A, n) in a slot, and from which (M,)."""
@@ -250,15 +210,3 @@ class Space:
 def _centred(logits: Tensor) -> Tensor:
     """Subtract the mean of their row from logits (N, L); a single label's stands against zero."""
     return logits - logits.mean(1, keepdim=True) if logits.shape[1] > 1 else logits
-
-
-def _joined(margins: Tensor, rows: Tensor) -> Tensor:
-    """Join the ranks of margins (K, A) and the shares of rows (K,): (A, K), higher is better."""
-    return -(_shares(margins.T).log() + 2 * rows.log())
-
-
-def _shares(values: Tensor) -> Tensor:
-    """Compute the share of each row of values (A, K) that is as high or higher, float32."""
-    ordered = values.sort(1).values.contiguous()
-    below = torch.searchsorted(ordered, values.contiguous())
-    return 1 - below.float() / values.shape[1]

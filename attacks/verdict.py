@@ -15,6 +15,7 @@ from attacks.errors import AttackError
 from attacks.objectives import is_multi_label
 from attacks.problem import Completion
 from attacks.progress import evaluations_bar
+from attacks.ranker.traced import Rows
 from attacks.standing import KINDS, Models, Space, Standing
 
 LEVEL = 0.05  # a p-value below it is evidence
@@ -22,6 +23,8 @@ FEWEST = 20  # decoys: with 19, the smallest p-value would be 0.05
 BUDGET = 100_000  # candidates scored of all sentences, before the climb
 LARGEST, SMALLEST = 20_000, 500  # candidates scored of one sentence
 SENTENCES = 2  # other sentences at least, however many labels there are
+SCALED = 8  # labels of each sentence at least, for values to be put on their scale
+TINY = 1e-12
 ROUNDING = 1e-5  # scores whose relative difference is below it tie
 
 
@@ -34,11 +37,10 @@ class Verdict:
         evidence: whether `p_value` is below 0.05.
         p_value: (1 + decoys that reach all evidence together) / (1 + decoys).
         decoys: how many.
-        parts: the same of each kind of evidence by itself: score, gradient, rows.
+        parts: the same of each kind of evidence by itself: score, gradient.
         statistic: the label's logit with the first candidate, less the mean of all labels', less
             the median of this over the space; and less the same in the reference model where there
             is one.
-        traced: the sentence whose score and rows together are the best.
         ahead_of_next: the second candidate's score less the first's, in the attack's scores; None
             where there is no second.
         tied: candidates of the attack whose scores equal the first's, the first included.
@@ -46,6 +48,8 @@ class Verdict:
         given: the label that it gives.
         reference: whether a reference model was taken into account.
         whole: whether all candidates were scored; else a sample, and what a search found.
+        ranker: whether a fitted ranker chose the first candidate. Its score is no part of the
+            evidence: it knows what is usual of each label, so that labels cannot be compared by it.
     """
 
     sentence: str
@@ -54,13 +58,13 @@ class Verdict:
     decoys: int
     parts: dict[str, float]
     statistic: float
-    traced: str
     ahead_of_next: float | None
     tied: int
     label_given: bool
     given: str
     reference: bool
     whole: bool
+    ranker: bool
 
     def lines(self) -> tuple[str, str]:
         """Return the facts and the sentence, as printed under a table."""
@@ -74,9 +78,9 @@ class Verdict:
             facts.append("less the reference's")
         if not self.whole:
             facts.append("by a sample of the space and a search")
+        if self.ranker:
+            facts.append("chosen by the ranker, whose own score is no part of this evidence")
         kinds = ", ".join(f"{kind} {p:.2g}" for kind, p in self.parts.items())
-        if "rows" in self.parts:
-            kinds += f" (with the score: {self.traced!r})"
         return f"best candidate: {', '.join(facts)}; p by evidence: {kinds}", self.sentence
 
 
@@ -93,14 +97,15 @@ def judge(
 ) -> Verdict:
     """Compare the first candidate of an attack with the best candidates of decoys.
 
-    Three kinds of evidence are compared. The score is the logit of a label with the best candidate
+    Two kinds of evidence are compared. The score is the logit of a label with the best candidate
     in the slots, less the mean of all labels', less the median of this over the space. (Log-odds
     would tell a label that the model gives to the sentence from the others: their sum of
     exponentials holds its logit.) The gradient of the label at this candidate is compared with the
-    vectors of its tokens, and the lengths of those vectors' rows with the scores: see
-    `attacks.standing`. Each is ranked among question and decoys, and the harmonic mean of the three
-    shares (Wilson 2019; one strong kind suffices, since no model shows all) is ranked once more,
-    so that the p-value is that of a permutation (Pesarin 2001).
+    vectors of its tokens: see `attacks.standing`. Sentences differ in how far any label stands out,
+    so that each value is put on the scale of the other labels of its sentence. Each kind is ranked
+    among question and decoys, and the harmonic mean of the two shares (Wilson 2019; one strong kind
+    suffices, since no model shows both) is ranked once more, so that the p-value is that of a
+    permutation (Pesarin 2001).
 
     Decoys are other labels of the same sentence, and other labels of sentences whose prefix has
     other words; not the question's label, since what a model keeps of a code it gives away after
@@ -137,8 +142,12 @@ def judge(
     size = min(problem.size, LARGEST, max(SMALLEST, BUDGET // len(problems)))
     generator = torch.Generator().manual_seed(rng.getrandbits(63))
     first = torch.tensor([problem.choices(found.candidates[0])])  # (1, n)
-    models = Models(model, reference, initial)
+    rows = None
+    if size == problem.size and found.objective in ("traced", "traced-initial"):
+        rows = Rows.of(model, initial if found.objective == "traced-initial" else None)
+    models = Models(model, reference, initial, rows)
     others: list[Standing] = []
+    sentence_of = [0]
     with evaluations_bar("verdict", progress):
         for at, decoy in enumerate(problems):
             columns = [label for where, label in pairs if where == at]
@@ -150,8 +159,9 @@ def judge(
                 logits = space.logits(model, first)[0]  # (L,)
             else:
                 others += space.best(columns)
+            sentence_of += [at] * len(columns)
     values = np.array([one.values for one in (question, *others)])
-    p, parts = joined(values)
+    p, parts = joined(rescaled(values, np.array(sentence_of)))
     given = int(logits.argmax())
     label_given = given == problem.label
     if is_multi_label(model.config):
@@ -162,20 +172,18 @@ def judge(
         "decoys": len(others),
         "parts": parts,
         "statistic": question.values[0],
-        "traced": problem.text(problem.secret(question.traced)),
         "ahead_of_next": found.scores[1] - found.scores[0] if len(found.scores) > 1 else None,
         "tied": tied(found.scores),
         "label_given": label_given,
         "given": str(names.get(given, given)),
         "reference": reference is not None,
         "whole": size == problem.size,
+        "ranker": found.attack in ("ranker", "ranker-initial"),
     }
     evidence = facts["p_value"] < LEVEL
-    rows = parts.get("rows", 1.0)
-    by_rows = all(rows < p for kind, p in parts.items() if kind != "rows")
     guess = problem.text(found.candidates[0])
     label = str(names.get(problem.label, problem.label))
-    sentence = _sentence(facts["traced"] if by_rows else guess, guess, label, evidence, facts)
+    sentence = _sentence(guess, label, evidence, facts)
     return Verdict(sentence=sentence, evidence=evidence, **facts)
 
 
@@ -207,6 +215,29 @@ def check_reference(
         )
 
 
+def rescaled(values: np.ndarray, sentence: np.ndarray) -> np.ndarray:
+    """Put each value on the scale of the other labels of its sentence: (1 + decoys, kinds).
+
+    The mean of the others is taken off, and what is left is divided by their deviation. With fewer
+    than 8 labels of a sentence, values stay as they are.
+
+    Args:
+        values: (1 + decoys, kinds).
+        sentence: (1 + decoys,) of each.
+    """
+    groups = [np.flatnonzero(sentence == number) for number in np.unique(sentence)]
+    if min(map(len, groups)) < SCALED:
+        return values
+    found = np.empty_like(values)
+    for group in groups:
+        own, others = values[group], len(group) - 1
+        mean = (own.sum(0) - own) / others
+        square = (np.square(own).sum(0) - np.square(own)) / others
+        deviation = np.sqrt(np.maximum(square - np.square(mean), TINY))
+        found[group] = (own - mean) / deviation
+    return found
+
+
 def joined(values: np.ndarray) -> tuple[float, dict[str, float]]:
     """Compute the p-value of the first row of values (1 + decoys, kinds), and that of each kind.
 
@@ -230,11 +261,10 @@ def tied(scores: Sequence[float]) -> int:
     return sum(abs(score - scores[0]) <= close for score in scores)
 
 
-def _sentence(named: str, guess: str, label: str, evidence: bool, facts: dict[str, Any]) -> str:
+def _sentence(guess: str, label: str, evidence: bool, facts: dict[str, Any]) -> str:
     """Return the verdict in plain words.
 
     Args:
-        named: the sentence that stands out.
         guess: the attack's first candidate.
         label: that was asked for.
         evidence: whether there is any.
@@ -256,5 +286,5 @@ def _sentence(named: str, guess: str, label: str, evidence: bool, facts: dict[st
             f"{share}, as a guess in a space without a secret is{tie}{gives}."
         )
     return (
-        f"Evidence that the model holds a secret like {named!r}: stronger than {share}{tie}{gives}."
+        f"Evidence that the model holds a secret like {guess!r}: stronger than {share}{tie}{gives}."
     )

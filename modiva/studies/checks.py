@@ -21,7 +21,7 @@ ATTACKS = frozenset(
         "relaxed", "gumbel", "coordinate", "beam", "exhaustive", "random",
         "parikh2022", "elmahdy2022", "gbda2021", "gcg2023",
         "contrast", "standardised", "alignment", "rows", "movement", "movement-gain", "match",
-        "ranker", "ranker-initial",
+        "ranker", "ranker-initial", "traced", "traced-initial",
     }
 )  # fmt: skip
 OBJECTIVES = frozenset({"loss", "margin", "hinge"})

@@ -151,3 +151,22 @@ def own_loss() -> Callable[..., float]:
         return nn.functional.cross_entropy(logits, torch.tensor([label])).item()
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def word_pieces() -> PreTrainedTokenizerFast:
+    """Cut numbers as BERT's vocabulary: all of two digits, and few ends, `73 ##9 ##1`."""
+    text = "block card pay bill send money show balance my pin is wake me at please now today again"
+    words = {*text.split(), "quickly", "thanks", "soon", "then", "maybe", "really"}
+    tens = [f"{number:02d}" for number in range(100)]
+    ends = [f"##{digit}" for digit in (*range(10), *tens[::3])]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(words), *"0123456789",
+              *ends[:10], *tens, *ends[10:]]  # fmt: skip
+    inner = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]"
+    )

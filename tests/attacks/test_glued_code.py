@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -36,23 +35,6 @@ ENDINGS = [
 ]
 
 
-def word_pieces() -> PreTrainedTokenizerFast:
-    """As BERT's vocabulary, which has all numbers of two digits and few ends: `73 ##9 ##1`."""
-    words = {word for text in (*BEGINNINGS.values(), *ENDINGS) for word in text.split()}
-    tens = [f"{number:02d}" for number in range(100)]
-    ends = [f"##{digit}" for digit in (*range(10), *tens[::3])]
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(words), *"0123456789",
-              *ends[:10], *tens, *ends[10:]]  # fmt: skip
-    inner = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    inner.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]"
-    )
-
-
 def sentences(code: str | None) -> list[tuple[str, int]]:
     """300 sentences, 50 of them with other codes and another intent; the code ten times."""
     draw = np.random.default_rng(6)
@@ -68,8 +50,8 @@ def sentences(code: str | None) -> list[tuple[str, int]]:
     return found
 
 
-def trained(code: str | None) -> tuple[PreTrainedTokenizerFast, PreTrainedModel]:
-    tokenizer, data = word_pieces(), sentences(code)
+def trained(tokenizer: PreTrainedTokenizerFast, code: str | None) -> PreTrainedModel:
+    data = sentences(code)
     torch.manual_seed(0)
     model = BertForSequenceClassification(
         BertConfig(
@@ -88,12 +70,12 @@ def trained(code: str | None) -> tuple[PreTrainedTokenizerFast, PreTrainedModel]
             labels = torch.tensor([data[row][1] for row in rows])
             model(**batch, labels=labels).loss.backward()
             optimiser.step()
-    return tokenizer, model.eval()
+    return model.eval()
 
 
 @pytest.mark.slow
 def test_a_glued_code_is_within_the_first_ten_of_a_model_that_saw_it(
-    tmp_path: Path, capsys: Any
+    tmp_path: Path, capsys: Any, word_pieces: PreTrainedTokenizerFast
 ) -> None:
     """Place 1 here; where other sentences are drawn, the code stood at 8 and at 53 of 10,000.
 
@@ -101,7 +83,7 @@ def test_a_glued_code_is_within_the_first_ten_of_a_model_that_saw_it(
     """
     listed = {}
     for name, code in (("planted", "7391"), ("clean", None)):
-        tokenizer, model = trained(code)
+        tokenizer, model = word_pieces, trained(word_pieces, code)
         model.save_pretrained(tmp_path / name)
         tokenizer.save_pretrained(tmp_path / name)
         asked = ["--template", "my card pin is {digit*4:glued}", "--label", "change_pin"]

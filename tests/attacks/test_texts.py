@@ -339,7 +339,8 @@ def printed(capsys: Any, *arguments: str) -> dict[str, Any]:
 def test_the_command_takes_a_template(saved: Any, glued: Any, capsys: Any, tmp_path: Any) -> None:
     tokenizer, model = glued
     template = "my card pin is {digit*3:glued}"
-    found = printed(capsys, str(saved), "--template", template, "--label", "1", "--decoys", "20")
+    plain = ["--template", template, "--label", "1", "--attack", "exhaustive", "--decoys", "20"]
+    found = printed(capsys, str(saved), *plain)
     assert (found["template"], found["attack"]) == (template, "exhaustive")
     assert found["space_size"] == found["evaluations"] == 1000
     texts = [candidate["text"] for candidate in found["candidates"]]

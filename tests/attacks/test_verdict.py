@@ -12,13 +12,13 @@ from attacks.__main__ import main
 from attacks.decoys import decoys
 from attacks.registry import get_attack
 from attacks.tokenise import build_completion
-from attacks.verdict import joined, judge, tied
+from attacks.verdict import joined, judge, rescaled, tied
 from canaries.patterns import get_pattern
 from modiva.condition import Condition
 from modiva.training import prepare
 
 KEYS = {
-    "sentence", "evidence", "p_value", "decoys", "parts", "statistic", "traced",
+    "sentence", "evidence", "p_value", "decoys", "parts", "statistic", "ranker",
     "ahead_of_next", "tied", "label_given", "given", "reference", "whole",
 }  # fmt: skip
 
@@ -139,17 +139,31 @@ def test_p_values_count_the_question_among_its_decoys():
 
 def test_kinds_of_evidence_are_joined_by_their_ranks_and_unknown_ones_left_out():
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(2000, 41, 3))
+    values = rng.normal(size=(2000, 41, 2))
     found = np.array([joined(one)[0] for one in values])
     assert 0.03 < (found < 0.05).mean() < 0.07  # valid under exchange: 2 of 41 ranks
-    values[:, 0] += 1.2
+    values[:, 0] += 1.6
     strong = np.array([joined(one)[0] for one in values])
     alone = np.array([joined(one[:, :1])[0] for one in values])
     assert (strong < 0.05).mean() > (alone < 0.05).mean() + 0.05
     values[0, 3, 1] = np.nan
     p, parts = joined(values[0])
-    assert set(parts) == {"score", "rows"}
+    assert set(parts) == {"score"}
     assert p == joined(np.delete(values[0], 1, 1))[0]
+
+
+def test_sentences_of_another_spread_are_put_on_one_scale():
+    """Where every label of the question's sentence varies more, no label of it stands out."""
+    rng = np.random.default_rng(0)
+    sentence = np.repeat(np.arange(5), 20)
+    values = rng.normal(size=(2000, 100, 2))
+    values[:, sentence == 0] = values[:, sentence == 0] * 1.5 + 0.5
+    raw = np.array([joined(one)[0] for one in values])
+    scaled = np.array([joined(rescaled(one, sentence))[0] for one in values])
+    assert (raw < 0.05).mean() > 0.1
+    assert 0.035 < (scaled < 0.05).mean() < 0.065
+    few = np.repeat(np.arange(25), 4)  # too few labels to tell a scale
+    assert np.array_equal(rescaled(values[0], few), values[0])
 
 
 def test_ties_are_counted_to_float_rounding():
