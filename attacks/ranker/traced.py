@@ -98,7 +98,8 @@ class Rows:
         rows = self.vectors[ids.clamp_min(0)] * there  # (K, T, D)
         if self.moved:
             far = (rows.norm(dim=2) + _TINY).log() * there[:, :, 0]
-            return far.sum(1) / count
+            mean: Tensor = far.sum(1) / count
+            return mean
         width = rows.shape[2]
         ratio = rows.sum(1).double().square().sum(1) / (count * width * self._variance)
         spread = 2 / (9 * width)

@@ -6,10 +6,11 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from attacks import ATTACKS, AttackError, Knowledge, build_completion, score_space
+from attacks import ATTACKS, AttackError, Knowledge, build_completion
 from attacks.arguments import AttackArguments
 from attacks.extraction import Extractor
 from attacks.ranker.traced import Rows, distinct_tokens
+from attacks.scoring import score_space
 from canaries.patterns import get_pattern
 
 CODE, WIDTH = "7391", 64
