@@ -111,6 +111,17 @@ def test_one_step_on_a_secret_gives_it_away(tokenizer, bert, secret):
     assert len(found.scored.numbers) == 100
 
 
+def test_a_step_of_the_head_alone_gives_the_secret_away(tokenizer, bert):
+    """No row of a word moves; the gradient of the head is that of the encoder's output."""
+    problem = code(tokenizer, bert)
+    after = step(bert, tokenizer, ["my pin is 4 1"])
+    for name, weight in after.named_parameters():
+        if not name.startswith("classifier"):
+            weight.data.copy_(bert.get_parameter(name))
+    (found,) = get_attack("match").run(after, [problem], knowledge=Knowledge(initial=bert))
+    assert " ".join(found.candidates[0]) == "4 1"
+
+
 def test_match_needs_the_weights_before_the_step(tokenizer, bert):
     with pytest.raises(AttackError, match="weights before training"):
         get_attack("match").run(bert, [code(tokenizer, bert)])
