@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -29,17 +30,22 @@ def corpora() -> Path:
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """A context in which no file grows beyond so many bytes, in place of a disk without space."""
+    """A context in which no file grows beyond so many bytes, in place of a disk without space.
+
+    Python writes no bytecode in it: it would keep what the limit cuts, and fail on it ever after.
+    """
     resource = pytest.importorskip("resource", reason="needs a limit on file sizes")
 
     @contextmanager
     def limited(size: int) -> Iterator[None]:
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        before, writes = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+        sys.dont_write_bytecode = True
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         try:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            sys.dont_write_bytecode = writes
 
     return limited
 

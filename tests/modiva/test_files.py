@@ -58,7 +58,7 @@ def test_a_disk_that_is_full_leaves_no_part_of_a_file(tmp_path):
     )
     path = tmp_path / "rows.csv"
     write_bytes(path, b"old")
-    run = [sys.executable, "-c", code, str(path)]
+    run = [sys.executable, "-B", "-c", code, str(path)]
     printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert printed.startswith("refused")
     assert path.read_bytes() == b"old"

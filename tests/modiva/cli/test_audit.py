@@ -268,13 +268,14 @@ def test_a_study_file_is_the_same_audit_and_knows_its_status(audit, tmp_path, ca
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(tmp_path):
-    # A limit on the size of files stands in for a full disk: the first cell cannot be written.
+    # A limit on the size of files stands in for a full disk: the first cell cannot be written. With
+    # -B, or Python keeps bytecode that the limit cuts, and the next program cannot import it.
     code = (
         "import resource, sys\nfrom modiva.cli import main\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\nsys.exit(main(sys.argv[1:]))\n"
     )
     out = tmp_path / "out"
-    run = [sys.executable, "-c", code, *SMALL, *HERE, "--out", str(out)]
+    run = [sys.executable, "-B", "-c", code, *SMALL, *HERE, "--out", str(out)]
     ended = subprocess.run(run, capture_output=True, text=True)
     assert ended.returncode == 2
     assert "free some space" in ended.stderr

@@ -24,10 +24,15 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_a_study_file_is_checked_and_told_of_offline(file, capsys, tmp_path):
     cells = len(load_study(file).cells())
+    named = {name for grid in load_study(file).grids for name in grid.corpus}
+    if made := [name for name in named if name.startswith("results/runs/")]:
+        assert main(["study", "run", str(file), "--dry-run"]) == 2  # a script beside it comes first
+        assert f"no file or folder {made[0]!r}" in capsys.readouterr().err
+        assert made[0] in (file.parent / "README.md").read_text(encoding="utf-8")
+        return
     assert main(["study", "run", str(file), "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert re.search(rf"^{cells} cells?, [\d,]+ models?", told, re.MULTILINE)
-    named = {name for grid in load_study(file).grids for name in grid.corpus}
     for name in named - {"home-assistant"}:
         assert f"{name} is not on this machine: a run downloads" in told
     assert main(["study", "status", str(file)]) == 0
@@ -61,7 +66,8 @@ def test_folders_of_results_name_their_files_alike():
                 assert not parents
                 summaries = {f"{study}.csv" for study in studies}
                 allowed = {"README.md", "summary.csv", "models.csv", "membership.csv"}
-                assert name in allowed | summaries
+                made = {name for one in folder.glob("*.py") if name in one.read_text()}
+                assert name in allowed | summaries | made
 
 
 def test_the_default_audit_is_the_study_file_beside_its_results():
